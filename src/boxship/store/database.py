@@ -1,0 +1,97 @@
+"""The metadata database: one SQLite file, one writer, short transactions.
+
+Readers of records do not come here: packages keep their records in memory and write through.
+What is announced in a transaction is heard when the transaction is true, and not before.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+Announce = Callable[[object], None]
+
+
+class Transaction:
+    """One change in the making; valid inside its `with` block only."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.announced: list[object] = []
+
+    def run(self, sql: str, *values: object) -> int:
+        """Run one statement; return how many rows it touched."""
+        return self._connection.execute(sql, values).rowcount
+
+    def rows(self, sql: str, *values: object) -> Sequence[tuple[Any, ...]]:
+        """Return the rows of a query."""
+        return self._connection.execute(sql, values).fetchall()
+
+    def announce(self, event: object) -> None:
+        """Tell the listeners, once the transaction is committed."""
+        self.announced.append(event)
+
+
+class Database:
+    """Metadata, kept in `path`; safe to use from any thread."""
+
+    def __init__(self, path: str, announce: Announce = lambda event: None) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._turn = threading.RLock()
+        self._announce = announce
+        self._durable = True
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "cache_size=-2000",
+            "wal_autocheckpoint=1000",
+        ):
+            self._connection.execute(f"PRAGMA {pragma}")
+
+    def migrate(self, package: str, steps: Sequence[str]) -> None:
+        """Bring one package's tables up to date: each step is SQL, run once, in order."""
+        with self.write() as tx:
+            tx.run("CREATE TABLE IF NOT EXISTS schema (package TEXT PRIMARY KEY, done INT) STRICT")
+            rows = tx.rows("SELECT done FROM schema WHERE package = ?", package)
+            done = int(rows[0][0]) if rows else 0
+            for step in steps[done:]:
+                for statement in filter(str.strip, step.split(";")):
+                    tx.run(statement)
+            tx.run("INSERT OR REPLACE INTO schema VALUES (?, ?)", package, len(steps))
+
+    @contextmanager
+    def write(self, *, durable: bool = True) -> Iterator[Transaction]:
+        """A change that is wholly made when the block ends, or not at all.
+
+        A durable one has reached the disk when the block ends. One that is not survives the
+        death of any process, but a power cut may undo it, together with what came after it.
+        """
+        with self._turn:
+            if durable != self._durable:
+                self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                self._durable = durable
+            tx = Transaction(self._connection)
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield tx
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+            for event in tx.announced:
+                self._announce(event)
+
+    def rows(self, sql: str, *values: object) -> Sequence[tuple[Any, ...]]:
+        """Return the rows of a query that stands alone."""
+        with self._turn:
+            return self._connection.execute(sql, values).fetchall()
+
+    def close(self) -> None:
+        """Flush and let go of the file."""
+        with self._turn:
+            self._connection.close()
