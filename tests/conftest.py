@@ -1,0 +1,53 @@
+"""What all tests share: how slow ones are asked for, and engines to talk to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import ledger
+from tests.support.engine import Engine, private_engine
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the long tests too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    skip_slow = pytest.mark.skip(reason="takes long; --slow runs it")
+    skip_root = pytest.mark.skip(reason="needs root")
+    for item in items:
+        if "slow" in item.keywords and not config.getoption("--slow"):
+            item.add_marker(skip_slow)
+        if "root" in item.keywords and os.geteuid() != 0:
+            item.add_marker(skip_root)
+
+
+def worker_number() -> int:
+    """Return which of the parallel test processes this is, from 0."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """An engine shared by this process's tests, with a busybox image; it must leave nothing."""
+    number = worker_number()
+    with private_engine(number) as made:
+        names = (str(made.root), made.bridge, made.cgroup_parent)
+        made.boxship("image", "bootstrap", "busybox")
+        yield made
+    left = ledger.take(*names).beyond(ledger.Ledger(*[frozenset()] * 7))
+    assert not left, f"the engine left behind: {left}"
+
+
+@pytest.fixture
+def own_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """An engine for one test, which may kill and restart it."""
+    flags = getattr(request, "param", ())
+    with private_engine(worker_number() + 20, flags) as made:
+        names = (str(made.root), made.bridge, made.cgroup_parent)
+        yield made
+    left = ledger.take(*names).beyond(ledger.Ledger(*[frozenset()] * 7))
+    assert not left, f"the engine left behind: {left}"

@@ -1,0 +1,200 @@
+"""An engine of the tests' own: private roots, bridge and socket, driven as a program."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import docker
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+READY_WITHIN = 20.0  # seconds; generous, since machines are noisy
+Finished = subprocess.CompletedProcess[str]
+
+
+@dataclass
+class Engine:
+    """One boxshipd, and the clients that talk to it."""
+
+    root: Path
+    number: int
+    flags: Sequence[str] = ()
+    process: subprocess.Popen[bytes] | None = None
+    environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    @property
+    def bridge(self) -> str:
+        return f"bxt{self.number}"
+
+    @property
+    def cgroup_parent(self) -> str:
+        return f"/boxship-test-{self.number}"
+
+    @property
+    def socket(self) -> str:
+        return f"{self.root}/s"
+
+    @property
+    def host(self) -> str:
+        return f"unix://{self.socket}"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "log"
+
+    @property
+    def command(self) -> list[str]:
+        return [
+            sys.executable, "-m", "boxship.daemon.main",
+            "--data-root", f"{self.root}/data",
+            "--exec-root", f"{self.root}/x",
+            "--pidfile", f"{self.root}/pid",
+            "--config-file", f"{self.root}/daemon.json",
+            "--bridge", self.bridge,
+            "--bip", f"10.{200 + self.number % 50}.{self.number // 50}.1/24",
+            "--cgroup-parent", self.cgroup_parent,
+            "-H", self.host,
+            *self.flags,
+        ]  # fmt: skip
+
+    def start(self) -> None:
+        """Start the daemon and wait until it answers."""
+        log = self.log.open("ab")
+        self.environment["PYTHONPATH"] = str(CHECKOUT / "src")
+        self.process = subprocess.Popen(
+            self.command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=self.environment,
+            start_new_session=True,
+        )
+        log.close()
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        deadline = time.monotonic() + READY_WITHIN
+        assert self.process is not None
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the daemon ended: {self.tail()}")
+            with contextlib.suppress(Exception):
+                if self.api().ping():
+                    return
+            time.sleep(0.02)
+        raise AssertionError(f"the daemon did not answer: {self.tail()}")
+
+    def stop(self) -> None:
+        """End the daemon as a service manager would."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"the daemon did not stop: {self.tail()}") from None
+
+    def kill(self) -> None:
+        """End the daemon as a crash would."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def tail(self) -> str:
+        return self.log.read_text(errors="replace")[-4000:] if self.log.exists() else "(no log)"
+
+    def api(self, **options: object) -> docker.DockerClient:
+        """Return docker-py, talking to this engine."""
+        return docker.DockerClient(base_url=self.host, version="auto", **options)
+
+    def docker(self, *words: str, check: bool = True, **options: object) -> Finished:
+        """Run the real docker command against this engine."""
+        return self._run([docker_command(), "-H", self.host, *words], check, options)
+
+    def boxship(self, *words: str, check: bool = True, **options: object) -> Finished:
+        """Run our own command against this engine."""
+        launcher = str(CHECKOUT / "src/boxship/cli/launch.py")
+        command = [sys.executable, "-I", "-S", launcher, "-H", self.host, *words]
+        return self._run(command, check, options)
+
+    def _run(self, command: list[str], check: bool, options: dict[str, object]) -> Finished:
+        settings: dict[str, object] = {
+            "capture_output": True,
+            "text": True,
+            "timeout": 120,
+            "env": {**os.environ, "DOCKER_CONFIG": f"{self.root}/config"},
+        }
+        if "input" not in options:
+            settings["stdin"] = subprocess.DEVNULL
+        done = subprocess.run(command, **{**settings, **options})  # type: ignore[call-overload]
+        if check and done.returncode:
+            raise AssertionError(
+                f"{command[3:]} exited {done.returncode}: {done.stderr}\n{self.tail()}"
+            )
+        assert isinstance(done, subprocess.CompletedProcess)
+        return done
+
+    def remove_everything(self) -> None:
+        """Remove all containers, so that what is left afterwards is a leak."""
+        with contextlib.closing(self.api()) as api:
+            for container in api.containers.list(all=True, ignore_removed=True):
+                with contextlib.suppress(docker.errors.APIError):
+                    container.remove(force=True, v=True)
+
+
+def docker_command() -> str:
+    """Return the real docker client, or fail with what to install."""
+    found = shutil.which("docker")
+    assert found, "the docker command is needed"
+    return found
+
+
+@contextlib.contextmanager
+def private_engine(number: int, flags: Sequence[str] = ()) -> Iterator[Engine]:
+    """An engine that exists for the block; its roots are removed with it."""
+    root = Path(tempfile.mkdtemp(prefix=f"bxt{number}-", dir="/tmp"))
+    engine = Engine(root, number, flags)
+    try:
+        engine.start()
+        yield engine
+        engine.remove_everything()
+        engine.stop()
+    finally:
+        engine.kill()
+        sweep(engine)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def sweep(engine: Engine) -> None:
+    """Take away what a failed test's engine left: by its own names only."""
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{entry}/cmdline", "rb") as file:
+                if str(engine.root).encode() in file.read():
+                    os.kill(int(entry), signal.SIGKILL)
+    subprocess.run(["ip", "link", "del", engine.bridge], capture_output=True, check=False)
+    for line in subprocess.run(
+        ["nft", "list", "tables"], capture_output=True, text=True, check=False
+    ).stdout.splitlines():
+        if engine.bridge in line:
+            subprocess.run(["nft", "delete", *line.split()], capture_output=True, check=False)
+    parent = engine.cgroup_parent.strip("/")
+    for folder, _, _ in os.walk("/sys/fs/cgroup", topdown=False):
+        if f"/{parent}" in folder:
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
