@@ -1,0 +1,1 @@
+"""Boxship and its peers, measured side by side in one run."""
