@@ -34,17 +34,10 @@ class Peer:
 
     def start(self) -> None:
         with (self.root / "log").open("ab") as log:
+            inside = 'ip link set lo up; exec "$@"'
+            own_network = ["unshare", "--net", "--mount", "sh", "-c", inside, "sh"]
             self.process = subprocess.Popen(
-                [
-                    "unshare",
-                    "--net",
-                    "--mount",
-                    "sh",
-                    "-c",
-                    'ip link set lo up; exec "$@"',
-                    "sh",
-                    *self.command,
-                ],
+                [*own_network, *self.command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -131,7 +124,7 @@ def dockerd(folder: Path) -> Peer:
         "dockerd",
         [
             "dockerd", "--data-root", f"{root}/data", "--exec-root", f"{root}/x",
-            "--pidfile", f"{root}/pid", "--config-file", f"{root}/daemon.json",
+            "--pidfile", f"{root}/pid",
             "--bip", "10.253.0.1/16", "-H", f"unix://{root}/s", "--storage-driver", "overlay2",
         ],
         root,

@@ -1,0 +1,238 @@
+"""`kill -9` of the daemon, the spawner and shims under load: nothing lost, nothing left.
+
+The measure is R1 of the reliability promises: no container lost, no exit code missed, no zombie,
+the ledger clean, the daemon answering again within a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import docker
+import pytest
+import requests
+from tests.support import ledger
+from tests.support.engine import Engine
+from tests.system.conftest import IMAGE
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(1500)]
+GONE = (docker.errors.APIError, docker.errors.DockerException, requests.RequestException, OSError)
+
+
+@dataclass
+class Load:
+    """Clients that create, start, exec, read logs, stop and remove, and remember what must hold."""
+
+    engine: Engine
+    ending: threading.Event = field(default_factory=threading.Event)
+    wrong: list[str] = field(default_factory=list)
+    rounds: int = 0
+
+    def run(self, number: int) -> None:
+        api = self.engine.api(timeout=30)
+        chance = random.Random(number)
+        while not self.ending.is_set():
+            try:
+                self.round(api, chance)
+                self.rounds += 1
+            except GONE:
+                time.sleep(0.02)
+        api.close()
+
+    def round(self, api: docker.DockerClient, chance: random.Random) -> None:
+        code = chance.randrange(1, 120)
+        made = api.containers.create(
+            IMAGE, ["sh", "-c", f"echo begun; sleep 0.1; echo done; exit {code}"]
+        )
+        made.start()
+        if chance.random() < 0.3:
+            with contextlib.suppress(docker.errors.APIError):
+                made.exec_run(["true"])
+        result = made.wait(timeout=20)
+        if result["StatusCode"] not in (code, 137):
+            self.wrong.append(f"{made.short_id} exited {result['StatusCode']}, not {code}")
+        if result["StatusCode"] == code and made.logs() != b"begun\ndone\n":
+            self.wrong.append(f"{made.short_id} logged {made.logs()!r}")
+        made.remove(force=True)
+
+
+def processes_of(engine: Engine, word: str) -> list[int]:
+    """Return the engine's processes of one kind, by the name the kernel shows."""
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            name = Path(f"/proc/{entry}/comm").read_text()
+            line = Path(f"/proc/{entry}/cmdline").read_bytes()
+            if word in name and str(engine.root).encode() in line:
+                found.append(int(entry))
+    return found
+
+
+def victims(engine: Engine) -> dict[str, Callable[[], list[int]]]:
+    assert engine.process is not None
+    return {
+        "daemon": lambda: [engine.process.pid] if engine.process else [],
+        "spawner": lambda: processes_of(engine, "spawner"),
+        "shim": lambda: processes_of(engine, "shim"),
+    }
+
+
+def wait_settled(engine: Engine, within: float = 10.0) -> list[str]:
+    """Wait until no container is shown as running; return those that still are."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        with contextlib.closing(engine.api()) as api:
+            running = [c.short_id for c in api.containers.list()]
+        if not running:
+            break
+        time.sleep(0.1)
+    return running
+
+
+@pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.slow)])
+def test_kills_at_random_moments_lose_and_leave_nothing(own_engine: Engine, kills: int) -> None:
+    engine = own_engine
+    engine.boxship("image", "bootstrap", "busybox")
+    chance = random.Random(kills)
+    load = Load(engine)
+    clients = [threading.Thread(target=load.run, args=(n,), daemon=True) for n in range(4)]
+    for client in clients:
+        client.start()
+    slowest = 0.0
+    for _ in range(kills):
+        time.sleep(chance.uniform(0.05, 0.6))
+        kind = chance.choice(["daemon", "daemon", "spawner", "shim"])
+        found = victims(engine)[kind]()
+        if not found:
+            continue
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(chance.choice(found), signal.SIGKILL)
+        if kind == "daemon":
+            assert engine.process is not None
+            engine.process.wait()
+            began = time.monotonic()
+            engine.start()
+            slowest = max(slowest, time.monotonic() - began)
+    load.ending.set()
+    for client in clients:
+        client.join(60)
+    print(f"{load.rounds} rounds; slowest return {slowest:.2f} s")
+    assert not load.wrong
+    assert load.rounds > kills // 4
+    assert wait_settled(engine) == []
+    report = engine.api().api._result(
+        engine.api().api._get("http+docker://localhost/system/check"), json=True
+    )  # type: ignore[no-untyped-call]
+    assert not report.get("Problems"), report
+
+
+def test_a_running_container_does_not_notice_that_the_daemon_died(own_engine: Engine) -> None:
+    engine = own_engine
+    engine.boxship("image", "bootstrap", "busybox")
+    script = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.02; done"
+    with contextlib.closing(engine.api()) as api:
+        made = api.containers.run(IMAGE, ["sh", "-c", script], detach=True)
+        made.reload()
+        before = made.attrs["State"]["Pid"]
+        time.sleep(0.2)
+        engine.kill()
+        time.sleep(0.3)
+        engine.start()
+        made.reload()
+        assert (made.status, made.attrs["State"]["Pid"]) == ("running", before)
+        made.kill()
+        numbers = [int(line) for line in made.logs().split()]
+        assert numbers == list(range(len(numbers)))
+        assert len(numbers) > 15
+        made.remove()
+
+
+def test_an_exit_while_the_daemon_was_dead_is_told_with_its_code_and_time(
+    own_engine: Engine,
+) -> None:
+    engine = own_engine
+    engine.boxship("image", "bootstrap", "busybox")
+    with contextlib.closing(engine.api()) as api:
+        made = api.containers.run(IMAGE, ["sh", "-c", "sleep 0.5; exit 33"], detach=True)
+        removed = api.containers.run(IMAGE, ["sleep", "0.5"], detach=True, auto_remove=True)
+        again = api.containers.run(
+            IMAGE, ["sh", "-c", "sleep 0.5; exit 1"], detach=True, restart_policy={"Name": "always"}
+        )
+        engine.kill()
+        died = time.time()
+        time.sleep(1.0)
+        engine.start()
+        made.reload()
+        state = made.attrs["State"]
+        assert (state["Status"], state["ExitCode"]) == ("exited", 33)
+        finished = time.mktime(time.strptime(state["FinishedAt"][:19], "%Y-%m-%dT%H:%M:%S"))
+        assert abs(finished - time.timezone - died) < 3
+        with pytest.raises(docker.errors.NotFound):
+            removed.reload()
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            again.reload()
+            if again.attrs["RestartCount"] >= 1:
+                break
+            time.sleep(0.05)
+        assert again.attrs["RestartCount"] >= 1
+        again.remove(force=True)
+        made.remove()
+
+
+def test_a_shim_that_is_killed_takes_its_container_along_and_it_is_said(own_engine: Engine) -> None:
+    engine = own_engine
+    engine.boxship("image", "bootstrap", "busybox")
+    with contextlib.closing(engine.api()) as api:
+        made = api.containers.run(IMAGE, ["sleep", "3600"], detach=True)
+        made.reload()
+        pid = made.attrs["State"]["Pid"]
+        for shim in processes_of(engine, "shim"):
+            os.kill(shim, signal.SIGKILL)
+        assert wait_settled(engine, 2.0) == []
+        made.reload()
+        assert made.attrs["State"]["ExitCode"] == 137
+        assert (
+            not Path(f"/proc/{pid}").exists()
+            or "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+        )
+        made.remove()
+
+
+def test_a_thousand_lives_cost_no_memory_and_leave_nothing(engine: Engine) -> None:
+    """Create, start, wait, remove; the figure of R3.1 for the daemon's growth is 8 MiB."""
+    with contextlib.closing(engine.api()) as api:
+
+        def lives(count: int) -> None:
+            for _ in range(count):
+                made = api.containers.create(IMAGE, ["true"], network_mode="none")
+                made.start()
+                made.wait()
+                made.remove()
+
+        def resident() -> int:
+            assert engine.process is not None
+            status = Path(f"/proc/{engine.process.pid}/status").read_text()
+            return int(status.split("VmRSS:")[1].split()[0])
+
+        def descriptors() -> int:
+            assert engine.process is not None
+            return len(os.listdir(f"/proc/{engine.process.pid}/fd"))
+
+        lives(100)
+        before, open_before = resident(), descriptors()
+        names = (str(engine.root), engine.bridge, engine.cgroup_parent)
+        kept = ledger.take(*names)
+        lives(1000)
+        time.sleep(0.5)
+        assert resident() - before <= 8 << 10
+        assert abs(descriptors() - open_before) <= 4
+        assert not ledger.take(*names).beyond(kept)
