@@ -1,0 +1,105 @@
+"""Processes by descriptor, so that a number used again is never mistaken for the one we meant."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from typing import Final
+
+from boxship.kernel.syscalls import syscall
+
+PR_SET_PDEATHSIG: Final = 1
+PR_SET_DUMPABLE: Final = 4
+PR_SET_KEEPCAPS: Final = 8
+PR_SET_NAME: Final = 15
+PR_SET_NO_NEW_PRIVS: Final = 38
+PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+def open_pidfd(pid: int) -> int:
+    """Return a descriptor of a process; ProcessLookupError when there is none."""
+    return os.pidfd_open(pid)
+
+
+def take_descriptor(pidfd: int, number: int) -> int:
+    """Return a copy of a descriptor that another process has open as `number`."""
+    return syscall("pidfd_getfd", pidfd, number, 0, about=number)
+
+
+def send_signal(pidfd: int, number: int) -> bool:
+    """Send a signal; False when the process has ended."""
+    try:
+        signal.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def start_time(pid: int) -> int:
+    """Return when a process started, in clock ticks since boot; with its pid it is unique."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        after_name = file.read().rpartition(b")")[2].split()
+    return int(after_name[19])
+
+
+def is_alive(pid: int, started: int | None = None) -> bool:
+    """Whether a process runs (a zombie does not), and is the one that started then."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            after_name = file.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return after_name[0] not in b"ZX" and (started is None or int(after_name[19]) == started)
+
+
+def wait(pidfd: int) -> os.waitid_result | None:
+    """Wait for our child to end; None when it is not our child, or was waited for already."""
+    while True:
+        try:
+            return os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        except InterruptedError:
+            continue
+        except ChildProcessError:
+            return None
+
+
+def exit_code(ended: os.waitid_result) -> int:
+    """Return the status a shell would show: 128 and the signal for one killed."""
+    return ended.si_status if ended.si_code == os.CLD_EXITED else 128 + ended.si_status
+
+
+def prctl(option: int, *arguments: int | bytes) -> int:
+    """prctl(2)."""
+    return syscall("prctl", option, *arguments)
+
+
+def set_dumpable(wanted: bool) -> None:
+    """Say whether other processes of this user may look inside this one."""
+    prctl(PR_SET_DUMPABLE, int(wanted), 0, 0, 0)
+
+
+def become_subreaper() -> None:
+    """Have orphans below this process become its own children."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def set_name(name: str) -> None:
+    """Set the name that `ps` shows for this thread; 15 bytes are kept."""
+    prctl(PR_SET_NAME, name.encode()[:15] + b"\0", 0, 0, 0)
+
+
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Have the kernel send `number` when the thread that made us ends."""
+    prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+
+def kill(pid: int, number: int) -> bool:
+    """Send a signal by number; False when there is no such process."""
+    try:
+        os.kill(pid, number)
+    except OSError as failure:
+        if failure.errno == errno.ESRCH:
+            return False
+        raise
+    return True
