@@ -71,6 +71,7 @@ _OLD: Final = {
     "unshare": (272, 97),
     "dup3": (292, 24),
     "prlimit64": (302, 261),
+    "syncfs": (306, 267),
     "setns": (308, 268),
     "sched_setattr": (314, 274),
     "seccomp": (317, 277),

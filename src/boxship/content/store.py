@@ -1,0 +1,229 @@
+"""Content by digest, as it arrived.
+
+    <root>/sha256/<64 hex digits>   one file for each blob, mode 0600, never changed
+    <root>/ingest/<random>          what is arriving; gone when the process is
+
+A blob is written beside, checked, and renamed. Nothing is flushed to the disk one by one: whoever
+records that something points here calls `flush` first, once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from boxship.content.errors import NoSuchBlob, WrongContent
+from boxship.kernel.syscalls import syscall
+from boxship.lib.strictjson import SIZE as DOCUMENT_LIMIT
+from boxship.spec.digest import HEX_DIGITS, Digest
+
+CHUNK: Final = 1 << 18
+
+
+class Ingest:
+    """A blob that is arriving; it is put in place by `commit`, and dropped by `close`."""
+
+    def __init__(self, path: str, limit: int | None) -> None:
+        self._path = path
+        self._limit = limit
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Take the next bytes."""
+        self.size += len(data)
+        if self._limit is not None and self.size > self._limit:
+            raise WrongContent(f"content is larger than the {self._limit} bytes announced")
+        self._hash.update(data)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._file, view) :]
+
+    @property
+    def digest(self) -> Digest:
+        """What has arrived so far is called this."""
+        return Digest("sha256:" + self._hash.hexdigest())
+
+    def close(self) -> None:
+        """Drop it, unless it has been put in place."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+            with suppress(FileNotFoundError):
+                os.unlink(self._path)
+
+    def place(self, path: str) -> None:
+        """Give it its name."""
+        os.rename(self._path, path)
+        os.close(self._file)
+        self._file = -1
+
+
+class Lease:
+    """Keeps what an operation has brought or needs from being collected while it goes on."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+        self.held: set[Digest] = set()
+
+    def hold(self, digest: Digest) -> None:
+        """Keep `digest`, whether it is there yet or not."""
+        self._blobs.hold(self, digest)
+
+
+class Blobs:
+    """The content store; safe to use from any thread."""
+
+    def __init__(self, root: str) -> None:
+        self._folder = os.path.join(root, "sha256")
+        self._arriving = os.path.join(root, "ingest")
+        shutil.rmtree(self._arriving, ignore_errors=True)
+        for folder in (root, self._folder, self._arriving):
+            os.makedirs(folder, 0o700, exist_ok=True)
+        self._turn = threading.Lock()
+        self._held: Counter[Digest] = Counter()
+
+    def path(self, digest: Digest) -> str:
+        """Return where `digest` is, or would be."""
+        return os.path.join(self._folder, digest.hex)
+
+    def has(self, digest: Digest) -> bool:
+        """Whether the store holds `digest`."""
+        return os.path.exists(self.path(digest))
+
+    def size(self, digest: Digest) -> int:
+        """Return how many bytes `digest` is."""
+        try:
+            return os.stat(self.path(digest)).st_size
+        except FileNotFoundError:
+            raise NoSuchBlob(digest) from None
+
+    def open(self, digest: Digest) -> int:
+        """Return a descriptor to read `digest` from; its content is not checked again."""
+        try:
+            return os.open(self.path(digest), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise NoSuchBlob(digest) from None
+
+    def chunks(self, digest: Digest) -> Iterator[bytes]:
+        """Yield the content of `digest`."""
+        file = self.open(digest)
+        try:
+            while chunk := os.read(file, CHUNK):
+                yield chunk
+        finally:
+            os.close(file)
+
+    def read(self, digest: Digest, limit: int = DOCUMENT_LIMIT) -> bytes:
+        """Return a document whole, and make sure that it still is what its digest says."""
+        if self.size(digest) > limit:
+            raise WrongContent(f"content {digest} is larger than {limit} bytes")
+        data = b"".join(self.chunks(digest))
+        if Digest.of(data) != digest:
+            raise WrongContent(f"content {digest} is damaged")
+        return data
+
+    @contextmanager
+    def lease(self) -> Iterator[Lease]:
+        """What is ingested under a lease, or held by it, stays until its block ends."""
+        lease = Lease(self)
+        try:
+            yield lease
+        finally:
+            with self._turn:
+                self._held -= Counter(lease.held)
+
+    def hold(self, lease: Lease, digest: Digest) -> None:
+        """Keep `digest` for as long as `lease` goes on."""
+        with self._turn:
+            if digest not in lease.held:
+                lease.held.add(digest)
+                self._held[digest] += 1
+
+    @contextmanager
+    def arriving(self, *, limit: int | None = None) -> Iterator[Ingest]:
+        """A blob to write to and then to `commit`; without that it is dropped."""
+        ingest = Ingest(os.path.join(self._arriving, secrets.token_hex(8)), limit)
+        try:
+            yield ingest
+        finally:
+            ingest.close()
+
+    def commit(
+        self,
+        ingest: Ingest,
+        lease: Lease,
+        *,
+        expected: Digest | None = None,
+        size: int | None = None,
+    ) -> Digest:
+        """Put in place what has arrived, if it is what was expected."""
+        if size is not None and ingest.size != size:
+            raise WrongContent(f"content has {ingest.size} bytes, not the {size} announced")
+        digest = ingest.digest
+        if expected is not None and digest != expected:
+            raise WrongContent(f"content has the digest {digest}, not {expected}")
+        lease.hold(digest)
+        if not self.has(digest):
+            ingest.place(self.path(digest))
+        return digest
+
+    def ingest(
+        self,
+        pieces: Iterable[bytes | memoryview],
+        lease: Lease,
+        *,
+        expected: Digest | None = None,
+        size: int | None = None,
+    ) -> Digest:
+        """Take in a whole blob."""
+        with self.arriving(limit=size) as ingest:
+            for piece in pieces:
+                ingest.write(piece)
+            return self.commit(ingest, lease, expected=expected, size=size)
+
+    def put(self, data: bytes, lease: Lease) -> Digest:
+        """Take in a document."""
+        return self.ingest((data,), lease)
+
+    def flush(self) -> None:
+        """Return when everything on the store's filesystem has reached the disk."""
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            syscall("syncfs", folder)
+        finally:
+            os.close(folder)
+
+    def delete(self, digest: Digest) -> bool:
+        """Remove a blob, unless an operation holds it; say whether it is gone."""
+        with self._turn:
+            if self._held[digest] > 0:
+                return False
+            del self._held[digest]
+            with suppress(FileNotFoundError):
+                os.unlink(self.path(digest))
+            return True
+
+    def digests(self) -> Iterator[Digest]:
+        """Yield what the store holds."""
+        for name in os.listdir(self._folder):
+            if len(name) == HEX_DIGITS:
+                yield Digest("sha256:" + name)
+
+    def collect(self, wanted: Collection[Digest]) -> int:
+        """Remove all that is neither wanted nor held; return how many bytes that freed."""
+        freed = 0
+        for digest in self.digests():
+            if digest not in wanted:
+                with suppress(NoSuchBlob):
+                    size = self.size(digest)
+                    freed += size if self.delete(digest) else 0
+        return freed

@@ -1,0 +1,184 @@
+"""Compressed streams: known by their first bytes, unpacked in bounded memory.
+
+Whatever a stream claims about itself, one step of unpacking yields at most a megabyte, and no
+more memory is taken for its dictionary than is allowed here.
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
+from itertools import chain
+from typing import Any, Final, Protocol
+
+from boxship.errors import InvalidRequest
+
+CHUNK: Final = 1 << 20
+WINDOW: Final = 32 << 20  # zstd's, up to level 20
+XZ_MEMORY: Final = 72 << 20  # xz -9
+LONGEST_MAGIC: Final = 6
+
+
+class InvalidCompression(InvalidRequest):
+    """The stream is damaged, ends too early, or wants more memory than it may have."""
+
+
+class Compression(StrEnum):
+    """How a stream is packed."""
+
+    NONE = "uncompressed"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+    XZ = "xz"
+    BZIP2 = "bzip2"
+
+
+MAGIC: Final = (
+    (b"\x1f\x8b\x08", Compression.GZIP),
+    (b"\x28\xb5\x2f\xfd", Compression.ZSTD),
+    (b"\xfd7zXZ\x00", Compression.XZ),
+    (b"BZh", Compression.BZIP2),
+)
+
+
+def detect(start: bytes) -> Compression:
+    """Return how a stream that begins with `start` is packed."""
+    if start[:4] in {bytes((byte,)) + b"\x2a\x4d\x18" for byte in range(0x50, 0x60)}:
+        return Compression.ZSTD  # a skippable frame comes first
+    return next((kind for magic, kind in MAGIC if start.startswith(magic)), Compression.NONE)
+
+
+def unpacked(pieces: Iterable[bytes]) -> tuple[Compression, Iterator[bytes]]:
+    """Return how a stream is packed, and the stream unpacked."""
+    source = iter(pieces)
+    start = b""
+    while len(start) < LONGEST_MAGIC and (piece := next(source, b"")):
+        start += piece
+    kind = detect(start)
+    whole = chain((start,), source) if start else source
+    return kind, UNPACK[kind](whole)
+
+
+def decompress(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield a stream unpacked, however it was packed."""
+    return unpacked(pieces)[1]
+
+
+def gzip(pieces: Iterable[bytes], level: int = 1) -> Iterator[bytes]:
+    """Yield a stream packed by isal: fast, and the same bytes for the same pieces' content."""
+    from isal import isal_zlib
+
+    packer = isal_zlib.compressobj(level, wbits=31)
+    for piece in pieces:
+        if packed := packer.compress(piece):
+            yield packed
+    yield packer.flush()
+
+
+class _Member(Protocol):
+    eof: bool
+    unused_data: bytes
+
+    def decompress(self, data: bytes, size: int, /) -> bytes:
+        """Take more of the stream and return at most `size` bytes."""
+
+
+def _members(pieces: Iterable[bytes], begin: Callable[[], Any], name: str) -> Iterator[bytes]:
+    """Unpack members one after another; only zeros may follow the last."""
+    member, started = begin(), False
+    for piece in pieces:
+        data = piece
+        while data or (started and not member.eof and _holds_back(member)):
+            if member.eof:
+                if not data.strip(b"\0"):
+                    data = b""
+                    continue
+                member, started = begin(), False
+            started = True
+            try:
+                part = member.decompress(data, CHUNK)
+            except (ValueError, EOFError, OSError, lzma.LZMAError, *_failures()) as error:
+                raise InvalidCompression(f"{name}: {error}") from error
+            data = member.unused_data if member.eof else _pending(member)
+            if part:
+                yield part
+    if started and not member.eof:
+        raise InvalidCompression(f"{name}: unexpected EOF")
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    import zlib
+
+    from isal import isal_zlib
+
+    return (isal_zlib.error, zlib.error)
+
+
+def _holds_back(member: Any) -> bool:
+    """Whether there is more to come out before more goes in."""
+    return not getattr(member, "needs_input", True)
+
+
+def _pending(member: Any) -> bytes:
+    tail: bytes = getattr(member, "unconsumed_tail", b"")
+    return tail
+
+
+def _gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    from isal import isal_zlib
+
+    return _members(pieces, lambda: isal_zlib.decompressobj(wbits=31), "gzip")
+
+
+def _unxz(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    return _members(pieces, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY), "xz")
+
+
+def _bunzip2(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    return _members(pieces, bz2.BZ2Decompressor, "bzip2")
+
+
+def _unzstd(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    import zstandard
+
+    source = _Readable(pieces)
+    opened = zstandard.ZstdDecompressor(max_window_size=WINDOW).stream_reader(
+        source, read_across_frames=True
+    )
+    try:
+        while part := opened.read(CHUNK):
+            yield part
+    except zstandard.ZstdError as error:
+        raise InvalidCompression(f"zstd: {error}") from error
+
+
+def _plain(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    return iter(pieces)
+
+
+class _Readable:
+    """Pieces as the file object that zstandard wants."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, at most `size`; none at the end."""
+        while not self._rest:
+            if (piece := next(self._pieces, None)) is None:
+                return b""
+            self._rest = bytes(piece)
+        part, self._rest = self._rest[:size], self._rest[size:]
+        return part
+
+
+UNPACK: Final[dict[Compression, Callable[[Iterable[bytes]], Iterator[bytes]]]] = {
+    Compression.NONE: _plain,
+    Compression.GZIP: _gunzip,
+    Compression.ZSTD: _unzstd,
+    Compression.XZ: _unxz,
+    Compression.BZIP2: _bunzip2,
+}

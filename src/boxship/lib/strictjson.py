@@ -1,0 +1,90 @@
+"""JSON from strangers: bounded, without duplicate keys, and then of the type that is asked for.
+
+Two readers that disagree on a document with the same key twice can be played against each
+other; so such a document is refused, as is one that is nested too deep or too large.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from boxship.errors import InvalidRequest
+
+DEPTH: Final = 64
+SIZE: Final = 4 << 20
+
+T = TypeVar("T")
+
+
+class InvalidDocument(InvalidRequest):
+    """The bytes are not the JSON document that was expected."""
+
+
+def decode(data: bytes, kind: type[T], what: str, *, limit: int = SIZE) -> T:
+    """Read `data` as a `kind`; `what` names the document in messages."""
+    if len(data) > limit:
+        raise InvalidDocument(f"{what} is larger than {limit} bytes")
+    check(data, what)
+    try:
+        return msgspec.json.decode(data, type=kind, dec_hook=_own_types)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise InvalidDocument(f"{what}: {error}") from error
+
+
+def encode(document: object) -> bytes:
+    """Write a document; text types of our own become plain text."""
+    return msgspec.json.encode(document, enc_hook=_plain)
+
+
+def check(data: bytes, what: str) -> None:
+    """Refuse duplicate keys, values that JSON does not have, and deep nesting."""
+    try:
+        document = json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise InvalidDocument(f"{what}: invalid JSON: {error}") from error
+    level = [document]
+    for _ in range(DEPTH):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return
+    raise InvalidDocument(f"{what}: invalid JSON: nested deeper than {DEPTH} levels")
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [inner for inner in value.values() if isinstance(inner, dict | list)]
+    if isinstance(value, list):
+        return [inner for inner in value if isinstance(inner, dict | list)]
+    return []
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("duplicate key in an object")
+    return made
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, str):
+        return str(value)
+    raise NotImplementedError(type(value))
+
+
+def _own_types(kind: type, value: Any) -> Any:
+    """A text type of our own says itself what it accepts; `object` accepts all."""
+    if kind is object:
+        return value
+    if issubclass(kind, str) and isinstance(value, str) and hasattr(kind, "parse"):
+        try:
+            return kind.parse(value)
+        except InvalidRequest as error:
+            raise ValueError(str(error)) from error
+    raise NotImplementedError(kind)
