@@ -567,24 +567,6 @@ class ContainerStorageStats(Document):
     write_size_bytes: int | None = field(default=None, name="write_size_bytes")
 
 
-class ContainerStatsResponse(Document):
-    """Engine API object `ContainerStatsResponse`."""
-
-    id: str | None = field(default=None, name="id")
-    name: str | None = field(default=None, name="name")
-    os_type: str | None = field(default=None, name="os_type")
-    read: str | None = field(default=None, name="read")
-    cpu_stats: ContainerCPUStats | None = field(default=None, name="cpu_stats")
-    memory_stats: ContainerMemoryStats | None = field(default=None, name="memory_stats")
-    networks: object | None = field(default=None, name="networks")
-    pids_stats: ContainerPidsStats | None = field(default=None, name="pids_stats")
-    blkio_stats: ContainerBlkioStats | None = field(default=None, name="blkio_stats")
-    num_procs: int | None = field(default=None, name="num_procs")
-    storage_stats: ContainerStorageStats | None = field(default=None, name="storage_stats")
-    preread: str | None = field(default=None, name="preread")
-    precpu_stats: ContainerCPUStats | None = field(default=None, name="precpu_stats")
-
-
 class ContainerNetworkStats(Document):
     """Engine API object `ContainerNetworkStats`."""
 
@@ -598,6 +580,24 @@ class ContainerNetworkStats(Document):
     tx_dropped: int | None = field(default=None, name="tx_dropped")
     endpoint_id: str | None = field(default=None, name="endpoint_id")
     instance_id: str | None = field(default=None, name="instance_id")
+
+
+class ContainerStatsResponse(Document):
+    """Engine API object `ContainerStatsResponse`."""
+
+    id: str | None = field(default=None, name="id")
+    name: str | None = field(default=None, name="name")
+    os_type: str | None = field(default=None, name="os_type")
+    read: str | None = field(default=None, name="read")
+    cpu_stats: ContainerCPUStats | None = field(default=None, name="cpu_stats")
+    memory_stats: ContainerMemoryStats | None = field(default=None, name="memory_stats")
+    networks: dict[str, ContainerNetworkStats] | None = field(default=None, name="networks")
+    pids_stats: ContainerPidsStats | None = field(default=None, name="pids_stats")
+    blkio_stats: ContainerBlkioStats | None = field(default=None, name="blkio_stats")
+    num_procs: int | None = field(default=None, name="num_procs")
+    storage_stats: ContainerStorageStats | None = field(default=None, name="storage_stats")
+    preread: str | None = field(default=None, name="preread")
+    precpu_stats: ContainerCPUStats | None = field(default=None, name="precpu_stats")
 
 
 class ContainerTopResponse(Document):
