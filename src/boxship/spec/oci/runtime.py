@@ -40,7 +40,7 @@ class Rlimit(Member):
     hard: int
 
 
-class Process(Member):
+class Process(Member, kw_only=True):
     terminal: bool = False
     console_size: ConsoleSize | None = None
     user: User = field(default_factory=lambda: User(uid=0, gid=0))
@@ -187,7 +187,7 @@ class Namespace(Member):
     path: str = ""
 
 
-class SyscallArg(Member):
+class SyscallArg(Member, kw_only=True):
     index: int
     value: int
     value_two: int = 0
@@ -201,7 +201,7 @@ class Syscall(Member):
     args: list[SyscallArg] = []
 
 
-class Seccomp(Member):
+class Seccomp(Member, kw_only=True):
     default_action: str
     default_errno_ret: int | None = None
     architectures: list[str] = []
@@ -246,7 +246,7 @@ class Spec(Member):
     linux: Linux | None = None
 
 
-class State(Member):
+class State(Member, kw_only=True):
     """What `state` prints and hooks read on standard input."""
 
     oci_version: str = VERSION
