@@ -1,0 +1,1 @@
+"""`boxship container`: one file per command."""

@@ -1,0 +1,104 @@
+"""Starting the engine when none answers on its own socket and the caller is root."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from boxship.client.target import DEFAULT_SOCKET
+from boxship.errors import Unavailable
+
+LOG_FOLDER = "/var/log/boxship"
+LOCK = "/run/boxship.start.lock"
+DEADLINE = 20.0
+PAUSE = 0.01
+TAIL = 2000
+
+
+def start_engine() -> None:
+    """Start `boxshipd` in the background and return when its socket answers.
+
+    Two commands at once start one engine: the second waits for the first. Unavailable, with the end
+    of the engine's log, when it does not come up.
+    """
+    import fcntl
+
+    lock = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not answers():
+            os.makedirs(LOG_FOLDER, mode=0o750, exist_ok=True)
+            log = os.path.join(LOG_FOLDER, "boxshipd.log")
+            _wait(spawn(log), log)
+    finally:
+        os.close(lock)
+
+
+def interpreter() -> str:
+    """Return the Python that has the engine's dependencies: the one we run in."""
+    return sys.executable
+
+
+def spawn(log: str) -> int:
+    """Start the engine in a session of its own, its output at the end of the log; return its pid."""
+    source = __file__.rpartition("/boxship/cli/")[0]
+    program = f"import sys; sys.path.insert(0, {source!r}); from boxship.daemon.main import main; sys.exit(main())"
+    environment = dict(os.environ)
+    # The engine outlives this command: it must not inherit its terminal's or its caller's settings.
+    for name in ("DOCKER_HOST", "BOXSHIP_HOST", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID"):
+        environment.pop(name, None)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.posix_spawn(
+            interpreter(),
+            ["boxshipd", "-P", "-s", "-c", program],
+            environment,
+            file_actions=(
+                (os.POSIX_SPAWN_DUP2, nothing, 0),
+                (os.POSIX_SPAWN_DUP2, output, 1),
+                (os.POSIX_SPAWN_DUP2, output, 2),
+            ),
+            setsid=True,
+        )
+    finally:
+        os.close(output)
+        os.close(nothing)
+
+
+def _wait(pid: int, log: str) -> None:
+    end = time.monotonic() + DEADLINE
+    while time.monotonic() < end:
+        if answers():
+            return
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            code = os.waitstatus_to_exitcode(status)
+            raise Unavailable(f"the engine did not start (exit code {code}):\n{_tail(log)}")
+        time.sleep(PAUSE)
+    raise Unavailable(f"the engine did not answer within {DEADLINE:.0f} seconds:\n{_tail(log)}")
+
+
+def answers() -> bool:
+    """Tell whether somebody listens on the engine's own socket."""
+    import _socket
+
+    probe = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+    try:
+        probe.connect(DEFAULT_SOCKET)
+    except OSError:
+        return False
+    finally:
+        probe.close()
+    return True
+
+
+def _tail(log: str) -> str:
+    try:
+        with open(log, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - TAIL))
+            return file.read().decode("utf-8", "replace").strip() + f"\n(from {log})"
+    except OSError:
+        return f"(no log at {log})"

@@ -1,0 +1,1 @@
+"""`boxship image`: one file per command."""

@@ -1,0 +1,1 @@
+"""`boxship network`: one file per command."""

@@ -1,0 +1,1 @@
+"""`boxship system`: one file per command."""

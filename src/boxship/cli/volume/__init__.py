@@ -1,0 +1,1 @@
+"""`boxship volume`: one file per command."""
