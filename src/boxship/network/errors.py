@@ -105,5 +105,5 @@ class InvalidNetworkConfig(InvalidRequest):
         super().__init__("invalid network config:\n" + "\n".join(reasons))
 
 
-class NoNamespace(Conflict):
+class NoNamespace(BoxshipError):
     """The container whose namespace is to be shared does not run."""

@@ -118,7 +118,7 @@ def shown(publications: Sequence[Publication], names: Collection[str]) -> Shown:
 def ephemeral_range(read: Callable[[str], str]) -> tuple[int, int]:
     """Return the range that ports without a wish come from."""
     try:
-        first, last = read("/proc/sys/net/ipv4/ip_local_port_range").split()
+        first, last = read("ipv4/ip_local_port_range").split()
         return int(first), int(last)
     except (OSError, ValueError):
         return FALLBACK_RANGE
