@@ -11,7 +11,7 @@ import lzma
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from itertools import chain
-from typing import Any, Final, Protocol
+from typing import IO, Any, Final, cast
 
 from boxship.errors import InvalidRequest
 
@@ -77,17 +77,9 @@ def gzip(pieces: Iterable[bytes], level: int = 1) -> Iterator[bytes]:
     yield packer.flush()
 
 
-class _Member(Protocol):
-    eof: bool
-    unused_data: bytes
-
-    def decompress(self, data: bytes, size: int, /) -> bytes:
-        """Take more of the stream and return at most `size` bytes."""
-
-
 def _members(pieces: Iterable[bytes], begin: Callable[[], Any], name: str) -> Iterator[bytes]:
     """Unpack members one after another; only zeros may follow the last."""
-    member, started = begin(), False
+    member, started, failures = begin(), False, _failures()
     for piece in pieces:
         data = piece
         while data or (started and not member.eof and _holds_back(member)):
@@ -99,7 +91,7 @@ def _members(pieces: Iterable[bytes], begin: Callable[[], Any], name: str) -> It
             started = True
             try:
                 part = member.decompress(data, CHUNK)
-            except (ValueError, EOFError, OSError, lzma.LZMAError, *_failures()) as error:
+            except failures as error:
                 raise InvalidCompression(f"{name}: {error}") from error
             data = member.unused_data if member.eof else _pending(member)
             if part:
@@ -113,7 +105,8 @@ def _failures() -> tuple[type[Exception], ...]:
 
     from isal import isal_zlib
 
-    return (isal_zlib.error, zlib.error)
+    damaged = cast(type[Exception], isal_zlib.error)
+    return (ValueError, EOFError, OSError, lzma.LZMAError, zlib.error, damaged)
 
 
 def _holds_back(member: Any) -> bool:
@@ -143,7 +136,7 @@ def _bunzip2(pieces: Iterable[bytes]) -> Iterator[bytes]:
 def _unzstd(pieces: Iterable[bytes]) -> Iterator[bytes]:
     import zstandard
 
-    source = _Readable(pieces)
+    source = cast(IO[bytes], _Readable(pieces))
     opened = zstandard.ZstdDecompressor(max_window_size=WINDOW).stream_reader(
         source, read_across_frames=True
     )

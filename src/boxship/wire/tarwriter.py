@@ -38,9 +38,9 @@ def header(entry: Entry) -> bytes:
     mtime, fraction = divmod(entry.mtime, NANOSECOND)
     if fraction or not 0 <= mtime <= LARGE:
         pax[b"mtime"] = _time(entry.mtime)
-    for key, value in ((b"uid", entry.uid), (b"gid", entry.gid)):
-        if value > SMALL:
-            pax[key] = b"%d" % value
+    for key, owner in ((b"uid", entry.uid), (b"gid", entry.gid)):
+        if owner > SMALL:
+            pax[key] = b"%d" % owner
     if entry.size > LARGE:
         pax[b"size"] = b"%d" % entry.size
     for key, value in entry.xattrs.items():

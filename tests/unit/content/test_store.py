@@ -9,7 +9,7 @@ from boxship.content.store import Blobs
 from boxship.spec.digest import Digest
 
 
-@pytest.fixture()
+@pytest.fixture
 def blobs(tmp_path):
     return Blobs(str(tmp_path / "blobs"))
 

@@ -1,0 +1,123 @@
+"""What a driver of filesystems does, and the values that go in and out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NewType, Protocol
+
+from boxship.snapshot import trees
+from boxship.snapshot.extract import Extraction
+from boxship.snapshot.trees import Node, Usage
+from boxship.spec.digest import Digest
+
+ChainId = NewType("ChainId", Digest)
+
+
+class Kind(IntEnum):
+    """What happened to a path; the numbers are the Engine API's."""
+
+    MODIFIED = 0
+    ADDED = 1
+    DELETED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One path that is not as the layers below have it."""
+
+    path: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A path that a snapshot has or hides; `node` is None where it is gone.
+
+    `kind` is None for a folder that is only there because something in it is different.
+    `opaque` is said of a folder that hides all it had, and of what such a folder hides.
+    """
+
+    path: bytes
+    kind: Kind | None
+    node: Node | None
+    opaque: bool = False
+
+
+@dataclass(slots=True)
+class Stage:
+    """A layer that is being unpacked: nobody sees it until it is committed."""
+
+    path: str  # of the folder that `Driver.commit` takes, or `Driver.discard` removes
+    extraction: Extraction
+    root: int
+
+    def usage(self) -> Usage:
+        """Measure what has been unpacked."""
+        root = os.open(".", trees.FOLDER, dir_fd=self.root)
+        try:
+            return trees.usage(root)
+        finally:
+            os.close(root)
+
+    def close(self) -> None:
+        """Let go of the descriptors."""
+        if self.root >= 0:
+            self.extraction.close()
+            os.close(self.root)
+            self.root = -1
+
+
+class Driver(Protocol):
+    """Committed layers by chain ID, and writable snapshots by key."""
+
+    name: str
+    root: str  # where it keeps everything
+    independent: bool  # layers may be unpacked before those below them are there
+
+    def stage(self, parent: ChainId | None) -> Stage:
+        """Begin a layer; `parent` matters only where layers are not independent."""
+
+    def commit(self, stage: Stage, chain: ChainId, parent: ChainId | None) -> None:
+        """Make a staged layer the one called `chain`; if that exists, the staged one goes."""
+
+    def discard(self, stage: Stage) -> None:
+        """Remove a staged layer."""
+
+    def layers(self) -> Mapping[ChainId, Usage]:
+        """Return the committed layers, and what each takes by itself."""
+
+    def parent(self, chain: ChainId) -> ChainId | None:
+        """Return what `chain` is based on."""
+
+    def remove_layer(self, chain: ChainId) -> None:
+        """Remove a committed layer."""
+
+    def prepare(self, key: str, parent: ChainId | None) -> None:
+        """Make a writable snapshot of `parent`."""
+
+    def keys(self) -> Iterator[str]:
+        """Yield the keys of the writable snapshots."""
+
+    def exists(self, key: str) -> bool:
+        """Whether there is a snapshot called `key`."""
+
+    def remove(self, key: str) -> None:
+        """Remove a snapshot, if it exists."""
+
+    def open(self, key: str) -> int:
+        """Return a new detached mount of a snapshot."""
+
+    def view(self, chain: ChainId | None) -> int:
+        """Return a new detached read-only mount of a layer and those below it."""
+
+    def info(self, key: str) -> dict[str, str]:
+        """Return what the Engine API shows as GraphDriver.Data."""
+
+    def differences(self, key: str) -> Iterator[Difference]:
+        """Yield what a snapshot changes, folders before what they hold."""
+
+    def usage(self, key: str) -> Usage:
+        """Return what a snapshot takes by itself."""

@@ -1,0 +1,394 @@
+"""overlayfs: a folder for each layer, put on each other by the kernel.
+
+    <root>/layers/<chain>/diff          a committed layer, with layer.json beside
+    <root>/active/<key>/{diff,work}     a writable snapshot, with layer.json beside
+    <root>/init/<chain>/diff            what every container finds, as far as the image lacks it
+    <root>/l/<short>                    links to layers, so that mount options stay short
+    <root>/staging/<random>/diff        a layer on its way; gone when the process is
+    <root>/empty, <root>/empty-too      below a single layer, which overlayfs cannot take alone
+
+Mounts carry `redirect_dir=nofollow,metacopy=off,index=off`: an upper folder then holds whole
+files under their own names, so that it can be read as a layer without asking the kernel, and a
+layer that came from outside cannot point at others. The price is that renaming a folder of the
+image fails with EXDEV, which programs answer by copying.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
+from typing import Final
+
+from boxship.kernel import mounts
+from boxship.kernel.paths import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
+from boxship.snapshot import trees
+from boxship.snapshot.driver import ChainId, Difference, Stage
+from boxship.snapshot.drivers import initlayer, layerfile, upperdir
+from boxship.snapshot.drivers.layerfile import LayerFile
+from boxship.snapshot.errors import CannotUnpack, NoSuchSnapshot, SnapshotExists, TooDeep
+from boxship.snapshot.extract import Extraction, Whiteouts, is_whiteout, link
+from boxship.snapshot.trees import Usage
+from boxship.spec.digest import Digest
+
+DEPTH: Final = 125
+PAGE: Final = 4096 - 512  # what the options may take of a page, on kernels that want one page
+OPTIONS: Final[tuple[tuple[str, mounts.Option], ...]] = (
+    ("redirect_dir", "nofollow"),
+    ("metacopy", "off"),
+    ("index", "off"),
+)
+WITHIN: Final = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
+
+
+class Overlay2:
+    """The driver."""
+
+    name = "overlay2"
+    independent = True
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        for folder in ("layers", "active", "init", "l", "empty", "empty-too"):
+            os.makedirs(os.path.join(root, folder), 0o700, exist_ok=True)
+        for folder in ("empty", "empty-too"):
+            os.chmod(self._path(folder), 0o755)
+        trees.remove_path(self._path("staging"))
+        os.mkdir(self._path("staging"), 0o700)
+        self._folder = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._turn = threading.RLock()
+        self._layers: dict[ChainId, LayerFile] = {}
+        for name in os.listdir(self._path("layers")):
+            self._layers[ChainId(Digest.from_hex(name))] = layerfile.read(
+                self._path("layers", name)
+            )
+
+    def _path(self, *parts: str) -> str:
+        return os.path.join(self.root, *parts)
+
+    # layers
+
+    def stage(self, parent: ChainId | None) -> Stage:
+        """Begin a layer in a folder of its own; what is below matters when it is committed."""
+        path = self._path("staging", secrets.token_hex(8))
+        os.makedirs(os.path.join(path, "diff"), 0o755)
+        os.chmod(os.path.join(path, "diff"), 0o755)
+        root = os.open(os.path.join(path, "diff"), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return Stage(path, Extraction(root, Whiteouts.OVERLAY), root)
+
+    def commit(self, stage: Stage, chain: ChainId, parent: ChainId | None) -> None:
+        """Settle what needs the layers below, measure, and give the folder its name."""
+        with self._turn:
+            if chain in self._layers:
+                self.discard(stage)
+                return
+            if len(self._lineage(parent)) >= DEPTH:
+                raise TooDeep
+            self._settle(stage, parent)
+            usage = stage.usage()
+            record = LayerFile(
+                parent=parent, link=self._short(chain), size=usage.size, inodes=usage.inodes
+            )
+            layerfile.write(stage.path, record)
+            os.rename(stage.path, self._path("layers", chain.hex))
+            stage.close()
+            self._layers[chain] = record
+
+    def discard(self, stage: Stage) -> None:
+        """Remove a staged layer."""
+        stage.close()
+        trees.remove_path(stage.path)
+
+    def layers(self) -> Mapping[ChainId, Usage]:
+        """Return the committed layers."""
+        with self._turn:
+            return {c: Usage(record.size, record.inodes) for c, record in self._layers.items()}
+
+    def parent(self, chain: ChainId) -> ChainId | None:
+        """Return what `chain` is based on."""
+        parent = self._layer(chain).parent
+        return None if parent is None else ChainId(parent)
+
+    def remove_layer(self, chain: ChainId) -> None:
+        """Take a layer's name away, and then its files."""
+        with self._turn:
+            record = self._layers.pop(chain, None)
+            if record is None:
+                return
+            aside = self._path("staging", secrets.token_hex(8))
+            os.rename(self._path("layers", chain.hex), aside)
+            with suppress(FileNotFoundError):
+                os.unlink(self._path("l", record.link))
+            with suppress(FileNotFoundError):
+                os.rename(self._path("init", chain.hex), aside + "-init")
+        trees.remove_path(aside)
+        trees.remove_path(aside + "-init")
+
+    def _layer(self, chain: ChainId) -> LayerFile:
+        try:
+            return self._layers[chain]
+        except KeyError:
+            raise NoSuchSnapshot(f"layer {chain} does not exist") from None
+
+    def _lineage(self, chain: ChainId | None) -> list[ChainId]:
+        """The layers from `chain` down."""
+        found: list[ChainId] = []
+        while chain is not None:
+            found.append(chain)
+            chain = self.parent(chain)
+        return found
+
+    def _short(self, chain: ChainId) -> str:
+        """Make the layer's link; its name begins the chain ID, as long as it must be."""
+        letters = base64.b32encode(bytes.fromhex(chain.hex)).decode().rstrip("=")
+        target = f"../layers/{chain.hex}/diff"
+        for length in (8, 16, len(letters)):
+            path = self._path("l", letters[:length])
+            try:
+                os.symlink(target, path)
+            except FileExistsError:
+                if os.readlink(path) != target:
+                    continue
+            return letters[:length]
+        raise SnapshotExists(f"layer {chain} has a link already")
+
+    def _settle(self, stage: Stage, parent: ChainId | None) -> None:
+        """Folders nobody described are as below; links to files below bring these up."""
+        extraction = stage.extraction
+        if parent is None:
+            if extraction.links:
+                raise CannotUnpack(extraction.links[0][0], "its target is missing")
+            return
+        below = self._view_folder(parent)
+        try:
+            implied = list(extraction.implied)
+            if not extraction.described:
+                implied.insert(0, b"")
+            for path in implied:
+                _copy_folder(below, stage.root, path)
+            for path, target in extraction.links:
+                try:
+                    _bring_up(below, stage.root, target)
+                    _link_in(stage.root, target, path)
+                except FileNotFoundError as error:
+                    raise CannotUnpack(path, "its target is missing") from error
+        finally:
+            os.close(below)
+
+    # snapshots
+
+    def prepare(self, key: str, parent: ChainId | None) -> None:
+        """Make the folders of a snapshot, and let them appear at once."""
+        layerfile.check_key(key)
+        lineage = self._lineage(parent)
+        if len(lineage) >= DEPTH:
+            raise TooDeep
+        init = self._init(parent)
+        path = self._path("staging", secrets.token_hex(8))
+        os.mkdir(path, 0o700)
+        with ExitStack() as undo:
+            undo.callback(trees.remove_path, path)
+            diff = os.path.join(path, "diff")
+            os.mkdir(diff, 0o755)
+            os.mkdir(os.path.join(path, "work"), 0o700)
+            _copy_path_attributes(init, diff)
+            layerfile.write(path, LayerFile(parent=parent))
+            if self.exists(key):
+                raise SnapshotExists(f"snapshot {key} exists already")
+            os.rename(path, self._path("active", key))
+            undo.pop_all()
+
+    def keys(self) -> Iterator[str]:
+        """Yield the keys of the snapshots."""
+        yield from os.listdir(self._path("active"))
+
+    def exists(self, key: str) -> bool:
+        """Whether there is a snapshot called `key`."""
+        layerfile.check_key(key)
+        return os.path.exists(self._path("active", key))
+
+    def remove(self, key: str) -> None:
+        """Take a snapshot's name away, and then its files."""
+        layerfile.check_key(key)
+        aside = self._path("staging", secrets.token_hex(8))
+        with suppress(FileNotFoundError):
+            os.rename(self._path("active", key), aside)
+            trees.remove_path(aside)
+
+    def open(self, key: str) -> int:
+        """Return a new detached mount of a snapshot.
+
+        Two mounts of one snapshot at a time do not see each other's changes in order; what
+        wants into a running container goes through its own root.
+        """
+        record = self._active(key)
+        folder = self._path("active", key)
+        return self._mount(
+            self._below(record.parent), os.path.join(folder, "diff"), os.path.join(folder, "work")
+        )
+
+    def view(self, chain: ChainId | None) -> int:
+        """Return a new detached read-only mount of a layer and those below it."""
+        lower = [self._path("l", self._layer(c).link) for c in self._lineage(chain)]
+        lower.append(self._path("empty"))
+        if chain is None:
+            lower.append(self._path("empty-too"))
+        return self._mount(lower, None, None)
+
+    def info(self, key: str) -> dict[str, str]:
+        """Return the folders, as Docker names them."""
+        record = self._active(key)
+        folder = self._path("active", key)
+        chain = None if record.parent is None else ChainId(record.parent)
+        lower = [self._path("init", chain.hex if chain else "scratch", "diff")]
+        lower += [self._path("layers", below.hex, "diff") for below in self._lineage(chain)]
+        return {
+            "LowerDir": ":".join(lower),
+            "MergedDir": os.path.join(folder, "merged"),
+            "UpperDir": os.path.join(folder, "diff"),
+            "WorkDir": os.path.join(folder, "work"),
+        }
+
+    def differences(self, key: str) -> Iterator[Difference]:
+        """Yield what the upper folder holds, compared with what is below."""
+        record = self._active(key)
+        below = self._mount([*self._below(record.parent), self._path("empty")], None, None)
+        try:
+            upper = os.open(self._path("active", key, "diff"), trees.FOLDER)
+            try:
+                yield from upperdir.differences(upper, below)
+            finally:
+                os.close(upper)
+        finally:
+            os.close(below)
+
+    def usage(self, key: str) -> Usage:
+        """Measure the upper folder."""
+        self._active(key)
+        upper = os.open(self._path("active", key, "diff"), trees.FOLDER)
+        try:
+            return trees.usage(upper)
+        finally:
+            os.close(upper)
+
+    def _active(self, key: str) -> LayerFile:
+        layerfile.check_key(key)
+        try:
+            return layerfile.read(self._path("active", key))
+        except FileNotFoundError:
+            raise NoSuchSnapshot(f"snapshot {key} does not exist") from None
+
+    def _below(self, parent: Digest | None) -> list[str]:
+        """The folders under a snapshot's own, topmost first."""
+        chain = None if parent is None else ChainId(parent)
+        links = [self._path("l", self._layer(below).link) for below in self._lineage(chain)]
+        return [self._init(chain), *links]
+
+    def _init(self, chain: ChainId | None) -> str:
+        """Return the folder with what the image of `chain` lacks, made when first asked for."""
+        name = chain.hex if chain else "scratch"
+        made = self._path("init", name)
+        if not os.path.exists(made):
+            with self._turn:
+                if os.path.exists(made):
+                    return os.path.join(made, "diff")
+                path = self._path("staging", secrets.token_hex(8))
+                os.makedirs(os.path.join(path, "diff"), 0o755)
+                os.chmod(os.path.join(path, "diff"), 0o755)
+                below = self._view_folder(chain)
+                try:
+                    initlayer.fill(os.path.join(path, "diff"), below)
+                finally:
+                    os.close(below)
+                os.rename(path, made)
+        return os.path.join(made, "diff")
+
+    def _view_folder(self, chain: ChainId | None) -> int:
+        """Return the root folder of a view, to read from."""
+        mounted = self.view(chain)
+        try:
+            return os.open(".", trees.FOLDER, dir_fd=mounted)
+        finally:
+            os.close(mounted)
+
+    def _mount(self, lower: list[str], upper: str | None, work: str | None) -> int:
+        """Mount; names too long for a kernel that wants one page go by our folder's descriptor."""
+        long = sum(map(len, lower)) + len(lower) > PAGE or any(len(name) > 250 for name in lower)
+        if long or len(upper or "") > 250:
+            prefix = f"/proc/self/fd/{self._folder}"
+            lower = [name.replace(self.root, prefix, 1) for name in lower]
+            upper, work = (name and name.replace(self.root, prefix, 1) for name in (upper, work))
+        return mounts.overlay(lower, upper, work, options=OPTIONS)
+
+
+def _copy_folder(below: int, root: int, path: bytes) -> None:
+    """Give a folder the attributes that the same folder has below, if it is one there."""
+    try:
+        source = openat2(below, path or b".", trees.FOLDER, 0, WITHIN)
+    except OSError:
+        return
+    try:
+        target = openat2(root, path or b".", trees.FOLDER, 0, WITHIN)
+        try:
+            trees.copy_attributes(source, target)
+            status = os.fstat(source)
+            os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+        finally:
+            os.close(target)
+    finally:
+        os.close(source)
+
+
+def _bring_up(below: int, root: int, path: bytes) -> None:
+    """Copy a file from below into the layer, with the folders above it."""
+    words = path.split(b"/")
+    for count in range(1, len(words)):
+        inner = b"/".join(words[:count])
+        up, _, name = inner.rpartition(b"/")
+        folder = openat2(root, up or b".", trees.FOLDER, 0, WITHIN)
+        try:
+            os.mkdir(name, 0o755, dir_fd=folder)
+            _copy_folder(below, root, inner)
+        except FileExistsError:
+            continue
+        finally:
+            os.close(folder)
+    up, _, name = path.rpartition(b"/")
+    with ExitStack() as opened:
+        source = openat2(below, up or b".", trees.FOLDER, 0, WITHIN)
+        opened.callback(os.close, source)
+        target = openat2(root, up or b".", trees.FOLDER, 0, WITHIN)
+        opened.callback(os.close, target)
+        status = os.stat(name, dir_fd=source, follow_symlinks=False)
+        with suppress(FileExistsError):
+            trees.copy_node(trees.Node(path, source, name, status), target)
+
+
+def _link_in(root: int, target: bytes, path: bytes) -> None:
+    with ExitStack() as opened:
+        folders = []
+        for name in (target, path):
+            up = name.rpartition(b"/")[0] or b"."
+            folders.append(openat2(root, up, trees.FOLDER, 0, WITHIN))
+            opened.callback(os.close, folders[-1])
+        source, folder = folders
+        last, name = target.rpartition(b"/")[2], path.rpartition(b"/")[2]
+        if is_whiteout(os.stat(last, dir_fd=source, follow_symlinks=False)):
+            raise FileNotFoundError(os.fsdecode(target))
+        try:
+            link(source, last, folder, name)
+        except FileExistsError:
+            trees.remove(folder, name)
+            link(source, last, folder, name)
+
+
+def _copy_path_attributes(source: str, target: str) -> None:
+    opened = [os.open(path, trees.FOLDER) for path in (source, target)]
+    try:
+        trees.copy_attributes(*opened)
+    finally:
+        for folder in opened:
+            os.close(folder)

@@ -1,0 +1,255 @@
+"""Plain copies: a whole tree for each layer, for filesystems that cannot carry an overlay.
+
+<root>/layers/<chain>/tree    a committed layer with all below it, with layer.json beside
+<root>/init/<chain>/tree      the same with what every container finds
+<root>/active/<key>/tree      a writable snapshot, with layer.json beside
+<root>/staging/<random>/tree  a layer on its way; gone when the process is
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
+
+from boxship.kernel import mounts
+from boxship.snapshot import trees
+from boxship.snapshot.driver import ChainId, Difference, Kind, Stage
+from boxship.snapshot.drivers import initlayer, layerfile, upperdir
+from boxship.snapshot.drivers.layerfile import LayerFile
+from boxship.snapshot.errors import NoSuchSnapshot, SnapshotExists
+from boxship.snapshot.extract import Extraction, Whiteouts
+from boxship.snapshot.trees import Usage
+from boxship.spec.digest import Digest
+
+
+class Vfs:
+    """The driver."""
+
+    name = "vfs"
+    independent = False
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        for folder in ("layers", "active", "init", "empty"):
+            os.makedirs(os.path.join(root, folder), 0o700, exist_ok=True)
+        os.makedirs(self._path("empty", "tree"), 0o755, exist_ok=True)
+        os.chmod(self._path("empty", "tree"), 0o755)
+        trees.remove_path(self._path("staging"))
+        os.mkdir(self._path("staging"), 0o700)
+        self._turn = threading.RLock()
+        self._layers: dict[ChainId, LayerFile] = {}
+        for name in os.listdir(self._path("layers")):
+            record = layerfile.read(self._path("layers", name))
+            self._layers[ChainId(Digest.from_hex(name))] = record
+
+    def _path(self, *parts: str) -> str:
+        return os.path.join(self.root, *parts)
+
+    def stage(self, parent: ChainId | None) -> Stage:
+        """Begin a layer with a copy of what is below it."""
+        path = self._copy(self._tree(parent))
+        root = os.open(os.path.join(path, "tree"), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return Stage(path, Extraction(root, Whiteouts.REMOVE), root)
+
+    def commit(self, stage: Stage, chain: ChainId, parent: ChainId | None) -> None:
+        """Measure what was added, and give the tree its name."""
+        with self._turn:
+            if chain in self._layers:
+                self.discard(stage)
+                return
+            usage = stage.usage()
+            if parent is not None:
+                below = self._tree_usage(parent)
+                usage.size = max(0, usage.size - below.size)
+                usage.inodes = max(0, usage.inodes - below.inodes)
+            record = LayerFile(parent=parent, size=usage.size, inodes=usage.inodes)
+            layerfile.write(stage.path, record)
+            os.rename(stage.path, self._path("layers", chain.hex))
+            stage.close()
+            self._layers[chain] = record
+
+    def discard(self, stage: Stage) -> None:
+        """Remove a staged layer."""
+        stage.close()
+        trees.remove_path(stage.path)
+
+    def layers(self) -> Mapping[ChainId, Usage]:
+        """Return the committed layers."""
+        with self._turn:
+            return {c: Usage(record.size, record.inodes) for c, record in self._layers.items()}
+
+    def parent(self, chain: ChainId) -> ChainId | None:
+        """Return what `chain` is based on."""
+        parent = self._layer(chain).parent
+        return None if parent is None else ChainId(parent)
+
+    def remove_layer(self, chain: ChainId) -> None:
+        """Take a layer's name away, and then its files."""
+        with self._turn:
+            if self._layers.pop(chain, None) is None:
+                return
+            aside = self._path("staging", secrets.token_hex(8))
+            os.rename(self._path("layers", chain.hex), aside)
+            with suppress(FileNotFoundError):
+                os.rename(self._path("init", chain.hex), aside + "-init")
+        trees.remove_path(aside)
+        trees.remove_path(aside + "-init")
+
+    def prepare(self, key: str, parent: ChainId | None) -> None:
+        """Copy a layer."""
+        layerfile.check_key(key)
+        path = self._copy(self._init(parent))
+        with ExitStack() as undo:
+            undo.callback(trees.remove_path, path)
+            layerfile.write(path, LayerFile(parent=parent))
+            if self.exists(key):
+                raise SnapshotExists(f"snapshot {key} exists already")
+            os.rename(path, self._path("active", key))
+            undo.pop_all()
+
+    def keys(self) -> Iterator[str]:
+        """Yield the keys of the snapshots."""
+        yield from os.listdir(self._path("active"))
+
+    def exists(self, key: str) -> bool:
+        """Whether there is a snapshot called `key`."""
+        layerfile.check_key(key)
+        return os.path.exists(self._path("active", key))
+
+    def remove(self, key: str) -> None:
+        """Take a snapshot's name away, and then its files."""
+        layerfile.check_key(key)
+        aside = self._path("staging", secrets.token_hex(8))
+        with suppress(FileNotFoundError):
+            os.rename(self._path("active", key), aside)
+            trees.remove_path(aside)
+
+    def open(self, key: str) -> int:
+        """Return a detached mount of the snapshot's tree."""
+        self._active(key)
+        return mounts.open_tree(self._path("active", key, "tree"))
+
+    def view(self, chain: ChainId | None) -> int:
+        """Return a detached read-only mount of the layer's tree."""
+        mounted = mounts.open_tree(self._tree(chain))
+        try:
+            mounts.mount_setattr(mounted, add=mounts.MOUNT_ATTR_RDONLY)
+        except BaseException:
+            os.close(mounted)
+            raise
+        return mounted
+
+    def info(self, key: str) -> dict[str, str]:
+        """Docker's vfs driver shows nothing."""
+        self._active(key)
+        return {}
+
+    def differences(self, key: str) -> Iterator[Difference]:
+        """Compare the snapshot's tree with the one it was copied from."""
+        record = self._active(key)
+        parent = None if record.parent is None else ChainId(record.parent)
+        with ExitStack() as opened:
+            below = os.open(self._init(parent), trees.FOLDER)
+            opened.callback(os.close, below)
+            tree = os.open(self._path("active", key, "tree"), trees.FOLDER)
+            opened.callback(os.close, tree)
+            yield from _gone(below, tree, b"")
+            for node in trees.walk(tree):
+                before = upperdir.status(below, node.path)
+                folder = stat.S_ISDIR(node.stat.st_mode)
+                if before is None:
+                    yield Difference(node.path, Kind.ADDED, node)
+                elif _differ(node.stat, before):
+                    yield Difference(node.path, Kind.MODIFIED, node)
+                if folder and before is not None:
+                    yield from _gone(below, tree, node.path)
+
+    def usage(self, key: str) -> Usage:
+        """Measure what the snapshot changed; that is the sum of the files that differ."""
+        measured = Usage()
+        for difference in self.differences(key):
+            if difference.node is not None:
+                measured.inodes += 1
+                if stat.S_ISREG(difference.node.stat.st_mode):
+                    measured.size += difference.node.stat.st_size
+        return measured
+
+    def _layer(self, chain: ChainId) -> LayerFile:
+        try:
+            return self._layers[chain]
+        except KeyError:
+            raise NoSuchSnapshot(f"layer {chain} does not exist") from None
+
+    def _active(self, key: str) -> LayerFile:
+        layerfile.check_key(key)
+        try:
+            return layerfile.read(self._path("active", key))
+        except FileNotFoundError:
+            raise NoSuchSnapshot(f"snapshot {key} does not exist") from None
+
+    def _tree(self, chain: ChainId | None) -> str:
+        if chain is None:
+            return self._path("empty", "tree")
+        self._layer(chain)
+        return self._path("layers", chain.hex, "tree")
+
+    def _tree_usage(self, chain: ChainId) -> Usage:
+        """What a layer takes with all below it."""
+        total, at = Usage(), ChainId(chain)
+        while True:
+            record = self._layer(at)
+            total.size += record.size
+            total.inodes += record.inodes
+            if record.parent is None:
+                return total
+            at = ChainId(record.parent)
+
+    def _copy(self, source: str) -> str:
+        """Return a new staging folder with a copy of the tree at `source`."""
+        path = self._path("staging", secrets.token_hex(8))
+        with ExitStack() as undo:
+            os.makedirs(os.path.join(path, "tree"), 0o700)
+            undo.callback(trees.remove_path, path)
+            with ExitStack() as opened:
+                folders = [os.open(p, trees.FOLDER) for p in (source, os.path.join(path, "tree"))]
+                for folder in folders:
+                    opened.callback(os.close, folder)
+                trees.copy(*folders)
+            undo.pop_all()
+        return path
+
+    def _init(self, chain: ChainId | None) -> str:
+        """Return the tree that containers of `chain` begin with, made when first asked for."""
+        made = self._path("init", chain.hex if chain else "scratch")
+        with self._turn:
+            if not os.path.exists(made):
+                path = self._copy(self._tree(chain))
+                below = os.open(self._tree(chain), trees.FOLDER)
+                try:
+                    initlayer.fill(os.path.join(path, "tree"), below)
+                finally:
+                    os.close(below)
+                os.rename(path, made)
+        return os.path.join(made, "tree")
+
+
+def _gone(below: int, tree: int, path: bytes) -> Iterator[Difference]:
+    """Yield what a folder had and has no more."""
+    for inner in upperdir.hidden(tree, below, path):
+        yield Difference(inner, Kind.DELETED, None)
+
+
+def _differ(one: os.stat_result, two: os.stat_result) -> bool:
+    """Whether a file was changed, as far as its inode shows; a folder's size means nothing."""
+    size = 0 if stat.S_ISDIR(one.st_mode) else one.st_size - two.st_size
+    return bool(size) or (
+        one.st_mode,
+        one.st_uid,
+        one.st_gid,
+        one.st_rdev,
+        one.st_mtime_ns,
+    ) != (two.st_mode, two.st_uid, two.st_gid, two.st_rdev, two.st_mtime_ns)

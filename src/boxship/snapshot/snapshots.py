@@ -1,0 +1,313 @@
+"""Filesystems by chain ID and by key: layers go in as tar streams, mounts come out.
+
+A mount is a descriptor of a filesystem that is attached nowhere; whoever gets it attaches it in
+a namespace of its own, or reads through it, and closes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from boxship.kernel import mounts
+from boxship.kernel.syscalls import syscall
+from boxship.lib import compression
+from boxship.snapshot import pack, trees
+from boxship.snapshot.driver import ChainId, Change, Driver, Kind, Stage
+from boxship.snapshot.drivers.overlay2 import Overlay2
+from boxship.snapshot.drivers.vfs import Vfs
+from boxship.snapshot.errors import DriverUnavailable, WrongLayer
+from boxship.snapshot.trees import Usage
+from boxship.spec.digest import Digest, chain
+
+DRIVERS: Final[Mapping[str, Callable[[str], Driver]]] = {"overlay2": Overlay2, "vfs": Vfs}
+BOMB_RATIO: Final = 200  # how much more than came in may come out,
+BOMB_SIZE: Final = 4 << 30  # once this much has
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer as the store has it."""
+
+    chain: ChainId
+    diff_id: Digest
+
+
+class Meter:
+    """Counts what goes into unpacking, and what comes out; stops what grows without reason."""
+
+    def __init__(self) -> None:
+        self.packed = 0
+        self.unpacked = 0
+        self._hash = hashlib.sha256()
+
+    def before(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Count packed bytes."""
+        for piece in pieces:
+            self.packed += len(piece)
+            yield piece
+
+    def after(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Count and hash unpacked bytes."""
+        for piece in pieces:
+            self.unpacked += len(piece)
+            if self.unpacked > BOMB_SIZE and self.unpacked > BOMB_RATIO * self.packed:
+                raise WrongLayer(f"the layer unpacks to more than {BOMB_RATIO} times its size")
+            self._hash.update(piece)
+            yield piece
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of what came out."""
+        return Digest("sha256:" + self._hash.hexdigest())
+
+
+class Unpacked:
+    """A layer that is unpacked and not yet committed; `discard` it or `Snapshots.commit` it."""
+
+    def __init__(self, stage: Stage, diff_id: Digest) -> None:
+        self.stage = stage
+        self.diff_id = diff_id
+
+
+class Snapshots:
+    """The filesystems of one driver; safe to use from any thread."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    @classmethod
+    def at(cls, root: str, driver: str = "") -> Snapshots:
+        """Open the filesystems below `root` with the named driver, or with the best that works.
+
+        A driver that was asked for and does not work here is an error; `overlay2` that was not
+        asked for gives way to `vfs`.
+        """
+        os.makedirs(root, 0o700, exist_ok=True)
+        if driver and driver not in DRIVERS:
+            raise DriverUnavailable(f"storage driver {driver!r} is not known")
+        if driver == "vfs":
+            return cls(Vfs(os.path.join(root, "vfs")))
+        why = overlay_trouble(root)
+        if why and driver:
+            raise DriverUnavailable(f"storage driver overlay2 does not work on {root}: {why}")
+        if why:
+            return cls(Vfs(os.path.join(root, "vfs")))
+        return cls(Overlay2(os.path.join(root, "overlay2")))
+
+    @property
+    def driver(self) -> str:
+        """The driver's name."""
+        return self._driver.name
+
+    @property
+    def independent(self) -> bool:
+        """Whether layers may be unpacked before those below them are there."""
+        return self._driver.independent
+
+    # layers
+
+    def has_layer(self, chain: ChainId) -> bool:
+        """Whether a layer is there, unpacked."""
+        return chain in self._driver.layers()
+
+    def layers(self) -> Mapping[ChainId, Usage]:
+        """Return the layers that are there, and what each takes by itself."""
+        return self._driver.layers()
+
+    def unpack(
+        self,
+        pieces: Iterable[bytes],
+        parent: ChainId | None = None,
+        diff_id: Digest | None = None,
+    ) -> Unpacked:
+        """Unpack a layer, packed in whatever way, where nobody sees it yet.
+
+        With `diff_id` the content is known to be that already, and is not hashed again.
+        """
+        stage = self._driver.stage(parent)
+        try:
+            meter = Meter()
+            kind, content = compression.unpacked(meter.before(pieces))
+            if diff_id is None or kind is not compression.Compression.NONE:
+                content = meter.after(content)
+                stage.extraction.extract(content)
+                diff_id = meter.digest
+            else:
+                stage.extraction.extract(content)
+            return Unpacked(stage, diff_id)
+        except BaseException:
+            self._driver.discard(stage)
+            raise
+
+    def commit(
+        self, unpacked: Unpacked, parent: ChainId | None, expected: Digest | None = None
+    ) -> Layer:
+        """Put an unpacked layer on top of `parent`; `expected` is the diff ID it must have."""
+        try:
+            if expected is not None and unpacked.diff_id != expected:
+                raise WrongLayer(f"layer has the diff ID {unpacked.diff_id}, not {expected}")
+            name = ChainId(chain(parent, unpacked.diff_id))
+            self._driver.commit(unpacked.stage, name, parent)
+        except BaseException:
+            self.discard(unpacked)
+            raise
+        return Layer(name, unpacked.diff_id)
+
+    def discard(self, unpacked: Unpacked) -> None:
+        """Remove an unpacked layer."""
+        self._driver.discard(unpacked.stage)
+
+    def apply(
+        self, parent: ChainId | None, pieces: Iterable[bytes], expected: Digest | None = None
+    ) -> Layer:
+        """Unpack a layer on top of `parent`."""
+        return self.commit(self.unpack(pieces, parent), parent, expected)
+
+    def apply_all(
+        self, layers: Sequence[tuple[Digest, Callable[[], Iterable[bytes]]]]
+    ) -> list[Layer]:
+        """Unpack an image's layers, bottom first; several at a time where the driver can.
+
+        Each is its diff ID and what opens its stream. What is there already is not opened.
+        """
+        chains: list[ChainId] = []
+        for diff_id, _ in layers:
+            chains.append(ChainId(chain(chains[-1] if chains else None, diff_id)))
+        if not self._driver.independent:
+            for at, (diff_id, opened) in enumerate(layers):
+                if not self.has_layer(chains[at]):
+                    self.apply(chains[at - 1] if at else None, opened(), diff_id)
+            return [Layer(c, d) for c, (d, _) in zip(chains, layers, strict=True)]
+        missing = [at for at, name in enumerate(chains) if not self.has_layer(name)]
+        with ThreadPoolExecutor(2, "unpack") as workers:
+            running = {at: workers.submit(self.unpack, _once(layers[at][1])) for at in missing}
+            try:
+                for at in missing:
+                    self.commit(running[at].result(), chains[at - 1] if at else None, layers[at][0])
+                    del running[at]
+            except BaseException:
+                for future in running.values():
+                    future.cancel()
+                for future in running.values():
+                    with suppress(BaseException):
+                        if not future.cancelled():
+                            self.discard(future.result())
+                raise
+        return [Layer(c, d) for c, (d, _) in zip(chains, layers, strict=True)]
+
+    def remove_layer(self, chain: ChainId) -> None:
+        """Remove a layer; whoever calls knows that nothing is based on it."""
+        self._driver.remove_layer(chain)
+
+    def collect(self, wanted: Iterable[ChainId]) -> int:
+        """Remove all layers but those wanted, and what they and the snapshots stand on."""
+        keep: set[ChainId] = set()
+        for name in wanted:
+            at: ChainId | None = name
+            while at is not None and at not in keep and self.has_layer(at):
+                keep.add(at)
+                at = self._driver.parent(at)
+        freed = 0
+        for name, usage in self._driver.layers().items():
+            if name not in keep:
+                self._driver.remove_layer(name)
+                freed += usage.size
+        return freed
+
+    def flush(self) -> None:
+        """Return when all on the filesystem has reached the disk."""
+        mounted = os.open(self._driver.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            syscall("syncfs", mounted)
+        finally:
+            os.close(mounted)
+
+    # snapshots
+
+    def prepare(self, key: str, parent: ChainId | None) -> None:
+        """Make a writable snapshot of `parent`; without one it begins empty."""
+        self._driver.prepare(key, parent)
+
+    def keys(self) -> list[str]:
+        """Return the keys of the snapshots."""
+        return list(self._driver.keys())
+
+    def exists(self, key: str) -> bool:
+        """Whether there is a snapshot called `key`."""
+        return self._driver.exists(key)
+
+    def remove(self, key: str) -> None:
+        """Remove a snapshot, if it exists."""
+        self._driver.remove(key)
+
+    def open(self, key: str) -> int:
+        """Return a new detached mount of a snapshot."""
+        return self._driver.open(key)
+
+    def view(self, chain: ChainId | None) -> int:
+        """Return a new detached read-only mount of a layer and those below it."""
+        return self._driver.view(chain)
+
+    def mount_info(self, key: str) -> dict[str, str]:
+        """Return what the Engine API shows as GraphDriver.Data."""
+        return self._driver.info(key)
+
+    def usage(self, key: str) -> Usage:
+        """Return what a snapshot takes by itself."""
+        return self._driver.usage(key)
+
+    def changes(self, key: str) -> list[Change]:
+        """Return what a snapshot changed, sorted by path; a folder of changes counts as changed."""
+        found: dict[bytes, Kind] = {}
+        for difference in self._driver.differences(key):
+            if difference.kind is None:
+                continue
+            found[difference.path] = difference.kind
+            up = difference.path.rpartition(b"/")[0]
+            while up and up not in found:
+                found[up] = Kind.MODIFIED
+                up = up.rpartition(b"/")[0]
+        return [
+            Change("/" + path.decode("utf-8", "replace"), found[path]) for path in sorted(found)
+        ]
+
+    def diff(self, key: str) -> Iterator[bytes]:
+        """Yield the layer that makes what a snapshot changed, as an uncompressed tar."""
+        return pack.layer(self._driver.differences(key))
+
+
+def export(root: int) -> Iterator[bytes]:
+    """Yield a tar of all that is beneath the folder or mount `root`."""
+    folder = os.open(".", trees.FOLDER, dir_fd=root)
+    try:
+        yield from pack.root(folder)
+    finally:
+        os.close(folder)
+
+
+def overlay_trouble(root: str) -> str:
+    """Try an overlay on the filesystem of `root`; return what is wrong, or nothing."""
+    place = os.path.join(root, f".try-{os.getpid()}")
+    try:
+        for name in ("lower", "upper", "work"):
+            os.makedirs(os.path.join(place, name))
+        os.setxattr(os.path.join(place, "lower"), "trusted.overlay.opaque", b"y")
+        lower, upper, work = (os.path.join(place, name) for name in ("lower", "upper", "work"))
+        os.close(mounts.overlay([lower], upper, work))
+    except OSError as error:
+        return str(error)
+    else:
+        return ""
+    finally:
+        trees.remove_path(place)
+
+
+def _once(opened: Callable[[], Iterable[bytes]]) -> Iterator[bytes]:
+    """Open a stream only when it is read."""
+    yield from opened()

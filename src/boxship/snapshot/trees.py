@@ -1,0 +1,279 @@
+"""Whole trees of files: removed, measured and copied beneath a folder descriptor.
+
+A container may have made a tree of any depth, so nothing here recurses with the tree, and
+descriptors open at one time are bounded.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+DEPTH: Final = 64
+FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(slots=True)
+class Usage:
+    """What a tree takes: the bytes of its files, each counted once, and how many inodes."""
+
+    size: int = 0
+    inodes: int = 0
+
+
+def remove(parent: int, name: str | bytes) -> None:
+    """Remove `name` in `parent` and all beneath it; nothing is done where there is nothing.
+
+    A folder that lies too deep is first moved up, next to `name`, and goes afterwards.
+    """
+    moved: list[bytes] = []
+    _remove(parent, os.fsencode(name), parent, moved, 0)
+    while moved:
+        _remove(parent, moved.pop(), parent, moved, 0)
+
+
+def _remove(folder: int, name: bytes, top: int, moved: list[bytes], depth: int) -> None:
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno not in (errno.EISDIR, errno.EPERM):
+            raise
+    else:
+        return
+    if depth == DEPTH:
+        aside = b".boxship-removed-%d-%d" % (len(moved), os.getpid())
+        beside = 0
+        while True:
+            with suppress(FileExistsError, OSError):
+                os.rename(name, aside + b"-%d" % beside, src_dir_fd=folder, dst_dir_fd=top)
+                moved.append(aside + b"-%d" % beside)
+                return
+            beside += 1
+            if beside > 1000:
+                raise OSError(errno.ELOOP, os.fsdecode(name))
+    inside = os.open(name, FOLDER, dir_fd=folder)
+    try:
+        with os.scandir(inside) as entries:
+            names = [(os.fsencode(e.name), e.is_dir(follow_symlinks=False)) for e in entries]
+        for entry, is_folder in names:
+            if is_folder:
+                _remove(inside, entry, top, moved, depth + 1)
+            else:
+                with suppress(FileNotFoundError):
+                    os.unlink(entry, dir_fd=inside)
+    finally:
+        os.close(inside)
+    os.rmdir(name, dir_fd=folder)
+
+
+def remove_path(path: str) -> None:
+    """Remove the tree at a path of our own."""
+    folder, name = os.path.split(path)
+    try:
+        parent = os.open(folder, FOLDER)
+    except FileNotFoundError:
+        return
+    try:
+        remove(parent, name)
+    finally:
+        os.close(parent)
+
+
+@dataclass(slots=True)
+class Node:
+    """One file of a tree: where it is, and what it is."""
+
+    path: bytes  # from the root, without a leading slash; empty for the root itself
+    folder: int  # the folder that holds it: valid until the next node is asked for
+    name: bytes
+    stat: os.stat_result
+
+
+def walk(root: int) -> Iterator[Node]:
+    """Yield all files beneath `root`, folders before what they hold, in byte order.
+
+    Folders are opened by their path from the nearest open folder, so that a tree deeper than
+    PATH_MAX is walked too. One that vanishes meanwhile is passed over.
+    """
+    stack: list[tuple[bytes, int, list[bytes]]] = [(b"", os.dup(root), _names(root))]
+    try:
+        while stack:
+            path, folder, names = stack[-1]
+            if not names:
+                stack.pop()
+                os.close(folder)
+                continue
+            name = names.pop()
+            try:
+                status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            inner = path + b"/" + name if path else name
+            yield Node(inner, folder, name, status)
+            if stat.S_ISDIR(status.st_mode):
+                try:
+                    opened = os.open(name, FOLDER, dir_fd=folder)
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+                stack.append((inner, opened, _names(opened)))
+    finally:
+        for _, folder, _ in stack:
+            os.close(folder)
+
+
+def _names(folder: int) -> list[bytes]:
+    """The names in a folder, last first."""
+    return sorted(map(os.fsencode, os.listdir(folder)), reverse=True)
+
+
+def usage(root: int) -> Usage:
+    """Measure the tree beneath `root`."""
+    measured = Usage()
+    seen: set[tuple[int, int]] = set()
+    for node in walk(root):
+        status = node.stat
+        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+        measured.inodes += 1
+        if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+            measured.size += status.st_size
+    return measured
+
+
+def copy(source: int, target: int) -> None:
+    """Fill the empty folder `target` with a copy of `source`: owners, times, links and all."""
+    links: dict[tuple[int, int], bytes] = {}
+    folders: list[tuple[bytes, os.stat_result]] = []
+    copy_attributes(source, target)
+    here, opened = b"", os.dup(target)
+    try:
+        for node in walk(source):
+            up, _, name = node.path.rpartition(b"/")
+            if up != here:
+                os.close(opened)
+                opened = _descend(target, up)
+                here = up
+            status = node.stat
+            identity = (status.st_dev, status.st_ino)
+            if stat.S_ISDIR(status.st_mode):
+                os.mkdir(name, 0o700, dir_fd=opened)
+                folders.append((node.path, status))
+            elif status.st_nlink > 1 and identity in links:
+                os.link(
+                    links[identity],
+                    node.path,
+                    src_dir_fd=target,
+                    dst_dir_fd=target,
+                    follow_symlinks=False,
+                )
+                continue
+            else:
+                if status.st_nlink > 1:
+                    links[identity] = node.path
+                copy_node(node, opened)
+                continue
+            inner, made = (
+                os.open(n, FOLDER, dir_fd=f) for n, f in ((node.name, node.folder), (name, opened))
+            )
+            try:
+                copy_attributes(inner, made)
+            finally:
+                os.close(inner)
+                os.close(made)
+    finally:
+        os.close(opened)
+    for path, status in reversed(folders):
+        folder = _descend(target, path)
+        os.utime(folder, ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.close(folder)
+    status = os.fstat(source)
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _descend(root: int, path: bytes) -> int:
+    """Open a folder of a tree that only we write to."""
+    opened = os.dup(root)
+    words = path.split(b"/") if path else []
+    while words:
+        part, words = words[:100], words[100:]
+        inner = os.open(b"/".join(part), FOLDER, dir_fd=opened)
+        os.close(opened)
+        opened = inner
+    return opened
+
+
+def copy_node(node: Node, folder: int) -> None:
+    """Copy one file, link or device into `folder`, under its own name."""
+    status, name, kind = node.stat, node.name, stat.S_IFMT(node.stat.st_mode)
+    if kind == stat.S_IFREG:
+        source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=node.folder)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            target = os.open(name, flags, 0o600, dir_fd=folder)
+            try:
+                _copy_content(source, target, status.st_size)
+                copy_attributes(source, target)
+                os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+            finally:
+                os.close(target)
+        finally:
+            os.close(source)
+        return
+    if kind == stat.S_IFLNK:
+        os.symlink(os.readlink(name, dir_fd=node.folder), name, dir_fd=folder)
+    elif kind == stat.S_IFSOCK:
+        return
+    else:
+        os.mknod(name, status.st_mode, status.st_rdev, dir_fd=folder)
+    os.chown(name, status.st_uid, status.st_gid, dir_fd=folder, follow_symlinks=False)
+    if kind != stat.S_IFLNK:
+        set_mode(folder, name, stat.S_IMODE(status.st_mode))
+    times = (status.st_atime_ns, status.st_mtime_ns)
+    os.utime(name, ns=times, dir_fd=folder, follow_symlinks=False)
+
+
+def set_mode(folder: int, name: bytes, mode: int) -> None:
+    """Change the mode of what `name` itself is; a link put there meanwhile is not followed."""
+    node = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        if not stat.S_ISLNK(os.fstat(node).st_mode):
+            os.chmod(f"/proc/self/fd/{node}", mode)
+    finally:
+        os.close(node)
+
+
+def copy_attributes(source: int, target: int) -> None:
+    """Give one open file the owner, mode and extended attributes of another."""
+    status = os.fstat(source)
+    os.fchown(target, status.st_uid, status.st_gid)
+    os.fchmod(target, stat.S_IMODE(status.st_mode))
+    for name in os.listxattr(source):
+        if not name.startswith("trusted.overlay."):
+            with suppress(PermissionError):
+                os.setxattr(target, name, os.getxattr(source, name))
+
+
+def _copy_content(source: int, target: int, size: int) -> None:
+    """Copy a file's bytes, sharing blocks where the filesystem can."""
+    left = size
+    while left > 0:
+        try:
+            done = os.copy_file_range(source, target, min(left, 1 << 30))
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+                raise
+            while part := os.read(source, 1 << 20):
+                os.write(target, part)
+            return
+        if not done:
+            return
+        left -= done
