@@ -1,0 +1,32 @@
+"""The host as shims see it: its runtimes and its cgroups."""
+
+from __future__ import annotations
+
+from boxship.errors import InvalidRequest
+from boxship.runtime import cgroups
+from boxship.runtime.api import Runtime
+from boxship.runtime.foreign import ForeignRuntime
+from boxship.runtime.native import NativeRuntime
+from boxship.shim.needs import MemoryEvents
+from boxship.shim.protocol import RuntimeChoice
+
+
+class ThisHost:
+    """Looks at the machine once, so that shims forked later need not."""
+
+    def __init__(self) -> None:
+        self._tree = cgroups.detect()
+        self._native = NativeRuntime()
+
+    def runtime(self, choice: RuntimeChoice) -> Runtime:
+        """Return our own runtime, or the command line of another."""
+        if choice.path is not None:
+            return ForeignRuntime(choice.path, choice.args, choice.root)
+        if choice.name != "native":
+            raise InvalidRequest(f"unknown or invalid runtime name: {choice.name}")
+        return self._native
+
+    def memory(self, cgroup: str) -> MemoryEvents | None:
+        """Return a container's cgroup."""
+        group = self._tree.open(cgroup)
+        return group if group.exists() else None

@@ -1,0 +1,392 @@
+"""The shim itself: keeps one container, from its start until everybody knows how it ended.
+
+The order at the end is what the daemon relies on: all output is in the log, then the exit record
+is on disk, then the cgroup and this shim's folder are gone, then the daemon is told, and only
+then do the attached clients see the end of their streams. Who sees that end and asks, is told of
+the exit; who is told of the exit, may start the container anew.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from time import time_ns
+
+import msgspec
+
+from boxship.errors import BoxshipError
+from boxship.kernel import processes
+from boxship.runtime.errors import StartFailed
+from boxship.shim import fdsocket, protocol, record
+from boxship.shim.container import Container, Program
+from boxship.shim.control import Connection, Door
+from boxship.shim.loop import Loop
+from boxship.shim.needs import Host
+from boxship.shim.protocol import INIT
+
+LINGER = 10.0  # seconds for clients to take what they are owed, when everything else is done
+EXEC_OUTPUT = 2.0  # seconds that an exec's output may go on after its own end
+MOST_EXECS = 1024
+_WALL = 0x40000000  # children of every kind, whatever signal they end with
+_REQUESTS = msgspec.msgpack.Decoder(protocol.Request)
+
+
+class Refused(BoxshipError):
+    """A request that makes no sense now; `kind` is as in protocol.Failed."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Keeper:
+    """Serves the daemon's requests for one container and watches its processes."""
+
+    def __init__(self, name: str, folder: str, host: Host) -> None:
+        self._name = name
+        self._folder = folder
+        self._host = host
+        self._me = record.Process(os.getpid(), processes.start_time(os.getpid()))
+        self._loop = Loop(on_error=report)
+        self._connections: list[Connection] = []
+        self._door: Door | None = None
+        self._container: Container | None = None
+        self._execs: dict[str, Program] = {}
+        self._waiting: list[tuple[protocol.Attachment, socket.socket]] = []
+        self._is_over = False
+        self._is_finished = False
+
+    def run(self, control: socket.socket) -> None:
+        """Serve until the container has ended and everybody was told."""
+        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        record.write_standing(self._folder, record.Standing(self._name, self._me))
+        self._door = Door(self._loop, self._folder, self._welcome)
+        self._loop.watch(catch_children(), self._on_child)
+        self._welcome(control)
+        while not self._is_finished:
+            self._loop.turn()
+
+    # -- the daemon
+
+    def _welcome(self, sock: socket.socket) -> None:
+        connection = Connection(self._loop, sock, self._on_message, self._on_gone)
+        self._connections.append(connection)
+        connection.send(self._state())
+
+    def _state(self) -> protocol.State:
+        container = self._container
+        return protocol.State(
+            container=self._name,
+            shim=self._me.pid,
+            pid=container.init.pid if container and container.init else 0,
+            execs=[
+                protocol.ExecState(name, program.pid, program.exit_code)
+                for name, program in self._execs.items()
+            ],
+            oom_kills=container.oom_kills if container else 0,
+            log_lost=container.log_lost if container else 0,
+        )
+
+    def _on_gone(self, connection: Connection) -> None:
+        self._connections.remove(connection)
+        if self._container is None and not self._connections:
+            # Nobody is left who could ask for a start, and nothing was started.
+            self._leave()
+
+    def _tell(self, event: protocol.Message) -> None:
+        for connection in list(self._connections):
+            connection.send(event)
+
+    def _on_message(self, connection: Connection, envelope: protocol.Envelope) -> None:
+        try:
+            request = _REQUESTS.decode(envelope.body)
+        except msgspec.DecodeError as failure:
+            fdsocket.close_all(envelope.fds)
+            connection.send(_not_understood(envelope.body, failure))
+            return
+        answer = self._answer(request, envelope.fds)
+        connection.send(answer)
+        if isinstance(request, protocol.Start) and isinstance(answer, protocol.Failed):
+            self._leave()
+
+    def _answer(self, request: protocol.Request, fds: list[int]) -> protocol.Answer:
+        """Do what was asked; whatever goes wrong is the answer."""
+        number = request.number
+        try:
+            done = self._perform(request, fds)
+        except StartFailed as failure:
+            return protocol.Failed(
+                number=number, kind="start", message=str(failure), exit_code=failure.exit_code
+            )
+        except Refused as failure:
+            return protocol.Failed(number=number, kind=failure.kind, message=str(failure))
+        except Exception as failure:
+            report(failure)
+            return protocol.Failed(number=number, kind="start", message=str(failure), exit_code=128)
+        finally:
+            fdsocket.close_all(fds)
+        return done or protocol.Done(number=number)
+
+    def _perform(self, request: protocol.Request, fds: list[int]) -> protocol.Done | None:
+        """Do what was asked. Descriptors that are kept are taken out of `fds`."""
+        match request:
+            case protocol.Start():
+                return self._start(request, fds)
+            case protocol.Exec():
+                return self._exec(request, fds)
+            case protocol.Attach(target=target, attachment=attachment):
+                self._attach(target, attachment, fds)
+            case protocol.Resize(target=target, height=height, width=width):
+                self._program(target).resize(height, width)
+            case protocol.Signal(target=target, signal=number):
+                self._program(target).send_signal(number)
+            case protocol.Forget(exec=name):
+                self._forget(name)
+        return None
+
+    # -- the container
+
+    def _start(self, request: protocol.Start, fds: list[int]) -> protocol.Done:
+        if self._container:
+            raise Refused("conflict", "the container was started already")
+        given = dict(zip(request.fds, fds, strict=True))
+        container = Container(
+            self._name, request.request, self._host, self._loop, self._on_detach(INIT)
+        )
+        try:
+            self._stand(container, None)
+            for attachment, sock in self._waiting:
+                container.streams.attach(attachment, sock)
+            self._waiting.clear()
+            for index, attachment in enumerate(request.request.attachments):
+                fd = given[f"attach.{index}"]
+                fds.remove(fd)
+                container.streams.attach(attachment, socket.socket(fileno=fd))
+            container.start(given, self._on_oom)
+        except BaseException:
+            container.abandon()
+            raise
+        self._container = container
+        assert container.init
+        self._stand(container, container.init.identity)
+        self._loop.watch(container.init.pidfd, self._on_child)
+        self._loop.after_each_turn(container.tidy)
+        return protocol.Done(
+            number=request.number, pid=container.init.pid, warnings=container.warnings
+        )
+
+    def _stand(self, container: Container, init: record.Process | None) -> None:
+        standing = record.Standing(
+            container=self._name,
+            shim=self._me,
+            init=init,
+            exit_record=container.request.exit_record,
+            cgroup=container.cgroup,
+            runtime=container.request.runtime,
+        )
+        record.write_standing(self._folder, standing)
+
+    def _on_oom(self, kills: int) -> None:
+        self._tell(protocol.Oom(kills=kills))
+
+    def _on_detach(self, target: str) -> Callable[[bool], None]:
+        return lambda by_keys: self._tell(protocol.Detached(target=target, by_keys=by_keys))
+
+    # -- further processes
+
+    def _exec(self, request: protocol.Exec, fds: list[int]) -> protocol.Done:
+        container, asked = self._running(), request.request
+        if asked.id in self._execs or len(self._execs) >= MOST_EXECS:
+            raise Refused("conflict", f"exec {asked.id} cannot be started again, or as one more")
+        clients = []
+        for attachment, fd in zip(asked.attachments, list(fds), strict=True):
+            fds.remove(fd)
+            clients.append((attachment, socket.socket(fileno=fd)))
+        program = container.exec(asked, clients, self._on_detach(asked.id))
+        self._execs[asked.id] = program
+        self._loop.watch(program.pidfd, self._on_child)
+        return protocol.Done(number=request.number, pid=program.pid, warnings=program.warnings)
+
+    def _forget(self, name: str) -> None:
+        program = self._execs.get(name)
+        if program and program.exit_code is not None:
+            del self._execs[name]
+
+    def _running(self) -> Container:
+        if self._container is None or self._is_over:
+            raise Refused("absent", f"container {self._name} is not running")
+        return self._container
+
+    def _program(self, target: str) -> Program:
+        container = self._running()
+        program = container.init if target == INIT else self._execs.get(target)
+        if program is None or program.exit_code is not None:
+            raise Refused("absent", f"no process {target} is running")
+        return program
+
+    def _attach(self, target: str, attachment: protocol.Attachment, fds: list[int]) -> None:
+        if len(fds) != 1:
+            raise Refused("conflict", "to attach takes one socket")
+        if self._container is None and target == INIT:
+            self._waiting.append((attachment, socket.socket(fileno=fds.pop())))
+            return
+        streams = self._program(target).streams
+        streams.attach(attachment, socket.socket(fileno=fds.pop()))
+
+    # -- what ends
+
+    def _on_child(self, _events: int) -> None:
+        """Take note of every child that has ended, ours and those that orphans left to us."""
+        drain_wakeups()
+        ended_init = None
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG | _WALL)
+            except ChildProcessError:
+                break
+            if not pid:
+                break
+            if self._container and self._container.init and pid == self._container.init.pid:
+                ended_init = status
+            else:
+                self._exec_ended(pid, status)
+        if ended_init is not None:
+            self._container_ended(ended_init)
+
+    def _exec_ended(self, pid: int, status: int) -> None:
+        for name, program in self._execs.items():
+            if program.pid != pid or program.exit_code is not None:
+                continue
+            program.ended(status)
+            self._tell(protocol.ExecExited(id=name, code=program.exit_code or 0))
+            if program.streams.has_output:
+                self._loop.after(EXEC_OUTPUT, program.streams.end)
+            else:
+                program.streams.end()
+
+    def _container_ended(self, status: int) -> None:
+        container = self._container
+        assert container
+        assert container.init
+        self._is_over = True
+        container.stop_the_rest()
+        self._reap_the_rest()
+        container.init.ended(status)
+        container.close_journal()
+        how = container.exit_record(time_ns())
+        self._write_exit(container, how)
+        container.delete()
+        self._close_door()
+        self._tell(
+            protocol.Exited(
+                code=how.exit_code, signal=how.signal, oom=how.oom_killed, time=how.finished_at
+            )
+        )
+        container.streams.end()
+        for program in self._execs.values():
+            program.streams.end()
+        self._loop.after(LINGER, self._finish)
+        self._loop.after_each_turn(self._linger)
+
+    def _write_exit(self, container: Container, how: record.ExitRecord) -> None:
+        try:
+            record.write_exit(container.request.exit_record, how)
+        except OSError as failure:  # no room, or no folder any more: then only the event tells
+            report(failure)
+
+    def _reap_the_rest(self) -> None:
+        """Wait for execs that were killed with the container, so that their ends are told."""
+        for program in self._execs.values():
+            if program.exit_code is None:
+                program.kill()
+                try:
+                    _, status = os.waitpid(program.pid, _WALL)
+                except ChildProcessError:
+                    continue
+                self._exec_ended(program.pid, status)
+
+    def _linger(self) -> bool:
+        """Stay while somebody is owed something."""
+        streams = [program.streams for program in self._execs.values()]
+        if self._container:
+            streams.append(self._container.streams)
+        flushed = all(connection.is_flushed for connection in self._connections)
+        if flushed and all(stream.is_drained for stream in streams):
+            self._finish()
+        return False
+
+    def _leave(self) -> None:
+        """Go: nothing was started, and nobody can start it any more."""
+        for _, sock in self._waiting:
+            sock.close()
+        self._close_door()
+        self._finish()
+
+    def _close_door(self) -> None:
+        if self._door:
+            self._door.close()
+            self._door = None
+            record.remove_folder(self._folder)
+
+    def _finish(self) -> None:
+        self._is_finished = True
+
+
+def _not_understood(body: bytes, why: msgspec.DecodeError) -> protocol.Failed:
+    """Answer a request of a newer daemon, or of a broken one."""
+    try:
+        number = msgspec.msgpack.decode(body, type=_Numbered).number
+    except msgspec.DecodeError:
+        number = 0
+    return protocol.Failed(number=number, kind="conflict", message=str(why))
+
+
+class _Numbered(msgspec.Struct):
+    number: int = 0
+
+
+_wakeups = -1
+
+
+def catch_children() -> int:
+    """Return a descriptor that becomes readable when a child has ended.
+
+    The handlers do nothing: the descriptor tells. That they are handlers at all, and not
+    SIG_IGN, keeps programs from inheriting a signal that is ignored.
+    """
+    global _wakeups
+    _wakeups, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    for number in (
+        signal.SIGCHLD,
+        signal.SIGTERM,
+        signal.SIGINT,
+        signal.SIGHUP,
+        signal.SIGQUIT,
+        signal.SIGPIPE,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+        signal.SIGALRM,
+    ):
+        signal.signal(number, _nothing)
+    return _wakeups
+
+
+def _nothing(_number: int, _frame: object) -> None:
+    pass
+
+
+def drain_wakeups() -> None:
+    try:
+        while os.read(_wakeups, 512):
+            pass
+    except BlockingIOError:
+        pass
+
+
+def report(failure: BaseException) -> None:
+    """Say on standard error what should not have happened; the container goes on."""
+    sys.excepthook(type(failure), failure, failure.__traceback__)

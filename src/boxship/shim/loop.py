@@ -1,0 +1,77 @@
+"""A loop over poll(2): the whole of what a shim waits for."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from select import POLLIN
+from time import monotonic
+
+Callback = Callable[[int], None]
+
+
+class Loop:
+    """Calls back when descriptors are ready or moments have come; one thread, no queue.
+
+    What a callback raises goes to `on_error`, and its descriptor is not watched any more: one
+    broken stream must not end the container.
+    """
+
+    def __init__(self, on_error: Callable[[Exception], None]) -> None:
+        self._poll = select.poll()
+        self._watched: dict[int, Callback] = {}
+        self._later: list[tuple[float, Callable[[], None]]] = []
+        self._chores: list[Callable[[], bool]] = []
+        self._has_more = False
+        self._on_error = on_error
+
+    def watch(self, fd: int, callback: Callback, events: int = POLLIN) -> None:
+        """Call `callback` with what poll(2) says of `fd`; watching again replaces."""
+        self._poll.register(fd, events)
+        self._watched[fd] = callback
+
+    def forget(self, fd: int) -> None:
+        """Stop watching `fd`, if it was watched; to be called before it is closed."""
+        if self._watched.pop(fd, None) is not None:
+            self._poll.unregister(fd)
+
+    def after(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Call back once, after a while."""
+        self._later.append((monotonic() + seconds, callback))
+
+    def after_each_turn(self, chore: Callable[[], bool]) -> None:
+        """Call `chore` after every turn; it returns whether it has more to do at once."""
+        self._chores.append(chore)
+
+    def turn(self) -> None:
+        """Wait for the next thing to happen and deal with it."""
+        for fd, events in self._poll.poll(self._patience()):
+            # An earlier callback of this turn may have forgotten this one.
+            if callback := self._watched.get(fd):
+                self._call(callback, fd, events)
+        if self._later:
+            self._run_due()
+        waiting = [chore() for chore in self._chores]  # every chore, whatever the others say
+        self._has_more = any(waiting)
+
+    def _call(self, callback: Callback, fd: int, events: int) -> None:
+        try:
+            callback(events)
+        except Exception as failure:
+            self.forget(fd)
+            self._on_error(failure)
+
+    def _patience(self) -> float | None:
+        """Return for how many milliseconds poll may wait."""
+        if self._has_more:
+            return 0
+        if not self._later:
+            return None
+        return max(0.0, min(due for due, _ in self._later) - monotonic()) * 1000 + 1
+
+    def _run_due(self) -> None:
+        now = monotonic()
+        due = [callback for moment, callback in self._later if moment <= now]
+        self._later = [item for item in self._later if item[0] > now]
+        for callback in due:
+            callback()

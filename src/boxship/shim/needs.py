@@ -1,0 +1,28 @@
+"""What a shim needs of the host it runs on."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from boxship.runtime.api import Runtime
+from boxship.shim.protocol import RuntimeChoice
+
+
+class MemoryEvents(Protocol):
+    """What the kernel says of a cgroup's memory."""
+
+    def oom_watch(self) -> int | None:
+        """Return a descriptor that becomes readable (or urgent) when memory has run out."""
+
+    def oom_kills(self) -> int:
+        """Return how many processes were killed for want of memory."""
+
+
+class Host(Protocol):
+    """Made once in the spawner, used by every shim forked from it."""
+
+    def runtime(self, choice: RuntimeChoice) -> Runtime:
+        """Return the runtime that a container asked for."""
+
+    def memory(self, cgroup: str) -> MemoryEvents | None:
+        """Return the memory events of a container's cgroup, where there are any."""
