@@ -78,11 +78,13 @@ class Place:
         self.pid = os.fork()
         if self.pid == 0:
             self._ours.close()
+            os.setpgid(0, 0)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             if namespace is None:
                 namespaces.unshare(namespaces.CLONE_NEWNET)
             else:
                 namespaces.setns(namespace, namespaces.CLONE_NEWNET)
+            _keep_only(theirs.fileno())
             _serve(theirs)
         theirs.close()
         assert self._ours.recv(1) == b"+"
@@ -98,7 +100,7 @@ class Place:
 
     def end(self) -> None:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         self._ours.close()
 
@@ -126,6 +128,12 @@ def _serve(channel: socket.socket) -> None:
         channel.sendall(pickle.dumps(told))
 
 
+def _keep_only(descriptor: int) -> None:
+    """Close what was inherited: a fork must not hold the engine's ports."""
+    os.closerange(3, descriptor)
+    os.closerange(descriptor + 1, 4096)
+
+
 def listen(port: int, name: str, kind: str = "tcp", host: str = "0.0.0.0") -> None:
     """Answer every connection or datagram with a name and the address it came from."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -138,6 +146,7 @@ def listen(port: int, name: str, kind: str = "tcp", host: str = "0.0.0.0") -> No
     if os.fork():
         server.close()
         return
+    _keep_only(server.fileno())
     while True:
         if stream:
             connection, peer = server.accept()

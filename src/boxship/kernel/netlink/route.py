@@ -42,7 +42,6 @@ IFLA_ADDRESS: Final = 1
 IFLA_IFNAME: Final = 3
 IFLA_MTU: Final = 4
 IFLA_MASTER: Final = 10
-IFLA_PROTINFO: Final = 12
 IFLA_LINKINFO: Final = 18
 IFLA_IFALIAS: Final = 20
 IFLA_STATS64: Final = 23
@@ -50,6 +49,8 @@ IFLA_GROUP: Final = 27
 IFLA_NET_NS_FD: Final = 28
 IFLA_INFO_KIND: Final = 1
 IFLA_INFO_DATA: Final = 2
+IFLA_INFO_SLAVE_KIND: Final = 4
+IFLA_INFO_SLAVE_DATA: Final = 5
 VETH_INFO_PEER: Final = 1
 IFLA_BRPORT_MODE: Final = 4  # hairpin
 IFLA_BRPORT_ISOLATED: Final = 33
@@ -109,8 +110,8 @@ class Counters:
     tx_dropped: int
 
 
-def _head(index: int = 0, flags: int = 0, change: int = 0, family: int = 0) -> bytes:
-    return _LINK.pack(family, 0, index, flags, change)
+def _head(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
+    return _LINK.pack(0, 0, index, flags, change)
 
 
 def mac_bytes(mac: str) -> bytes:
@@ -137,7 +138,8 @@ def add_veth(
     A `peer_index` that is free there saves asking which one the kernel chose.
     """
     size = number(IFLA_MTU, mtu)
-    far = _head(peer_index) + text(IFLA_IFNAME, peer) + number(IFLA_NET_NS_FD, peer_namespace) + size
+    far = _head(peer_index) + text(IFLA_IFNAME, peer)
+    far += number(IFLA_NET_NS_FD, peer_namespace) + size
     if mac:
         far += attribute(IFLA_ADDRESS, mac_bytes(mac))
     info = text(IFLA_INFO_KIND, "veth")
@@ -193,10 +195,11 @@ def set_bridge_port(
         flags += attribute(IFLA_BRPORT_ISOLATED, bytes([isolated]))
     if hairpin is not None:
         flags += attribute(IFLA_BRPORT_MODE, bytes([hairpin]))
-    body = _head(index, family=socket.AF_BRIDGE)
+    info = text(IFLA_INFO_SLAVE_KIND, "bridge") + nested(IFLA_INFO_SLAVE_DATA, flags)
+    body = _head(index)
     if name:
         body += text(IFLA_IFNAME, name)
-    return Request(RTM_NEWLINK, 0, body + nested(IFLA_PROTINFO, flags))
+    return Request(RTM_NEWLINK, 0, body + nested(IFLA_LINKINFO, info))
 
 
 def delete_link(index: int = 0, *, name: str = "", group: int | None = None) -> Request:

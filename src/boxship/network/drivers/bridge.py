@@ -211,13 +211,15 @@ class BridgeDriver:
         if endpoint.ipv6:
             setting = f"ipv6/conf/{endpoint.interface}/disable_ipv6"
             self._namespaces.write(namespace.descriptor, setting, "0")
-        requests = [route.set_link(LOOPBACK, up=True), route.set_link(index, up=True)]
+        requests = [route.set_link(LOOPBACK, up=True)]
         for text in (endpoint.ipv4, endpoint.ipv6):
             if text:
                 address = ipaddress.ip_address(text)
                 subnet = network.subnet(address.version)
                 length = subnet.prefix.prefixlen if subnet else address.max_prefixlen
                 requests.append(route.add_address(index, address, length))
+        # up with its address: only then the link announces where that address is now
+        requests.append(route.set_link(index, up=True))
         if default_route:
             requests += [
                 route.add_route(index, gateway=one) for one in _gateways(network, endpoint)
