@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 
 import pytest
-
 from tests.support.netns import ask, in_new_host, listen, run
 from tests.support.networking import LAN_HOST, LAN_NEIGHBOUR, engine_host, neighbour
 
@@ -15,9 +14,7 @@ pytestmark = pytest.mark.root
 def test_a_published_port_answers_everywhere_and_nothing_else_does():
     def story():
         with engine_host() as host, neighbour() as lan:
-            web = host.start(
-                "web", 80, publish={"80/tcp": [("", 8080)], "80/udp": [("", 5353)]}
-            )
+            web = host.start("web", 80, publish={"80/tcp": [("", 8080)], "80/udp": [("", 5353)]})
             other = host.start("other", 80)
             far = host.create_network("far")
             away = host.start("away", 80, mode="far")

@@ -43,9 +43,7 @@ def in_new_host(action: Callable[[], T]) -> T:
 
 
 def _child(writer: int, action: Callable[[], object]) -> None:
-    namespaces.unshare(
-        namespaces.CLONE_NEWNET | namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID
-    )
+    namespaces.unshare(namespaces.CLONE_NEWNET | namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID)
     pid = os.fork()
     if pid:
         os.close(writer)

@@ -3,8 +3,8 @@
 An accept in our own table does not override another table's drop, so where iptables' FORWARD
 chain (a foreign dockerd's, ufw's) has the policy drop, rules for our bridges go in there:
 into DOCKER-USER where that exists, since its owner leaves that chain alone. They carry our mark
-as comment and are found again by it. What may enter a bridge is decided in our own table all the
-same; these rules let through answers, published ports and what comes from a bridge.
+as comment and are found again by it. They let all pass to and from our bridges, since what may
+enter one is decided in our own table all the same.
 """
 
 from __future__ import annotations
@@ -62,11 +62,8 @@ def unanswerable(chains: Iterable[Mapping[str, Any]], own_table: str) -> list[st
 def answer(place: Place, bridges: Iterable[str], mark: str) -> Iterator[str]:
     """Return the rules for a place, as commands; the last inserted stands first."""
     for bridge in bridges:
-        for match in (
-            f'oifname "{bridge}" ct status dnat',
-            f'oifname "{bridge}" ct state established,related',
-            f'iifname "{bridge}"',
-        ):
+        # iptables calls a table broken that has expressions it cannot show, as "ct" is
+        for match in (f'oifname "{bridge}"', f'iifname "{bridge}"'):
             yield (
                 f"insert rule {place.family} {IPTABLES_TABLE} {place.chain} "
                 f'{match} counter accept comment "{mark}"\n'
@@ -102,7 +99,7 @@ class ForeignFirewalls:
         for place in there:
             found = self._found(place)
             rules = "".join(answer(place, sorted(wanted), self._mark)) if place in needed else ""
-            expected = 3 * len(wanted) if rules else 0
+            expected = 2 * len(wanted) if rules else 0
             same = self._answered.get(place, frozenset()) == (wanted if rules else frozenset())
             if len(found) == expected and (same or not expected):
                 continue

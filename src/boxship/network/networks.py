@@ -222,7 +222,7 @@ class Networks:
         """Stop: what running containers need stays, otherwise only bridges are left."""
         if self._firewall is not None:
             if not self._sandboxes.open_now:
-                self._firewall.remove()
+                self._bridges.forsake()
             self._firewall.close()
         self._host_ports.close()
         self._namespaces.close()

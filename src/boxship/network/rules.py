@@ -7,6 +7,7 @@ element of a map, so that starting a container changes no rule:
     any4, any6            protocol . host port : container address . port
     bridges               the bridges of this daemon
 
+    prerouting            what is for a container carries the mark that `enclosure` asks for
     raw prerouting        nobody reaches 127/8, or a container's own address, from elsewhere
     nat prerouting,       what is addressed to this host and published goes to the container
         output
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from boxship.kernel.netlink.nftables import NFPROTO_INET, Element, parts
+from boxship.network.enclosure import MARK
 from boxship.network.ports import ANY, ANY_V6, PROTOCOLS
 from boxship.network.record import Publication
 
@@ -66,6 +68,7 @@ def ruleset(
         f"table inet {table} {{",
         *_maps(bridges, list(publications)),
         *_guard(bridges),
+        *_in_force(bridges),
         *_translation(bridges),
         *_forwarding(bridges),
         "}",
@@ -121,6 +124,17 @@ def _guard(bridges: Sequence[BridgeRules]) -> Iterator[str]:
                 f'  iifname != {{ "lo", "{one.bridge}" }} {_family(subnet)} daddr {subnet} '
                 "fib daddr type != local drop"
             )
+    yield " }"
+
+
+def _in_force(bridges: Sequence[BridgeRules]) -> Iterator[str]:
+    yield " chain in_force {"
+    # after address translation, before routing
+    yield "  type filter hook prerouting priority -90; policy accept;"
+    for one in bridges:
+        for subnet in one.subnets:
+            mark = f"meta mark set meta mark | {MARK:#x}"
+            yield f"  {_family(subnet)} daddr {subnet} {mark}"
     yield " }"
 
 

@@ -20,7 +20,8 @@ from boxship.kernel.netlink.sockets import (
 )
 from boxship.model.ids import NetworkId
 from boxship.network import names
-from boxship.network.drivers.bridge_options import BridgeOptions, rules_for
+from boxship.network.drivers.bridge_options import BridgeOptions, enclosed, rules_for
+from boxship.network.enclosure import Enclosure
 from boxship.network.firewall import Firewall
 from boxship.network.namespaces import LOOPBACK, Namespace, Namespaces, write_setting
 from boxship.network.pools import mac_of
@@ -49,6 +50,7 @@ class BridgeDriver:
         self._firewall = firewall
         self._forward = forward
         self._netlink = Netlink(NETLINK_ROUTE)
+        self._enclosure = Enclosure(owner, self._netlink)
         self._made: dict[NetworkId, int] = {}  # the bridges seen to be in order, by index
         self._making = threading.Lock()
 
@@ -69,6 +71,7 @@ class BridgeDriver:
                     undo.callback(self._delete, index)
                 if self._firewall is not None:
                     self._firewall.set_bridge(rules_for(network, options))
+                    self._enclosure.close_off(enclosed(network, options))
                 self._settle(index, network, options)
                 self._made[network.id] = index
                 undo.pop_all()
@@ -83,6 +86,7 @@ class BridgeDriver:
                 self._delete(link.index)
             if self._firewall is not None:
                 self._firewall.drop_bridge(options.bridge)
+                self._enclosure.open_up(enclosed(network, options))
 
     def join(
         self, network: Network, endpoint: Endpoint, namespace: Namespace, *, default_route: bool
@@ -134,10 +138,13 @@ class BridgeDriver:
             if link.alias == self._mark and link.name not in kept and link.name not in mine:
                 self._delete(link.index)
         covered = [name for name in mine if name in present]
+        parsed = {name: BridgeOptions.parse(mine[name]) for name in covered}
         if self._firewall is not None:
             self._firewall.restore(
-                [rules_for(mine[name], BridgeOptions.parse(mine[name])) for name in covered],
-                published,
+                [rules_for(mine[name], parsed[name]) for name in covered], published
+            )
+            self._enclosure.keep_only(
+                prefix for name in covered for prefix in enclosed(mine[name], parsed[name])
             )
         for name in covered:
             self.create(mine[name])
@@ -175,6 +182,12 @@ class BridgeDriver:
             if index == link.index:
                 return address, length
         return None
+
+    def forsake(self) -> None:
+        """Nothing runs any more: take away what only containers need; bridges stay."""
+        if self._firewall is not None:
+            self._firewall.remove()
+            self._enclosure.keep_only(())
 
     def close(self) -> None:
         """Let go of the kernel; the networks stay."""

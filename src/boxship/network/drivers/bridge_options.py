@@ -10,7 +10,7 @@ from typing import Final, Self
 from boxship.network import names
 from boxship.network.errors import InvalidNetworkConfig
 from boxship.network.ports import ANY, parse_host_address
-from boxship.network.record import Network
+from boxship.network.record import Network, Prefix
 from boxship.network.rules import BridgeRules
 
 PREFIX: Final = "com.docker.network."
@@ -85,6 +85,13 @@ def rules_for(network: Network, options: BridgeOptions) -> BridgeRules:
         source4=options.host_ipv4,
         source6=options.host_ipv6,
     )
+
+
+def enclosed(network: Network, options: BridgeOptions) -> list[Prefix]:
+    """Return the ranges that must be closed while the rules are gone."""
+    if rules_for(network, options).direct:
+        return []
+    return [subnet.prefix for subnet in network.subnets]
 
 
 def _flag(options: Mapping[str, str], name: str, *, default: bool) -> bool:
