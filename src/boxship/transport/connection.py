@@ -1,0 +1,321 @@
+"""HTTP/1.1 connections under asyncio: one request at a time, bounded, easily given up.
+
+What arrives while a request is being answered stays unread in the kernel once a little of it is
+buffered, so a client that sends ahead is slowed down and not stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import select
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Final, Protocol, cast
+
+from boxship.transport.exchange import ClientGone, Exchange
+from boxship.transport.upgrade import Upgraded
+from boxship.wire import http
+
+log = logging.getLogger(__name__)
+
+HEAD_WITHIN: Final = 30.0  # seconds from a head's first byte to its last
+LINGER: Final = 1.0  # seconds for a client to hear an answer that ends the connection
+HALF_CLOSED: Final = 1.0  # seconds for an answer to a client that has finished sending
+SENT_AHEAD: Final = 64 << 10
+WRITE_BUFFER: Final = 256 << 10
+
+Handler = Callable[[Exchange], Awaitable[None]]
+
+
+class Host(Protocol):
+    """What a connection needs of the server that accepted it."""
+
+    handler: Handler
+
+    def common_headers(self) -> bytes:
+        """Return the header lines of every answer."""
+
+    def opened(self, connection: Connection) -> None: ...
+
+    def closed(self, connection: Connection) -> None: ...
+
+    def speak_http2(self, connection: Connection, received: bytes) -> None:
+        """Take over a connection that began with HTTP/2's preface."""
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection, for as long as it speaks HTTP."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop) -> None:
+        self._host = host
+        self._loop = loop
+        self._buffer = bytearray()
+        self._exchange: Exchange | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._reading = True
+        self._state = "idle"  # idle, busy, lingering, upgraded, lost
+        self._fresh = True
+        self.verified = False
+        self.over_tcp = False
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(WRITE_BUFFER)
+        sock: socket.socket = transport.get_extra_info("socket")
+        self.over_tcp = sock.family != socket.AF_UNIX
+        encrypted: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+        self.verified = encrypted is not None and bool(encrypted.getpeercert())
+        self._host.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._state == "lingering":
+            return
+        self._buffer += data
+        if self._exchange is None:
+            self._begin()
+        else:
+            self._feed(self._exchange)
+
+    def eof_received(self) -> bool:
+        if self._exchange is None or self.transport.get_extra_info("ssl_object") is not None:
+            return False
+        self._exchange.fail(ClientGone("the client has closed the connection"))
+        if _hung_up(self.transport):
+            self.transport.abort()
+        else:
+            self._arm(HALF_CLOSED, self.transport.abort)
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        self._host.closed(self)
+        if self._state == "upgraded":
+            return
+        self._state = "lost"
+        gone = ClientGone("the client has closed the connection")
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_exception(gone)
+            self._writable.exception()  # heard or not, it is no error of ours
+        if self._exchange is not None:
+            self._exchange.fail(gone)
+            if self._exchange.cancellable and self._task is not None:
+                self._task.cancel()
+
+    def pause_writing(self) -> None:
+        self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    # What the server calls
+
+    @property
+    def idle(self) -> bool:
+        return self._exchange is None
+
+    @property
+    def work(self) -> asyncio.Task[None] | None:
+        """The handler that is at work, if one is."""
+        return self._task if self._exchange is not None else None
+
+    def close_when_idle(self) -> None:
+        """Take no further request."""
+        if self._exchange is None:
+            self.transport.close()
+        else:
+            self._exchange.closes = True
+
+    # What exchanges call
+
+    def common_headers(self) -> bytes:
+        return self._host.common_headers()
+
+    def write(self, data: bytes) -> None:
+        """Send `data`; `ClientGone` when nobody is there."""
+        if self._state == "lost" or self.transport.is_closing():
+            raise ClientGone("the client has closed the connection")
+        self.transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the client has taken most of what was sent."""
+        if self._state == "lost":
+            raise ClientGone("the client has closed the connection")
+        if self._writable is not None:
+            await self._writable
+
+    def resume_body(self) -> None:
+        """The handler has read; take more from the client."""
+        if not self._reading and self._exchange is not None:
+            self._feed(self._exchange)
+
+    async def upgrade(self, head: bytes) -> Upgraded:
+        """Send `head`, wait until it is out, and hand the connection over."""
+        self._pause_reading()
+        self.write(head)
+        self.transport.set_write_buffer_limits(0)
+        await self.drain()
+        self._disarm()
+        self._state = "upgraded"
+        pending = bytes(self._buffer)
+        self._buffer.clear()
+        return Upgraded(self.transport, pending)
+
+    # Requests, one after the other
+
+    def _begin(self) -> None:
+        """Look for the next request in what has arrived."""
+        buffer = self._buffer
+        if self._fresh and buffer[:3] == b"PRI":
+            if len(buffer) >= len(http.HTTP2_PREFACE):
+                self._disarm()
+                self._host.speak_http2(self, bytes(buffer))
+                return
+            self._arm(HEAD_WITHIN, self._too_slow)
+            return
+        if buffer[:2] == b"\r\n":
+            del buffer[:2]  # some clients end a body with one more line
+        end = buffer.find(b"\r\n\r\n", 0, http.HEAD_LIMIT)
+        if end < 0:
+            self._wait_for_head()
+            return
+        raw = bytes(buffer[: end + 4])
+        del buffer[: end + 4]
+        self._disarm()
+        self._fresh = False
+        try:
+            exchange = Exchange(self, http.parse_head(raw))
+        except http.BadRequest as refusal:
+            self._refuse(refusal.status, str(refusal))
+            return
+        self._exchange = exchange
+        self._state = "busy"
+        self._feed(exchange)
+        if self._exchange is exchange:
+            self._task = self._loop.create_task(self._serve(exchange))
+
+    def _wait_for_head(self) -> None:
+        buffer = self._buffer
+        if len(buffer) >= http.HEAD_LIMIT:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request head is too large")
+        elif buffer.count(b"\n") != buffer.count(b"\r\n"):
+            self._refuse(HTTPStatus.BAD_REQUEST, "malformed HTTP request: bare line feed")
+        elif buffer and self._timer is None:
+            self._arm(HEAD_WITHIN, self._too_slow)
+
+    def _feed(self, exchange: Exchange) -> None:
+        try:
+            more = exchange.feed(self._buffer)
+        except http.BadRequest as refusal:
+            exchange.fail(refusal)
+            self._buffer.clear()
+            exchange.closes = True
+            return
+        if not more or len(self._buffer) > SENT_AHEAD:
+            self._pause_reading()
+        else:
+            self._resume_reading()
+
+    async def _serve(self, exchange: Exchange) -> None:
+        try:
+            await self._host.handler(exchange)
+        except ClientGone:
+            pass
+        except asyncio.CancelledError:
+            if self._state != "upgraded":
+                self.transport.abort()
+            raise
+        except Exception:
+            log.exception("answering %s %r", exchange.head.method, exchange.head.target)
+            self.transport.abort()
+        finally:
+            self._exchange = None
+            self._task = None
+        if self._state == "busy":
+            self._next(exchange)
+
+    def _next(self, exchange: Exchange) -> None:
+        self._state = "idle"
+        if not exchange.answered:
+            log.error("no answer to %s %r", exchange.head.method, exchange.head.target)
+            self.transport.abort()
+        elif exchange.closes:
+            self._linger(exchange)
+        else:
+            self._disarm()
+            self._resume_reading()
+            if self._buffer:
+                self._begin()
+
+    def _linger(self, exchange: Exchange) -> None:
+        """Close, but not in the face of a client that still sends: it would not hear the answer."""
+        if exchange.body_done and not self._buffer:
+            self.transport.close()
+            return
+        self._state = "lingering"
+        self._buffer.clear()
+        self._resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._arm(LINGER, self.transport.close)
+
+    def _refuse(self, status: HTTPStatus, reason: str) -> None:
+        """Answer what was no request, and end the connection."""
+        body = b"%d %s: %s" % (status, status.phrase.encode(), reason.encode("utf-8", "replace"))
+        extra = b"Content-Length: %d\r\nConnection: close\r\n" % len(body)
+        headers = (("Content-Type", "text/plain; charset=utf-8"),)
+        self.transport.write(http.response_head(status, headers, extra) + body)
+        self._state = "lingering"
+        self._buffer.clear()
+        self._resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._arm(LINGER, self.transport.close)
+
+    def _too_slow(self) -> None:
+        self._timer = None
+        self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request took too long to arrive")
+
+    # Small things
+
+    def _arm(self, seconds: float, action: Callable[[], None]) -> None:
+        self._disarm()
+        self._timer = self._loop.call_later(seconds, action)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _pause_reading(self) -> None:
+        if self._reading:
+            self._reading = False
+            with contextlib.suppress(RuntimeError):  # it is closing
+                self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if not self._reading:
+            self._reading = True
+            with contextlib.suppress(RuntimeError):
+                self.transport.resume_reading()
+
+
+def _hung_up(transport: asyncio.Transport) -> bool:
+    """Tell a client that is gone from one that only has nothing more to say.
+
+    A local socket's other end shows POLLHUP when it is closed; on TCP the two look the same.
+    """
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), 0)
+    return any(found & (select.POLLHUP | select.POLLERR) for _, found in poll.poll(0))

@@ -1,0 +1,98 @@
+"""An HTTP server on any number of sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+import time
+from email.utils import formatdate
+from typing import Final
+
+from boxship.transport.connection import Connection, Handler
+from boxship.wire import http
+
+log = logging.getLogger(__name__)
+
+BACKLOG: Final = 1024
+NO_HTTP2: Final = "this engine does not serve gRPC over HTTP/2 yet; use HTTP/1.1"
+
+
+class Server:
+    """Accepts connections and hands each request to `handler`, in a task of its own."""
+
+    def __init__(self, handler: Handler, headers: bytes = b"", *, most: int = 16384) -> None:
+        self.handler = handler
+        self._fixed = headers
+        self._common = b""
+        self._second = 0
+        self._most = most
+        self._connections: dict[Connection, None] = {}  # oldest first
+        self._servers: list[asyncio.Server] = []
+
+    async def listen(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Serve on a bound socket, from now on."""
+        loop = asyncio.get_running_loop()
+
+        def connect() -> Connection:
+            return Connection(self, loop)
+
+        if sock.family == socket.AF_UNIX:
+            server = await loop.create_unix_server(connect, sock=sock, ssl=tls, backlog=BACKLOG)
+        else:
+            server = await loop.create_server(connect, sock=sock, ssl=tls, backlog=BACKLOG)
+        self._servers.append(server)
+
+    async def stop(self, grace: float) -> None:
+        """Accept nothing more; give what is being answered `grace` seconds, then end it."""
+        for server in self._servers:
+            server.close()
+        for connection in list(self._connections):
+            connection.close_when_idle()
+        if working := self._working():
+            await asyncio.wait(working, timeout=grace)
+        left = self._working()
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=grace)
+        for connection in list(self._connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
+    def _working(self) -> list[asyncio.Task[None]]:
+        return [task for made in self._connections if (task := made.work) is not None]
+
+    # What connections call
+
+    def common_headers(self) -> bytes:
+        now = int(time.time())
+        if now != self._second:
+            self._second = now
+            date = formatdate(now, usegmt=True)
+            self._common = self._fixed + f"Date: {date}\r\n".encode()
+        return self._common
+
+    def opened(self, connection: Connection) -> None:
+        self._connections[connection] = None
+        if len(self._connections) > self._most:
+            self._drop_idle()
+
+    def closed(self, connection: Connection) -> None:
+        self._connections.pop(connection, None)
+
+    def _drop_idle(self) -> None:
+        """Close the oldest connection that waits for nothing, to make room."""
+        for connection in self._connections:
+            if connection.idle:
+                self._connections.pop(connection)
+                with contextlib.suppress(RuntimeError):
+                    connection.transport.abort()
+                return
+
+    def speak_http2(self, connection: Connection, received: bytes) -> None:
+        """Say that HTTP/2 is not spoken; the builder's gRPC door takes this place."""
+        connection.transport.write(http.refuse_http2(NO_HTTP2))
+        connection.transport.close()
