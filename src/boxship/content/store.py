@@ -83,6 +83,7 @@ class Blobs:
     """The content store; safe to use from any thread."""
 
     def __init__(self, root: str) -> None:
+        self.root = root
         self._folder = os.path.join(root, "sha256")
         self._arriving = os.path.join(root, "ingest")
         shutil.rmtree(self._arriving, ignore_errors=True)

@@ -19,6 +19,8 @@ CHUNK: Final = 1 << 20
 WINDOW: Final = 32 << 20  # zstd's, up to level 20
 XZ_MEMORY: Final = 72 << 20  # xz -9
 LONGEST_MAGIC: Final = 6
+BOMB_RATIO: Final = 200  # how much more than went in may come out,
+BOMB_SIZE: Final = 4 << 30  # once this much has
 
 
 class InvalidCompression(InvalidRequest):
@@ -51,14 +53,33 @@ def detect(start: bytes) -> Compression:
 
 
 def unpacked(pieces: Iterable[bytes]) -> tuple[Compression, Iterator[bytes]]:
-    """Return how a stream is packed, and the stream unpacked."""
-    source = iter(pieces)
+    """Return how a stream is packed, and the stream unpacked; a bomb is stopped."""
+    taken = [0]
+    source = _counted(pieces, taken)
     start = b""
     while len(start) < LONGEST_MAGIC and (piece := next(source, b"")):
         start += piece
     kind = detect(start)
     whole = chain((start,), source) if start else source
-    return kind, UNPACK[kind](whole)
+    if kind is Compression.NONE:
+        return kind, whole
+    return kind, _guarded(UNPACK[kind](whole), taken)
+
+
+def _counted(pieces: Iterable[bytes], taken: list[int]) -> Iterator[bytes]:
+    for piece in pieces:
+        taken[0] += len(piece)
+        yield piece
+
+
+def _guarded(pieces: Iterable[bytes], taken: list[int]) -> Iterator[bytes]:
+    """Stop what grows out of all proportion."""
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > BOMB_SIZE and size > BOMB_RATIO * taken[0]:
+            raise InvalidCompression(f"the stream unpacks to more than {BOMB_RATIO} times its size")
+        yield piece
 
 
 def decompress(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -147,10 +168,6 @@ def _unzstd(pieces: Iterable[bytes]) -> Iterator[bytes]:
         raise InvalidCompression(f"zstd: {error}") from error
 
 
-def _plain(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    return iter(pieces)
-
-
 class _Readable:
     """Pieces as the file object that zstandard wants."""
 
@@ -169,7 +186,6 @@ class _Readable:
 
 
 UNPACK: Final[dict[Compression, Callable[[Iterable[bytes]], Iterator[bytes]]]] = {
-    Compression.NONE: _plain,
     Compression.GZIP: _gunzip,
     Compression.ZSTD: _unzstd,
     Compression.XZ: _unxz,

@@ -101,6 +101,9 @@ class Driver(Protocol):
     def keys(self) -> Iterator[str]:
         """Yield the keys of the writable snapshots."""
 
+    def bases(self) -> Iterator[ChainId]:
+        """Yield the layers that writable snapshots stand on."""
+
     def exists(self, key: str) -> bool:
         """Whether there is a snapshot called `key`."""
 

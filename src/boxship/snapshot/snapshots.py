@@ -26,8 +26,6 @@ from boxship.snapshot.trees import Usage
 from boxship.spec.digest import Digest, chain
 
 DRIVERS: Final[Mapping[str, Callable[[str], Driver]]] = {"overlay2": Overlay2, "vfs": Vfs}
-BOMB_RATIO: Final = 200  # how much more than came in may come out,
-BOMB_SIZE: Final = 4 << 30  # once this much has
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,32 +36,21 @@ class Layer:
     diff_id: Digest
 
 
-class Meter:
-    """Counts what goes into unpacking, and what comes out; stops what grows without reason."""
+class Hashed:
+    """Passes pieces on, and knows their digest afterwards."""
 
-    def __init__(self) -> None:
-        self.packed = 0
-        self.unpacked = 0
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = pieces
         self._hash = hashlib.sha256()
 
-    def before(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """Count packed bytes."""
-        for piece in pieces:
-            self.packed += len(piece)
-            yield piece
-
-    def after(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """Count and hash unpacked bytes."""
-        for piece in pieces:
-            self.unpacked += len(piece)
-            if self.unpacked > BOMB_SIZE and self.unpacked > BOMB_RATIO * self.packed:
-                raise WrongLayer(f"the layer unpacks to more than {BOMB_RATIO} times its size")
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
             self._hash.update(piece)
             yield piece
 
     @property
     def digest(self) -> Digest:
-        """The digest of what came out."""
+        """The digest of what has passed."""
         return Digest("sha256:" + self._hash.hexdigest())
 
 
@@ -132,12 +119,11 @@ class Snapshots:
         """
         stage = self._driver.stage(parent)
         try:
-            meter = Meter()
-            kind, content = compression.unpacked(meter.before(pieces))
+            kind, content = compression.unpacked(pieces)
             if diff_id is None or kind is not compression.Compression.NONE:
-                content = meter.after(content)
-                stage.extraction.extract(content)
-                diff_id = meter.digest
+                hashed = Hashed(content)
+                stage.extraction.extract(hashed)
+                diff_id = hashed.digest
             else:
                 stage.extraction.extract(content)
             return Unpacked(stage, diff_id)
@@ -208,7 +194,7 @@ class Snapshots:
     def collect(self, wanted: Iterable[ChainId]) -> int:
         """Remove all layers but those wanted, and what they and the snapshots stand on."""
         keep: set[ChainId] = set()
-        for name in wanted:
+        for name in (*wanted, *self._driver.bases()):
             at: ChainId | None = name
             while at is not None and at not in keep and self.has_layer(at):
                 keep.add(at)
@@ -219,6 +205,10 @@ class Snapshots:
                 self._driver.remove_layer(name)
                 freed += usage.size
         return freed
+
+    def on_same_disk(self, path: str) -> bool:
+        """Whether flushing the filesystem of `path` flushes this one."""
+        return os.stat(path).st_dev == os.stat(self._driver.root).st_dev
 
     def flush(self) -> None:
         """Return when all on the filesystem has reached the disk."""

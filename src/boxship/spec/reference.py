@@ -115,6 +115,10 @@ class Reference:
         """Return the same repository's `digest`."""
         return Reference(self.host, self.path, None, digest)
 
+    def without_digest(self) -> Reference:
+        """Return the name that a local tag can have."""
+        return Reference(self.host, self.path, self.tag)
+
     def without_tag(self) -> Reference:
         """Return the repository alone, or with its digest."""
         return Reference(self.host, self.path, None, self.digest)

@@ -115,6 +115,13 @@ class Vfs:
         """Yield the keys of the snapshots."""
         yield from os.listdir(self._path("active"))
 
+    def bases(self) -> Iterator[ChainId]:
+        """Yield the layers that snapshots stand on."""
+        for key in self.keys():
+            with suppress(NoSuchSnapshot):
+                if (parent := self._active(key).parent) is not None:
+                    yield ChainId(parent)
+
     def exists(self, key: str) -> bool:
         """Whether there is a snapshot called `key`."""
         layerfile.check_key(key)

@@ -1,0 +1,74 @@
+"""Which images are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from boxship.image.record import Image
+from boxship.lib import globs, moments
+from boxship.spec.reference import Reference
+
+SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What `filters` may say of images; what is empty is not asked."""
+
+    dangling: bool | None = None
+    labels: tuple[str, ...] = ()
+    without_labels: tuple[str, ...] = ()
+    before: str = ""  # images
+    since: str = ""
+    references: tuple[str, ...] = ()  # patterns; one of them
+    until: float | None = None  # seconds since 1970
+
+
+def apply(images: Iterable[Image], wanted: Wanted, get: Callable[[str], Image]) -> list[Image]:
+    """Return those images that all of the filters let through."""
+    before = _made(get(wanted.before)) if wanted.before else None
+    since = _made(get(wanted.since)) if wanted.since else None
+    found = []
+    for image in images:
+        made = _made(image)
+        if (before is not None and made >= before) or (since is not None and made <= since):
+            continue
+        if wanted.until is not None and made >= wanted.until * SECOND:
+            continue
+        if wanted.dangling is not None and bool(image.names) == wanted.dangling:
+            continue
+        if not all(has_label(image, label) for label in wanted.labels):
+            continue
+        if any(has_label(image, label) for label in wanted.without_labels):
+            continue
+        if wanted.references and not any(matches(image, p) for p in wanted.references):
+            continue
+        found.append(image)
+    return found
+
+
+def has_label(image: Image, wanted: str) -> bool:
+    """Whether an image has a label, or a label with a value."""
+    key, equals, value = wanted.partition("=")
+    if not equals:
+        return key in image.labels
+    return image.labels.get(key) == value
+
+
+def matches(image: Image, pattern: str) -> bool:
+    """Whether one of an image's names is like the pattern, with its tag or without."""
+    for name in image.names:
+        reference = Reference.parse(name)
+        if globs.match(pattern, reference.familiar) or globs.match(
+            pattern, reference.familiar_repository
+        ):
+            return True
+    return False
+
+
+def _made(image: Image) -> int:
+    try:
+        return moments.parse(image.created)
+    except ValueError:
+        return 0

@@ -1,0 +1,491 @@
+"""Images: the verbs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from boxship.content.errors import NoSuchBlob
+from boxship.content.store import Blobs, Lease
+from boxship.image import builtin, filters, loading, making, record, removal, saving
+from boxship.image.catalog import Catalog
+from boxship.image.errors import NoSuchImage, PruneRunning
+from boxship.image.filters import Wanted
+from boxship.image.making import Recipe
+from boxship.image.needs import Publisher, Users
+from boxship.image.record import Image
+from boxship.image.removal import Removed
+from boxship.lib import moments
+from boxship.snapshot.driver import ChainId
+from boxship.snapshot.snapshots import Snapshots
+from boxship.spec.digest import Digest
+from boxship.spec.engine.image import ImageConfig as RunConfig
+from boxship.spec.oci.image import Descriptor, History
+from boxship.spec.platform import Platform
+from boxship.spec.reference import InvalidReference, Reference
+from boxship.store.database import Database
+
+SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one layer is."""
+
+    id: str
+    status: str
+    current: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An image that has been loaded: its name, or its ID where it has none."""
+
+    name: str
+    id: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of an image's history, newest first."""
+
+    id: str
+    created: int
+    created_by: str
+    tags: tuple[str, ...]
+    size: int
+    comment: str
+
+
+Report = Callable[[Progress | Loaded], None]
+
+
+class Images:
+    """The engine's images; safe to use from any thread."""
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: Blobs,
+        snapshots: Snapshots,
+        host: Platform,
+        users: Users,
+        publisher: Publisher,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.host = host
+        self._blobs = blobs
+        self._snapshots = snapshots
+        self._users = users
+        self._publisher = publisher
+        self._clock = clock
+        self._catalog = Catalog(database, blobs, host)
+        self._turn = threading.RLock()
+        self._working = 0
+        self._pruning = threading.Lock()
+        self.collect()
+
+    # asking
+
+    def get(self, ref: str, platform: Platform | None = None) -> Image:
+        """Return the image that `ref` means, for the host or for `platform`."""
+        image, _ = self._catalog.find(ref)
+        return image if platform is None else record.choose(image, platform, ref)
+
+    def find(self, ref: str) -> Image | None:
+        """Return the image that `ref` means, or None."""
+        try:
+            return self.get(ref)
+        except NoSuchImage:
+            return None
+
+    def builtin(self, ref: str) -> Image | None:
+        """Return an image that the engine carries in itself, made now if it was not yet."""
+        reference = Reference.parse(ref).with_default_tag()
+        recipe = builtin.recipe(reference, self.host)
+        if recipe is None:
+            return None
+        if (id := self._catalog.named(str(reference))) is not None:
+            return self._catalog.get(id)
+        return self.make(recipe, [str(reference)], action="pull")
+
+    def list(self, wanted: Wanted | None = None) -> Sequence[Image]:
+        """Return the images that are wanted, the newest first."""
+        every = self._catalog.all()
+        if wanted is not None:
+            every = filters.apply(every, wanted, self.get)
+        return sorted(every, key=lambda image: (created_at(image), image.id), reverse=True)
+
+    def count(self) -> int:
+        """Return how many images there are."""
+        return len(self._catalog.all())
+
+    def users(self, image: Image) -> int:
+        """Return how many containers were made from an image."""
+        return len(self._users.using(image.id))
+
+    def content_size(self, image: Image) -> int:
+        """Return what an image's content takes, as far as it is here."""
+        return sum(self._size(digest) for digest in image.content)
+
+    def unpacked_size(self, image: Image) -> int:
+        """Return what an image's layers take unpacked, as far as they are."""
+        layers = self._snapshots.layers()
+        chains = {chain for variant in image.variants for chain in variant.chains}
+        return sum(layers[chain].size for chain in chains if chain in layers)
+
+    def size(self, image: Image) -> int:
+        """Return what an image takes in all."""
+        return self.content_size(image) + self.unpacked_size(image)
+
+    def shared_size(self, image: Image) -> int:
+        """Return what of an image's size other images need too."""
+        others = [other for other in self._catalog.all() if other.id != image.id]
+        theirs = {digest for other in others for digest in other.content}
+        layers = self._snapshots.layers()
+        chains = {c for other in others for v in other.variants for c in v.chains}
+        own = {c for v in image.variants for c in v.chains}
+        return sum(map(self._size, image.content & theirs)) + sum(
+            layers[chain].size for chain in own & chains if chain in layers
+        )
+
+    def total_size(self) -> int:
+        """Return what all images take together, each thing counted once."""
+        every = {digest for image in self._catalog.all() for digest in image.content}
+        return sum(map(self._size, every)) + sum(u.size for u in self._snapshots.layers().values())
+
+    def has(self, digest: Digest) -> bool:
+        """Whether a piece of content is here."""
+        return self._blobs.has(digest)
+
+    def _size(self, digest: Digest) -> int:
+        try:
+            return self._blobs.size(digest)
+        except NoSuchBlob:
+            return 0
+
+    def history(self, ref: str, platform: Platform | None = None) -> Sequence[Step]:
+        """Return how an image came to be, the last step first."""
+        image = self.get(ref, platform)
+        layers = self._snapshots.layers()
+        chains = iter(image.variant.chains)
+        steps: list[Step] = []
+        entries = image.config.history or []
+        if sum(not entry.empty_layer for entry in entries) != len(image.variant.chains):
+            entries = [e for e in entries if e.empty_layer] + [
+                History() for _ in image.variant.chains
+            ]
+        for entry in entries:
+            size = 0
+            if not entry.empty_layer:
+                chain = next(chains)
+                size = layers[chain].size if chain in layers else 0
+            at = seconds(entry.created or "")
+            steps.append(Step("<missing>", at, entry.created_by, (), size, entry.comment))
+        steps.reverse()
+        if steps:
+            names = tuple(Reference.parse(name).familiar for name in image.names)
+            steps[0] = replace(steps[0], id=image.id, tags=names)
+        return steps
+
+    # names
+
+    def tag(self, ref: str, name: str) -> None:
+        """Point `name` at the image that `ref` means, taking it from whichever had it."""
+        image = self.get(ref)
+        reference = Reference.parse(name)
+        if reference.digest is not None:
+            raise InvalidReference("refusing to create a tag with a digest reference")
+        if reference.familiar_repository == "sha256":
+            raise InvalidReference(
+                "refusing to create an ambiguous tag using digest algorithm as name"
+            )
+        reference = reference.with_default_tag()
+        self._catalog.point(str(reference), image.id, self._now())
+        self._tell("tag", image, reference.familiar)
+
+    # making
+
+    def load(
+        self,
+        pieces: Iterable[bytes],
+        report: Report = lambda message: None,
+        platforms: Sequence[Platform] = (),
+    ) -> Sequence[Image]:
+        """Take in an archive of images; all of them, or none."""
+        with self._working_on() as lease:
+            layers = loading.Layers(self._blobs, self._snapshots)
+            try:
+                contents = loading.take(pieces, self._blobs, lease, layers)
+                found = loading.images(contents, self._blobs, lease, self.host, list(platforms))
+                for each in found:
+                    image = self._whole(each.image)
+                    wanted = [record.choose(image, p, image.id) for p in platforms] or [image]
+                    for chosen in wanted:
+                        layers.commit(chosen.variant, lambda layer: report(_done(layer)))
+            finally:
+                layers.close()
+            images = self._record([(each.image, each.names) for each in found])
+        for each, image in zip(found, images, strict=True):
+            for name in each.names or ("",):
+                familiar = Reference.parse(name).familiar if name else str(image.id)
+                report(Loaded(familiar if name else "", image.id))
+                self._tell("load", image, familiar)
+        return images
+
+    def make(
+        self, recipe: Recipe, names: Sequence[str], *, action: str, parent: Image | None = None
+    ) -> Image:
+        """Make an image of a layer and a configuration, on top of `parent` or of nothing."""
+        with self._working_on() as lease:
+            target = making.make(recipe, self._blobs, self._snapshots, lease, parent)
+            image = record.read(self._blobs, target, self.host)
+            if parent is not None:
+                image = replace(image, parent=parent.id)
+            (image,) = self._record([(image, names)])
+        name = Reference.parse(names[0]).familiar if names else str(image.id)
+        self._tell(action, image, str(image.id) if action == "create" else name)
+        if action == "create" and names:
+            self._tell("tag", image, name)
+        return image
+
+    def import_(
+        self,
+        pieces: Iterable[bytes],
+        changes: Sequence[str] = (),
+        name: str = "",
+        platform: Platform | None = None,
+        message: str = "",
+        created: int | None = None,
+    ) -> Image:
+        """Make an image of one layer from an archive of files."""
+        recipe = Recipe(
+            layer=pieces,
+            run=making.changed(RunConfig(), changes),
+            platform=platform or self.host,
+            created=moments.show(self._clock() if created is None else created),
+            comment=message,
+        )
+        return self.make(recipe, self._new_name(name), action="import")
+
+    def commit(
+        self,
+        parent: Image | None,
+        layer: Iterable[bytes],
+        run: RunConfig,
+        *,
+        author: str = "",
+        comment: str = "",
+        name: str = "",
+        created_by: str = "",
+    ) -> Image:
+        """Make an image of what a container changed; the layer is an uncompressed tar."""
+        recipe = Recipe(
+            layer=layer,
+            run=run,
+            platform=parent.config.platform if parent else self.host,
+            created=moments.show(self._clock()),
+            created_by=created_by,
+            author=author,
+            comment=comment,
+        )
+        return self.make(recipe, self._new_name(name), action="create", parent=parent)
+
+    def _new_name(self, name: str) -> Sequence[str]:
+        if not name:
+            return []
+        reference = Reference.parse(name)
+        if reference.digest is not None:
+            raise InvalidReference("refusing to create a tag with a digest reference")
+        return [str(reference.with_default_tag())]
+
+    def ensure_unpacked(self, image: Image) -> None:
+        """Have the layers of the variant that is meant unpacked."""
+        chain = image.chain_id
+        if chain is None or self._snapshots.has_layer(chain):
+            return
+        with self._working_on():
+            self._whole(image)
+            layers = loading.Layers(self._blobs, self._snapshots)
+            try:
+                layers.commit(image.variant, lambda layer: None)
+            finally:
+                layers.close()
+
+    def _whole(self, image: Image) -> Image:
+        """Make sure that all content of the variant that is meant is here."""
+        for descriptor in image.variant.content:
+            if not self._blobs.has(descriptor.digest):
+                raise NoSuchBlob(descriptor.digest)
+        return image
+
+    def _record(self, images: Sequence[tuple[Image, Sequence[str]]]) -> Sequence[Image]:
+        """Flush what the images consist of, then record them."""
+        self._blobs.flush()
+        if not self._snapshots.on_same_disk(self._blobs.root):
+            self._snapshots.flush()
+        return self._catalog.add(images, self._now())
+
+    # giving out
+
+    def save(self, refs: Sequence[str], platforms: Sequence[Platform] = ()) -> Iterator[bytes]:
+        """Return the archive of images; what is not found is known before its first byte."""
+        chosen: dict[Digest, tuple[Image, list[str]]] = {}
+        for ref in refs:
+            for image, name in self._meant(ref):
+                for platform in platforms:
+                    image = record.choose(image, platform, ref)
+                    self._whole(image)
+                names = chosen.setdefault(image.id, (image, []))[1]
+                if name and name not in names:
+                    names.append(name)
+        images = [(image, tuple(names)) for image, names in chosen.values()]
+        content = {digest for image, _ in images for digest in self._kept(image, platforms)}
+        return self._archive(images, content)
+
+    def _archive(
+        self, images: Sequence[tuple[Image, tuple[str, ...]]], content: set[Digest]
+    ) -> Iterator[bytes]:
+        with self._working_on() as lease:
+            for digest in content:
+                lease.hold(digest)
+            yield from saving.archive(self._blobs, images, content)
+        for image, names in images:
+            for name in names or ("",):
+                self._tell("save", image, Reference.parse(name).familiar if name else image.id)
+
+    def _meant(self, ref: str) -> Sequence[tuple[Image, str]]:
+        """Return what a word of `save` means: a repository alone means all its tags."""
+        image, reference = None, None
+        try:
+            image, reference = self._catalog.find(ref)
+        except NoSuchImage:
+            if ":" in ref.rpartition("/")[2]:
+                raise
+        if image is not None and reference is None:
+            return [(image, "")]
+        asked = Reference.parse(ref)
+        if asked.tag or asked.digest:
+            assert image is not None
+            return [(image, str(asked) if asked.tag else "")]
+        found = [
+            (each, name)
+            for each in self._catalog.all()
+            for name in each.names
+            if Reference.parse(name).repository == asked.repository
+        ]
+        if not found:
+            raise NoSuchImage(asked.with_default_tag().familiar)
+        return found
+
+    def _kept(self, image: Image, platforms: Sequence[Platform]) -> Iterator[Digest]:
+        """Yield what of an image is here and wanted."""
+        variants = image.variants
+        if platforms:
+            chosen = {
+                record.choose(image, p, image.id).variant.descriptor.digest for p in platforms
+            }
+            variants = tuple(
+                v for v in variants if v.descriptor.digest in chosen or v.attestation_of in chosen
+            )
+        for descriptor in (*image.indexes, *(d for v in variants for d in v.content)):
+            if self._blobs.has(descriptor.digest):
+                yield descriptor.digest
+
+    # removing
+
+    def remove(self, ref: str, *, force: bool = False, prune: bool = True) -> Sequence[Removed]:
+        """Take away a name, or an image with all its names; return what went."""
+        with self._turn:
+            removed = removal.remove(self._catalog, self._users, ref, force=force, prune=prune)
+        return self._gone(removed)
+
+    def prune(self, wanted: Wanted, *, every: bool = False) -> tuple[Sequence[Removed], int]:
+        """Remove images that nothing uses: those without a name, or all of `every` name."""
+        if not self._pruning.acquire(blocking=False):
+            raise PruneRunning
+        try:
+            before = self.total_size()
+            removed: list[Removed] = []
+            for image in self.list(wanted):
+                if (image.names and not every) or self._users.using(image.id):
+                    continue
+                with self._turn:
+                    removed += removal.forget(self._catalog, image)
+            self._gone(removed)
+            freed = max(0, before - self.total_size())
+            self._publisher.publish("image", "prune", "", {"reclaimed": str(freed)})
+            return removed, freed
+        finally:
+            self._pruning.release()
+
+    def _gone(self, removed: Sequence[Removed]) -> Sequence[Removed]:
+        """Free what removed images alone had, and tell of it."""
+        if any(each.deleted for each in removed):
+            self.collect()
+        for each in removed:
+            if each.untagged:
+                self._publisher.publish("image", "untag", each.image, {"name": each.image})
+            else:
+                self._publisher.publish("image", "delete", each.image, {"name": each.image})
+        return removed
+
+    def collect(self) -> None:
+        """Remove content and layers that no image and no snapshot needs.
+
+        While something is being made, its parts belong to no image yet; whoever ends last
+        collects.
+        """
+        with self._turn:
+            if self._working:
+                return
+            every = self._catalog.all()
+            self._blobs.collect({digest for image in every for digest in image.content})
+            chains = [c for image in every for v in image.variants for c in v.chains[-1:]]
+            self._snapshots.collect(chains)
+
+    @contextmanager
+    def _working_on(self) -> Iterator[Lease]:
+        """Something is being made or read: nothing is collected until it is done."""
+        with self._turn:
+            self._working += 1
+        try:
+            with self._blobs.lease() as lease:
+                yield lease
+        except BaseException:
+            with self._turn:
+                self._working -= 1
+            self.collect()
+            raise
+        with self._turn:
+            self._working -= 1
+
+    def _now(self) -> int:
+        return self._clock() // SECOND
+
+    def _tell(self, action: str, image: Image, name: str) -> None:
+        self._publisher.publish("image", action, image.id, {**image.labels, "name": name})
+
+
+def _done(layer: Descriptor) -> Progress:
+    return Progress(layer.digest.short, "Loading layer", layer.size, layer.size)
+
+
+def created_at(image: Image) -> int:
+    """Return when an image was made, in seconds; 0 where its document does not say."""
+    return seconds(image.created)
+
+
+def seconds(text: str) -> int:
+    """Read a document's time."""
+    try:
+        return moments.parse(text) // SECOND
+    except ValueError:
+        return 0
+
+
+__all__ = ["ChainId", "Image", "Images", "Loaded", "Progress", "Removed", "Step", "Wanted"]

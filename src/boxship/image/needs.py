@@ -1,0 +1,39 @@
+"""What images ask of other parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from boxship.spec.digest import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A container that was made from an image."""
+
+    id: str
+    running: bool
+
+
+class Users(Protocol):
+    """Who uses images."""
+
+    def using(self, image: Digest) -> Sequence[User]:
+        """Return the containers made from `image`."""
+
+
+class Publisher(Protocol):
+    """Who is told what happened."""
+
+    def publish(self, type: str, action: str, id: str, attributes: Mapping[str, str]) -> None:
+        """Tell of an event; may be called from any thread."""
+
+
+class NoUsers:
+    """Nobody uses images: where there are no containers."""
+
+    def using(self, image: Digest) -> Sequence[User]:
+        """Return nobody."""
+        return ()

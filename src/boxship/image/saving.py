@@ -1,0 +1,82 @@
+"""Images as one tar: an OCI layout that is also what `docker load` of any age reads.
+
+blobs/sha256/<digest>   manifests, configurations and layers, in the order of their digests
+index.json              the images, each with its names
+manifest.json           the same, as Docker has always listed them
+oci-layout
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from boxship.content.store import Blobs
+from boxship.image.record import Image
+from boxship.lib import strictjson
+from boxship.spec.digest import Digest
+from boxship.spec.oci import image as oci
+from boxship.spec.oci.image import Descriptor, Index
+from boxship.spec.reference import Reference
+from boxship.wire import tarwriter
+from boxship.wire.tar import Entry
+
+
+def archive(
+    blobs: Blobs, images: Sequence[tuple[Image, tuple[str, ...]]], content: set[Digest]
+) -> Iterator[bytes]:
+    """Yield the archive of images with the names given, and of the content that goes with them."""
+    yield tarwriter.folder("blobs")
+    yield tarwriter.folder("blobs/sha256")
+    for digest in sorted(content):
+        size = blobs.size(digest)
+        entry = Entry(f"blobs/sha256/{digest.hex}".encode(), size=size)
+        yield tarwriter.header(entry)
+        if size:
+            yield from tarwriter.body(blobs.chunks(digest), size)
+    yield tarwriter.file("index.json", strictjson.encode(_index(images)))
+    yield tarwriter.file("manifest.json", strictjson.encode(_manifests(images)))
+    yield tarwriter.file("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+    yield tarwriter.END
+
+
+def _index(images: Sequence[tuple[Image, tuple[str, ...]]]) -> Index:
+    entries: list[Descriptor] = []
+    for image, names in images:
+        about = image.descriptor
+        for name in names or ("",):
+            annotations = (
+                {
+                    oci.IMAGE_NAME: name,
+                    oci.REF_NAME: Reference.parse(name).tag or "",
+                }
+                if name
+                else None
+            )
+            entries.append(
+                Descriptor(
+                    media_type=about.media_type,
+                    digest=about.digest,
+                    size=about.size,
+                    annotations=annotations,
+                )
+            )
+    return Index(schema_version=2, media_type=oci.OCI_INDEX, manifests=entries)
+
+
+def _manifests(images: Sequence[tuple[Image, tuple[str, ...]]]) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = []
+    for image, names in images:
+        if image.variant.manifest is None:
+            continue
+        found.append(
+            {
+                "Config": _path(image.variant.manifest.config),
+                "RepoTags": [Reference.parse(name).familiar for name in names] or None,
+                "Layers": [_path(layer) for layer in image.variant.manifest.layers],
+            }
+        )
+    return found
+
+
+def _path(descriptor: Descriptor) -> str:
+    return f"blobs/sha256/{descriptor.digest.hex}"

@@ -1,0 +1,27 @@
+"""What images keep in the database."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE images (
+        id TEXT PRIMARY KEY,        -- the digest of the manifest or index
+        media_type TEXT NOT NULL,
+        size INT NOT NULL,
+        parent TEXT                 -- the image it was committed from
+    ) STRICT;
+    CREATE TABLE names (
+        name TEXT PRIMARY KEY,      -- canonical, with its tag
+        image TEXT NOT NULL REFERENCES images (id),
+        tagged_at INT NOT NULL      -- seconds
+    ) STRICT
+    """,
+)
+ADD: Final = "INSERT INTO images VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+POINT: Final = "INSERT OR REPLACE INTO names VALUES (?, ?, ?)"
+UNPOINT: Final = "DELETE FROM names WHERE name = ?"
+DELETE: Final = "DELETE FROM images WHERE id = ?"
+ALL: Final = "SELECT id, media_type, size, parent FROM images"
+NAMES: Final = "SELECT name, image, tagged_at FROM names"
