@@ -17,7 +17,6 @@ a blackhole's metric tells whose it is.
 from __future__ import annotations
 
 import errno
-import hashlib
 import threading
 from collections.abc import Iterable
 from typing import Final
@@ -35,6 +34,7 @@ from boxship.kernel.netlink.policy import (
 )
 from boxship.kernel.netlink.route import Prefix
 from boxship.kernel.netlink.sockets import Netlink, NetlinkError
+from boxship.network import names
 
 TABLE: Final = 25208
 MARK: Final = 0x02000000
@@ -52,8 +52,7 @@ class Enclosure:
     """The blackholes of one daemon."""
 
     def __init__(self, owner: str, netlink: Netlink) -> None:
-        digest = hashlib.sha256(owner.encode()).digest()
-        self._metric = int.from_bytes(digest[:3], "big") + 1
+        self._metric = names.number(owner)
         self._netlink = netlink
         self._turn = threading.Lock()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final
 
@@ -28,5 +29,10 @@ def table(owner: str) -> str:
 
 
 def mark(owner: str) -> str:
-    """Return the alias on links, and the comment on rules in foreign tables."""
+    """Return the comment on a daemon's rules in other programs' tables."""
     return f"boxship {owner}"
+
+
+def number(owner: str) -> int:
+    """Return the number that marks a daemon's links (as their group) and routes."""
+    return int.from_bytes(hashlib.sha256(owner.encode()).digest()[:3], "big") + 1

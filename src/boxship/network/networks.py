@@ -137,8 +137,11 @@ class Networks:
         """Remove a network that no running container is on."""
         return await asyncio.to_thread(self._remove, self.resolve(ref))
 
-    async def prune(self, filters: Filters, before: str | None = None) -> Sequence[str]:
-        """Remove the networks without endpoints; return their names."""
+    async def prune(self, filters: Filters, before: int | None = None) -> Sequence[str]:
+        """Remove the networks without endpoints; return their names.
+
+        `before` spares what was made later, in nanoseconds since 1970.
+        """
         chosen = [
             one
             for one in self.list()

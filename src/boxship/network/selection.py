@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from boxship.errors import InvalidRequest
+from boxship.lib import moments
 from boxship.network.errors import AmbiguousNetwork, NoSuchNetwork
 from boxship.network.record import Network
 
@@ -61,13 +62,13 @@ def select(networks: Iterable[Network], filters: Filters, used: set[str]) -> lis
     return [one for one in networks if passes(one)]
 
 
-def prunable(one: Network, filters: Filters, before: str | None) -> bool:
-    """Tell whether a network without endpoints may be pruned; `before` is RFC 3339."""
+def prunable(one: Network, filters: Filters, before: int | None) -> bool:
+    """Tell whether a network without endpoints may be pruned; `before` is in nanoseconds."""
     return (
         one.user_defined
         and has_labels(one.labels, filters.get("label", ()))
         and not any(has_labels(one.labels, [text]) for text in filters.get("label!", ()))
-        and (before is None or one.created < before)
+        and (before is None or moments.parse(one.created) < before)
     )
 
 

@@ -131,7 +131,7 @@ def add_veth(
     master: int = 0,
     mac: str = "",
     mtu: int = 1500,
-    alias: str = "",
+    group: int = 0,
 ) -> Request:
     """Make a pair: `name` here, up and in the bridge `master`; `peer` in another namespace.
 
@@ -147,19 +147,19 @@ def add_veth(
     body = _head(0, IFF_UP, IFF_UP) + text(IFLA_IFNAME, name) + size
     if master:
         body += number(IFLA_MASTER, master)
-    if alias:
-        body += text(IFLA_IFALIAS, alias)
+    if group:
+        body += number(IFLA_GROUP, group)
     return Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body + nested(IFLA_LINKINFO, info))
 
 
-def add_bridge(name: str, *, mtu: int = 1500, mac: str = "", alias: str = "") -> Request:
+def add_bridge(name: str, *, mtu: int = 1500, mac: str = "", group: int = 0) -> Request:
     """Make a bridge, down: without spanning tree, so a port forwards as soon as it is up."""
     info = text(IFLA_INFO_KIND, "bridge") + nested(IFLA_INFO_DATA, number(IFLA_BR_FORWARD_DELAY, 0))
     body = _head() + text(IFLA_IFNAME, name) + number(IFLA_MTU, mtu)
     if mac:
         body += attribute(IFLA_ADDRESS, mac_bytes(mac))
-    if alias:
-        body += text(IFLA_IFALIAS, alias)
+    if group:
+        body += number(IFLA_GROUP, group)
     return Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body + nested(IFLA_LINKINFO, info))
 
 

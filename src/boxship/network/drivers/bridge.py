@@ -46,7 +46,7 @@ class BridgeDriver:
         forward: bool = True,
     ) -> None:
         self._namespaces = namespaces
-        self._mark = names.mark(owner)
+        self._group = names.number(owner)
         self._firewall = firewall
         self._forward = forward
         self._netlink = Netlink(NETLINK_ROUTE)
@@ -82,7 +82,7 @@ class BridgeDriver:
             self._made.pop(network.id, None)
             options = BridgeOptions.parse(network)
             link = self._link(options.bridge)
-            if link is not None and link.alias == self._mark:
+            if link is not None and link.group == self._group:
                 self._delete(link.index)
             if self._firewall is not None:
                 self._firewall.drop_bridge(options.bridge)
@@ -135,7 +135,7 @@ class BridgeDriver:
         present = {link.name: link for link in links}
         mine = {BridgeOptions.parse(network).bridge: network for network in networks}
         for link in links:
-            if link.alias == self._mark and link.name not in kept and link.name not in mine:
+            if link.group == self._group and link.name not in kept and link.name not in mine:
                 self._delete(link.index)
         covered = [name for name in mine if name in present]
         parsed = {name: BridgeOptions.parse(mine[name]) for name in covered}
@@ -164,7 +164,7 @@ class BridgeDriver:
     def subnets_in_use(self) -> list[route.Prefix]:
         """Return what the host has routes to already, save over bridges of our own."""
         links = [route.read_link(one) for one in self._netlink.dump(route.get_links())]
-        own = {link.index for link in links if link.alias == self._mark}
+        own = {link.index for link in links if link.group == self._group}
         found = [route.read_route(one) for one in self._netlink.dump(route.get_routes())]
         return [
             prefix
@@ -207,7 +207,7 @@ class BridgeDriver:
             master=self._made[network.id],
             mac=endpoint.mac,
             mtu=options.mtu,
-            alias=self._mark,
+            group=self._group,
         )
         batch = [pair]
         if not options.icc or options.hairpin:
@@ -248,7 +248,7 @@ class BridgeDriver:
         four = network.subnet(4)
         mac = mac_of(ipaddress.ip_address(four.gateway)) if four and four.gateway else ""
         self._netlink.send(
-            [route.add_bridge(options.bridge, mtu=options.mtu, mac=mac, alias=self._mark)]
+            [route.add_bridge(options.bridge, mtu=options.mtu, mac=mac, group=self._group)]
         )
         made = self._link(options.bridge)
         if made is None:
