@@ -21,8 +21,8 @@ class UsageError(InvalidRequest):
 class Flag:
     """One option.
 
-    `kind` is a key of `kinds.KINDS`. A flag that was not given has its `default`, which for a kind
-    that repeats is an empty list. `shown` is the default as help tells it, where the kind would not.
+    `kind` is a key of `kinds.KINDS`. One not given has its `default`, or an empty list
+    where the kind repeats. `shown` is the default as help tells it, where the kind would not.
     """
 
     __slots__ = ("check", "default", "hidden", "kind", "name", "short", "shown", "target", "usage")
@@ -68,6 +68,7 @@ class Command:
         "at_most",
         "details",
         "flags",
+        "hidden",
         "names",
         "stops",
         "summary",
@@ -87,6 +88,7 @@ class Command:
         stops: bool = False,
         details: str = "",
         words: str = "",
+        hidden: bool = False,
     ) -> None:
         self.usage = usage
         self.summary = summary
@@ -96,6 +98,7 @@ class Command:
         self.at_most = at_most
         self.stops = stops
         self.details = details
+        self.hidden = hidden
         self.words = words  # what the words are, for completion: container, image, volume, ...
 
     def check_count(self, invoked: str, count: int) -> None:

@@ -85,7 +85,9 @@ def _whole(host: str) -> str:
     host = host.strip()
     if "://" in host:
         scheme, _, rest = host.partition("://")
-        return f"unix://{rest or DEFAULT_HOST.removeprefix('unix://')}" if scheme == "unix" else host
+        return (
+            f"unix://{rest or DEFAULT_HOST.removeprefix('unix://')}" if scheme == "unix" else host
+        )
     return f"unix://{host}" if host.startswith("/") else f"tcp://{host}"
 
 

@@ -30,7 +30,8 @@ def start_engine() -> None:
         if not answers():
             os.makedirs(LOG_FOLDER, mode=0o750, exist_ok=True)
             log = os.path.join(LOG_FOLDER, "boxshipd.log")
-            _wait(spawn(log), log)
+            begin = os.path.getsize(log) if os.path.exists(log) else 0
+            _wait(spawn(log), log, begin)
     finally:
         os.close(lock)
 
@@ -43,7 +44,10 @@ def interpreter() -> str:
 def spawn(log: str) -> int:
     """Start the engine in a session of its own, its output at the end of the log; return its pid."""
     source = __file__.rpartition("/boxship/cli/")[0]
-    program = f"import sys; sys.path.insert(0, {source!r}); from boxship.daemon.main import main; sys.exit(main())"
+    program = (
+        f"import sys; sys.path.insert(0, {source!r}); "
+        "from boxship.daemon.main import main; sys.exit(main())"
+    )
     environment = dict(os.environ)
     # The engine outlives this command: it must not inherit its terminal's or its caller's settings.
     for name in ("DOCKER_HOST", "BOXSHIP_HOST", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID"):
@@ -67,7 +71,7 @@ def spawn(log: str) -> int:
         os.close(nothing)
 
 
-def _wait(pid: int, log: str) -> None:
+def _wait(pid: int, log: str, begin: int) -> None:
     end = time.monotonic() + DEADLINE
     while time.monotonic() < end:
         if answers():
@@ -75,9 +79,11 @@ def _wait(pid: int, log: str) -> None:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             code = os.waitstatus_to_exitcode(status)
-            raise Unavailable(f"the engine did not start (exit code {code}):\n{_tail(log)}")
+            raise Unavailable(f"the engine did not start (exit code {code}):\n{_tail(log, begin)}")
         time.sleep(PAUSE)
-    raise Unavailable(f"the engine did not answer within {DEADLINE:.0f} seconds:\n{_tail(log)}")
+    raise Unavailable(
+        f"the engine did not answer within {DEADLINE:.0f} seconds:\n{_tail(log, begin)}"
+    )
 
 
 def answers() -> bool:
@@ -94,11 +100,12 @@ def answers() -> bool:
     return True
 
 
-def _tail(log: str) -> str:
+def _tail(log: str, begin: int) -> str:
+    """Return the end of what this start has put into the log."""
     try:
         with open(log, "rb") as file:
             file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - TAIL))
+            file.seek(max(begin, file.tell() - TAIL))
             return file.read().decode("utf-8", "replace").strip() + f"\n(from {log})"
     except OSError:
         return f"(no log at {log})"

@@ -51,9 +51,7 @@ def unescape(text: str) -> str:
     return text.replace("\\t", "\t").replace("\\n", "\n")
 
 
-def render(
-    listing: Listing, rows: Iterable[Any], format: str = "", *, default: str = ""
-) -> str:
+def render(listing: Listing, rows: Iterable[Any], format: str = "", *, default: str = "") -> str:
     """Return the rows as text in the asked format; an empty format is the default table."""
     table, template = split_format(listing, format, default)
     if template == JSON:
@@ -96,9 +94,7 @@ def simple_fields(template: str) -> list[tuple[str, bool]] | None:
         at = end + 2
 
 
-def _fill(
-    listing: Listing, parts: list[tuple[str, bool]], rows: Iterable[Any], table: bool
-) -> str:
+def _fill(listing: Listing, parts: list[tuple[str, bool]], rows: Iterable[Any], table: bool) -> str:
     fields = listing.fields
     lines: list[str] = []
     if table:

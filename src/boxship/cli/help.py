@@ -88,7 +88,11 @@ def wrap(text: str, columns: int) -> list[str]:
 
 def group_help(group: str, summary: str) -> str:
     """Return the help of a management command."""
-    rows = [(name, summary_of(f"{module_of(group, name)}")) for name in commands_of(group)]
+    rows = [
+        (name, summary_of(f"{module_of(group, name)}"))
+        for name in commands_of(group)
+        if not is_hidden(f"{module_of(group, name)}")
+    ]
     return (
         f"Usage:  boxship {group} COMMAND\n\n{summary}\n\nCommands:\n{_rows(rows)}\n"
         f"Run 'boxship {group} COMMAND --help' for more information on a command.\n"
@@ -100,6 +104,13 @@ def summary_of(module: str) -> str:
 
     command: Command = load(module).COMMAND
     return command.summary
+
+
+def is_hidden(module: str) -> bool:
+    from boxship.cli.main import load
+
+    command: Command = load(module).COMMAND
+    return command.hidden
 
 
 def root_help(root: Command, environment: Mapping[str, str]) -> str:

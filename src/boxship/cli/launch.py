@@ -12,9 +12,9 @@ SOURCE = __file__.rpartition("/boxship/cli/")[0]
 def run() -> None:
     # An interpreter that was started in a C locale reads arguments as ASCII; they are UTF-8 to us.
     sys.path.insert(0, SOURCE)
-    from boxship.cli.main import main
-
     import os
+
+    from boxship.cli.main import main
 
     os._exit(main())
 

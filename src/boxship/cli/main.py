@@ -33,7 +33,9 @@ ROOT_FLAGS = (
         "info",
     ),
     Flag("tls", "", "Use TLS; implied by --tlsverify"),
-    Flag("tlscacert", "", "Trust only certificates of this CA", "string", shown='"{config}/ca.pem"'),
+    Flag(
+        "tlscacert", "", "Trust only certificates of this CA", "string", shown='"{config}/ca.pem"'
+    ),
     Flag("tlscert", "", "Own TLS certificate", "string", shown='"{config}/cert.pem"'),
     Flag("tlskey", "", "Own TLS key", "string", shown='"{config}/key.pem"'),
     Flag("tlsverify", "", "Use TLS and verify the engine", default=None),
@@ -65,7 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno == 32:
             return BROKEN_PIPE
-        status = shell.report(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+        status = shell.report(
+            f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+        )
     try:
         shell.out.flush()
         shell.err.flush()
@@ -127,9 +131,7 @@ def run_command(shell: Shell, module: str, invoked: str, arguments: list[str]) -
         return 0
     except UsageError as error:
         see = error.tail or "Run"
-        error.args = (
-            f"{error}\n\nUsage:  {usage}\n\n{see} '{name} --help' for more information",
-        )
+        error.args = (f"{error}\n\nUsage:  {usage}\n\n{see} '{name} --help' for more information",)
         raise
     shell.invoked = invoked
     shell.usage_tail = f"\n\nRun '{name} --help' for more information"
@@ -151,8 +153,10 @@ def _group(shell: Shell, group: str, words: list[str]) -> int:
     name, *rest = words
     if name[0] == "-":
         flag = name.partition("=")[0]
-        problem = f"unknown flag: {flag}" if name[:2] == "--" else (
-            f"unknown shorthand flag: {name[1]!r} in {name}"
+        problem = (
+            f"unknown flag: {flag}"
+            if name[:2] == "--"
+            else (f"unknown shorthand flag: {name[1]!r} in {name}")
         )
         raise UsageError(_group_problem(problem, group, "COMMAND"))
     module = module_of(group, name)

@@ -40,7 +40,7 @@ def labels_of(given: Iterable[str]) -> dict[str, str]:
 
 def check_label(text: str) -> str:
     if not text.partition("=")[0].strip():
-        raise ValueError(f'invalid label \'{text}\': empty name')
+        raise ValueError(f"invalid label '{text}': empty name")
     return text
 
 
@@ -49,3 +49,8 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         shown = ", ".join(f"'{item}'" for item in allowed)
         raise UsageError(f"invalid --{name} '{value}': one of {shown} is expected", status=125)
+
+
+def pairs_of(given: Iterable[str]) -> dict[str, str]:
+    """Return `key=value` options; one without a sign has an empty value."""
+    return labels_of(given)

@@ -59,9 +59,9 @@ def _long(word: str, rest: list[str], known: dict[str, Flag], values: dict[str, 
     if not name or name[0] == "-":
         raise UsageError(f"bad flag syntax: {word}")
     flag = known.get(name)
+    if name == "help":
+        raise HelpAsked
     if flag is None:
-        if name == "help":
-            raise HelpAsked
         raise UsageError(f"unknown flag: --{name}")
     if equals:
         store(flag, text, values)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import _signal
 import os
+
+import _signal  # type: ignore[import-not-found]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -91,15 +91,6 @@ class ProcessList(TypedDict):
     Processes: list[list[str]] | None
 
 
-class PruneReport(TypedDict, total=False):
-    ContainersDeleted: list[str] | None
-    ImagesDeleted: list[dict[str, str]] | None
-    VolumesDeleted: list[str] | None
-    NetworksDeleted: list[str] | None
-    CachesDeleted: list[str] | None
-    SpaceReclaimed: int
-
-
 class ImageSummary(TypedDict, total=False):
     Id: str
     ParentId: str
@@ -116,6 +107,15 @@ class ImageSummary(TypedDict, total=False):
 class ImageRemoved(TypedDict, total=False):
     Untagged: str
     Deleted: str
+
+
+class PruneReport(TypedDict, total=False):
+    ContainersDeleted: list[str] | None
+    ImagesDeleted: list[ImageRemoved] | None
+    VolumesDeleted: list[str] | None
+    NetworksDeleted: list[str] | None
+    CachesDeleted: list[str] | None
+    SpaceReclaimed: int
 
 
 class HistoryStep(TypedDict, total=False):

@@ -1,7 +1,7 @@
 """Output of a program without a terminal: frames with a stream's number and a length before each.
 
-    byte 0     1 standard output, 2 standard error, 3 a failure of the engine
-    bytes 4-7  length of what follows, big end first
+byte 0     1 standard output, 2 standard error, 3 a failure of the engine
+bytes 4-7  length of what follows, big end first
 """
 
 from __future__ import annotations

@@ -51,10 +51,12 @@ class Images:
         self._engine.call("POST", f"/images/{path_of(ref)}/tag", query)
 
     def remove(
-        self, ref: str, *, force: bool = False, prune: bool = True, platforms: str = ""
+        self, ref: str, *, force: bool = False, prune: bool = True, platforms: Sequence[str] = ()
     ) -> Sequence[ImageRemoved]:
-        query = {"force": force, "noprune": not prune, "platforms": platforms}
-        found: Sequence[ImageRemoved] = self._engine.call("DELETE", f"/images/{path_of(ref)}", query)
+        query = {"force": force, "noprune": not prune, "platforms": tuple(platforms)}
+        found: Sequence[ImageRemoved] = self._engine.call(
+            "DELETE", f"/images/{path_of(ref)}", query
+        )
         return found
 
     def prune(self, filters: Mapping[str, Iterable[str]] | None = None) -> PruneReport:
@@ -71,8 +73,9 @@ class Images:
         headers = {"Content-Type": "application/x-tar"}
         return self._engine.request("POST", "/images/load", query, stream=archive, headers=headers)
 
-    def pull(self, query: Mapping[str, object]) -> Iterator[dict[str, Any]]:
-        return self._engine.messages("POST", "/images/create", query)
+    def pull(self, query: Mapping[str, object], authorization: str) -> Iterator[dict[str, Any]]:
+        headers = {"X-Registry-Auth": authorization} if authorization else None
+        return self._engine.messages("POST", "/images/create", query, headers=headers)
 
     def import_(
         self, query: Mapping[str, object], archive: Iterable[bytes] | None

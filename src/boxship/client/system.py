@@ -35,7 +35,11 @@ class System:
         return found
 
     def events(
-        self, *, since: str = "", until: str = "", filters: Mapping[str, Iterable[str]] | None
+        self,
+        *,
+        since: str = "",
+        until: str = "",
+        filters: Mapping[str, Iterable[str]] | None = None,
     ) -> Iterator[dict[str, Any]]:
         query = {"since": since, "until": until, "filters": filters_text(filters)}
         return self._engine.messages("GET", "/events", query)

@@ -44,3 +44,17 @@ def shorten(text: str, length: int) -> str:
 def count(number: int, noun: str) -> str:
     """Return `1 argument`, `2 arguments`."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """Return a key that sorts `item2` before `item10`."""
+    found: list[tuple[int, int, str]] = []
+    at = 0
+    while at < len(text):
+        start = at
+        digits = "0" <= text[at] <= "9"
+        while at < len(text) and ("0" <= text[at] <= "9") == digits:
+            at += 1
+        part = text[start:at]
+        found.append((0, int(part), part) if digits else (1, 0, part))
+    return found

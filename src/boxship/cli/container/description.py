@@ -57,13 +57,11 @@ def describe(options: Options, words: list[str], variables: Mapping[str, str]) -
 
 def _put(document: Document, key: str, value: object) -> None:
     """Set a key that is left out when it has nothing to say."""
-    if value or value == 0 and value is not False:
+    if value or (value == 0 and value is not False):
         document[key] = value
 
 
-def host_config(
-    options: Options, binds: list[str], bindings: Document, mode: str
-) -> Document:
+def host_config(options: Options, binds: list[str], bindings: Document, mode: str) -> Document:
     """Return the part that is about the host."""
     if not -1 <= options["memory_swappiness"] <= 100:
         value = options["memory_swappiness"]
@@ -177,9 +175,7 @@ def restart_policy(text: str) -> Document:
     """Read `no`, `always`, `unless-stopped` or `on-failure[:count]`."""
     name, colon, count = text.partition(":")
     if text and not name:
-        raise ValueError(
-            "invalid restart policy format: no policy provided before colon"
-        )
+        raise ValueError("invalid restart policy format: no policy provided before colon")
     retries = 0
     if colon:
         if not count.lstrip("-").isdecimal():
@@ -214,9 +210,7 @@ def health_check(options: Options) -> Document | None:
     return {**({"Test": ["CMD-SHELL", command]} if command else {}), **given}
 
 
-def build(
-    options: Options, words: list[str], variables: Mapping[str, str], tail: str
-) -> Document:
+def build(options: Options, words: list[str], variables: Mapping[str, str], tail: str) -> Document:
     """Like `describe`; what is wrong ends the command with exit code 125."""
     try:
         return describe(options, words, variables)

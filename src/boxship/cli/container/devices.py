@@ -85,7 +85,9 @@ def weights_of(given: Iterable[str]) -> list[dict[str, Any]]:
     for text in given:
         path, colon, weight = text.partition(":")
         if not colon or not path.startswith("/dev/"):
-            raise ValueError(f"bad format for device path: {text}" if colon else f"bad format: {text}")
+            raise ValueError(
+                f"bad format for device path: {text}" if colon else f"bad format: {text}"
+            )
         if not weight.isdecimal() or (int(weight) and not 10 <= int(weight) <= 1000):
             raise ValueError(f"invalid weight for device: {text}")
         found.append({"Path": path, "Weight": int(weight)})
@@ -112,7 +114,11 @@ def rates_of(given: Iterable[str], *, in_bytes: bool) -> list[dict[str, Any]]:
                 if value < 0:
                     raise ValueError
         except ValueError:
-            shape = f"<device-path>:<{hint}" if in_bytes else "<device-path>:<number>. Number must be a positive integer"
+            shape = (
+                f"<device-path>:<{hint}"
+                if in_bytes
+                else "<device-path>:<number>. Number must be a positive integer"
+            )
             problem = f"invalid rate for device: {text}. The correct format is {shape}"
             raise ValueError(problem) from None
         found.append({"Path": path, "Rate": value})
@@ -128,7 +134,9 @@ def ulimit_of(text: str) -> dict[str, Any]:
         raise ValueError(f"invalid ulimit type: {name}")
     parts = values.split(":")
     if len(parts) > 2:
-        raise ValueError(f"too many limit value arguments - {values}, can only have up to two, `soft[:hard]`")
+        raise ValueError(
+            f"too many limit value arguments - {values}, can only have up to two, `soft[:hard]`"
+        )
     numbers: list[int] = []
     for part in parts:
         try:
@@ -166,7 +174,9 @@ def gpus_of(given: Iterable[str]) -> list[dict[str, Any]]:
             match key:
                 case "count":
                     if value != "all" and not value.lstrip("-").isdecimal():
-                        raise ValueError(f'invalid count ({value}): value must be either "all" or an integer')
+                        raise ValueError(
+                            f'invalid count ({value}): value must be either "all" or an integer'
+                        )
                     request["Count"] = -1 if value == "all" else int(value)
                     counted = True
                 case "device":

@@ -10,9 +10,7 @@ LONGEST_LINE = 1 << 20
 BYTE_ORDER_MARK = "\ufeff"
 
 
-def variables_of(
-    files: Iterable[str], given: Iterable[str], ours: Mapping[str, str]
-) -> list[str]:
+def variables_of(files: Iterable[str], given: Iterable[str], ours: Mapping[str, str]) -> list[str]:
     """Return `NAME=value` lines, those of files first; a name alone takes our own value, if any."""
     found: list[str] = []
     for path in files:

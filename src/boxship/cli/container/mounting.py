@@ -71,7 +71,9 @@ def mount_of(text: str) -> dict[str, Any]:
     for field in fields:
         key, equals, value = field.partition("=")
         if key != key.strip():
-            raise ValueError(f"invalid option '{key.strip()}' in '{field}': option should not have whitespace")
+            raise ValueError(
+                f"invalid option '{key.strip()}' in '{field}': option should not have whitespace"
+            )
         key = key.lower()
         has_value = bool(equals)
         switches = ("readonly", "ro", "volume-nocopy", "bind-nonrecursive", "bind-create-src")

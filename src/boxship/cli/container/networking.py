@@ -10,7 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-ADVANCED = ("name", "alias", "driver-opt", "ip", "ip6", "link-local-ip", "mac-address", "gw-priority")
+ADVANCED = (
+    "name",
+    "alias",
+    "driver-opt",
+    "ip",
+    "ip6",
+    "link-local-ip",
+    "mac-address",
+    "gw-priority",
+)
 BUILT_IN = ("default", "bridge", "host", "none")
 
 
@@ -43,7 +52,9 @@ def endpoints_of(options: dict[str, Any]) -> tuple[dict[str, Any], str]:
     for attachment in attachments:
         name = attachment["name"]
         if name in found:
-            raise ValueError(f"conflicting options: cannot attach a container to the same network {name!r} multiple times")
+            raise ValueError(
+                f"conflicting options: cannot attach a container to the same network {name!r} multiple times"
+            )
         found[name] = _endpoint(attachment, alone=len(attachments) == 1)
     return found, attachments[0]["name"]
 
@@ -95,7 +106,9 @@ def _add_flags(first: dict[str, Any], options: dict[str, Any]) -> None:
 def _endpoint(attachment: dict[str, Any], *, alone: bool) -> dict[str, Any]:
     found = endpoint()
     if attachment.get("alias") and attachment["name"] in ("default", "host", "none"):
-        raise ValueError("network-scoped alias is supported only for containers in user defined networks")
+        raise ValueError(
+            "network-scoped alias is supported only for containers in user defined networks"
+        )
     found["Aliases"] = attachment.get("alias") or None
     found["Links"] = attachment.get("links") or None
     found["MacAddress"] = _mac(attachment.get("mac-address") or "")

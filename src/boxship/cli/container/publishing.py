@@ -47,7 +47,7 @@ def _from_pairs(text: str) -> str:
             raise ValueError(f"invalid field key {key}")
         found[key] = value
     if "target" not in found:
-        raise ValueError("missing mandatory field \"target\"")
+        raise ValueError('missing mandatory field "target"')
     if found["protocol"] not in PROTOCOLS:
         raise ValueError(f"invalid protocol value '{found['protocol']}'")
     for key in ("target", "published"):
@@ -110,7 +110,9 @@ def parse_spec(spec: str) -> list[tuple[str, str, str]]:
             raise ValueError(f"invalid hostPort: {public}") from None
         # One container port may take any of a range of host ports.
         if last - first != end - start and last != first:
-            raise ValueError(f"invalid ranges specified for container and host Ports: {numbers} and {public}")
+            raise ValueError(
+                f"invalid ranges specified for container and host Ports: {numbers} and {public}"
+            )
     if kind not in PROTOCOLS:
         raise ValueError(f"invalid proto: {kind}")
     found: list[tuple[str, str, str]] = []

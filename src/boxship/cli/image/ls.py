@@ -1,0 +1,58 @@
+"""List images."""
+
+from __future__ import annotations
+
+from boxship.cli.command import Command, Flag
+from boxship.cli.formatter import put, render
+from boxship.cli.image.listing import DEFAULT_DIGESTS, IMAGES, rows_of
+from boxship.cli.options import FORMAT_USAGE, filters_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from boxship.cli.shell import Shell
+
+COMMAND = Command(
+    usage="ls [OPTIONS] [REPOSITORY[:TAG]]",
+    summary="List images",
+    names=(
+        "image ls",
+        "image list",
+        "images",
+    ),
+    flags=(
+        Flag("all", "a", "Show intermediate images too"),
+        Flag("digests", "", "Show digests"),
+        Flag("filter", "f", "Show only images that meet a condition", "filter"),
+        Flag("format", "", FORMAT_USAGE, "string", ""),
+        Flag("no-trunc", "", "Do not shorten what is long"),
+        Flag("quiet", "q", "Show only IDs"),
+        Flag("tree", "", "Show the platforms of each image", hidden=True),
+    ),
+    at_most=1,
+    words="image",
+)
+
+
+def run(
+    shell: Shell,
+    words: list[str],
+    *,
+    all: bool,
+    digests: bool,
+    filter: list[str],
+    format: str,
+    no_trunc: bool,
+    quiet: bool,
+    tree: bool,
+) -> int:
+    """Ask for the list and lay it out."""
+    filters = filters_of(filter)
+    if words:
+        filters.setdefault("reference", []).append(words[0])
+    format = format or ("" if quiet else shell.config.text("imagesFormat"))
+    found = shell.client.images.list(everything=all, filters=filters)
+    rows = rows_of(found, filters, no_trunc=no_trunc, digests=digests, quiet=quiet, format=format)
+    if quiet:
+        format = "{{.ID}}"
+    put(shell, render(IMAGES, rows, format, default=DEFAULT_DIGESTS if digests else ""))
+    return 0
