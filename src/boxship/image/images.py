@@ -16,7 +16,7 @@ from boxship.image.errors import NoSuchImage, PruneRunning
 from boxship.image.filters import Wanted
 from boxship.image.making import Recipe
 from boxship.image.needs import Publisher, Users
-from boxship.image.record import Image
+from boxship.image.record import Image, Variant
 from boxship.image.removal import Removed
 from boxship.lib import moments
 from boxship.snapshot.driver import ChainId
@@ -137,6 +137,16 @@ class Images:
         layers = self._snapshots.layers()
         chains = {chain for variant in image.variants for chain in variant.chains}
         return sum(layers[chain].size for chain in chains if chain in layers)
+
+    def unpacked(self, variant: Variant) -> int:
+        """Return what one variant's layers take unpacked, as far as they are."""
+        layers = self._snapshots.layers()
+        return sum(layers[chain].size for chain in variant.chains if chain in layers)
+
+    @property
+    def driver(self) -> str:
+        """What carries the filesystems."""
+        return self._snapshots.driver
 
     def size(self, image: Image) -> int:
         """Return what an image takes in all."""

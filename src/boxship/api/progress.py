@@ -1,0 +1,102 @@
+"""Long work in a thread, told to the client as a stream of JSON messages.
+
+What fails before anything was said gets its proper status; what fails later is a last message,
+because the status has gone out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from boxship.api.routing import Stream
+from boxship.errors import BoxshipError
+from boxship.lib.pipe import Abandoned, Pipe
+
+END_OF_MESSAGE: Final = b"\r\n"
+PIECE: Final = 1 << 18
+
+Say = Callable[[Mapping[str, Any]], None]
+
+
+def message(document: Mapping[str, Any]) -> bytes:
+    """Return one message as it goes out."""
+    return msgspec.json.encode(document, enc_hook=str) + END_OF_MESSAGE
+
+
+async def narrated(work: Callable[[Say], None]) -> Stream:
+    """Do `work` in a thread; return the stream of what it says, once it has said something.
+
+    The work goes on when the client leaves: what was begun is finished.
+    """
+    loop = asyncio.get_running_loop()
+    said: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    def say(document: Mapping[str, Any]) -> None:
+        loop.call_soon_threadsafe(said.put_nowait, message(document))
+
+    def perform() -> None:
+        try:
+            work(say)
+        finally:
+            loop.call_soon_threadsafe(said.put_nowait, None)
+
+    running = asyncio.ensure_future(asyncio.to_thread(perform))
+    first = await said.get()
+    if first is None:
+        await running
+    return Stream(HTTPStatus.OK, _messages(first, said, running))
+
+
+async def _messages(
+    first: bytes | None, said: asyncio.Queue[bytes | None], running: asyncio.Future[None]
+) -> AsyncIterator[bytes]:
+    piece = first
+    while piece is not None:
+        yield piece
+        piece = await said.get()
+    try:
+        await running
+    except (BoxshipError, OSError) as error:
+        text = str(error)
+        yield message({"errorDetail": {"message": text}, "error": text})
+
+
+async def fed(pieces: AsyncIterator[bytes], pipe: Pipe) -> None:
+    """Hand a request's body over to a thread; what breaks it off, the thread meets too."""
+    try:
+        async for piece in pieces:
+            if not pipe.offer(piece):
+                await asyncio.to_thread(pipe.wait)
+    except Abandoned:
+        return  # the thread has failed, and says why
+    except BaseException as error:
+        pipe.end(error)
+        raise
+    pipe.end()
+
+
+async def drawn(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield what a plain iterator makes in a thread, in pieces worth sending."""
+
+    def more() -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        for part in pieces:
+            parts.append(part)
+            size += len(part)
+            if size >= PIECE:
+                break
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    try:
+        while piece := await asyncio.to_thread(more):
+            yield piece
+    finally:
+        close = getattr(pieces, "close", None)
+        if close is not None:
+            await asyncio.to_thread(close)

@@ -1,0 +1,159 @@
+"""Images as the Engine API shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from boxship.image.images import Image, Images, Removed, Step, created_at
+from boxship.image.record import Variant
+from boxship.lib import moments
+from boxship.spec.engine.common import DriverData, OCIDescriptor, OCIPlatform
+from boxship.spec.engine.image import (
+    ImageDeleteResponseItem,
+    ImageHistoryResponseItem,
+    ImageInspect,
+    ImageInspectMetadata,
+    ImageInspectRootFS,
+    ImageManifestSummary,
+    ImageManifestSummaryAttestationData,
+    ImageManifestSummaryImageData,
+    ImageManifestSummaryImageDataSize,
+    ImageManifestSummarySize,
+    ImageSummary,
+)
+from boxship.spec.oci.image import Descriptor
+from boxship.spec.platform import Platform
+from boxship.spec.reference import Reference
+
+SECOND = 1_000_000_000
+NEVER = "0001-01-01T00:00:00Z"
+
+
+def names(image: Image) -> list[str]:
+    """Return an image's names as people use them."""
+    return [Reference.parse(name).familiar for name in image.names]
+
+
+def digests(image: Image) -> list[str]:
+    """Return an image's names by digest."""
+    repositories = {Reference.parse(name).familiar_repository for name in image.names}
+    return [f"{repository}@{image.id}" for repository in sorted(repositories)]
+
+
+def summary(
+    images: Images, image: Image, *, manifests: bool = False, shared: bool = False
+) -> ImageSummary:
+    """Return an image as a list shows it."""
+    return ImageSummary(
+        id=str(image.id),
+        parent_id=str(image.parent or ""),
+        repo_tags=names(image),
+        repo_digests=digests(image),
+        created=created_at(image),
+        size=images.size(image),
+        shared_size=images.shared_size(image) if shared else -1,
+        labels=image.labels,
+        containers=images.users(image),
+        manifests=[variant(images, v) for v in image.variants] if manifests else None,
+        descriptor=descriptor(image.descriptor),
+    )
+
+
+def inspected(images: Images, image: Image, *, manifests: bool = False) -> ImageInspect:
+    """Return all that is told of one image."""
+    config = image.config
+    tagged = image.tagged_at
+    return ImageInspect(
+        id=str(image.id),
+        descriptor=descriptor(image.descriptor),
+        manifests=[variant(images, v) for v in image.variants] if manifests else None,
+        repo_tags=names(image),
+        repo_digests=digests(image),
+        comment=config.comment or _last_comment(image),
+        created=image.created or None,
+        author=config.author,
+        config=image.run,
+        architecture=config.architecture,
+        variant=config.variant or None,
+        os=config.os,
+        os_version=config.os_version or None,
+        size=images.size(image),
+        graph_driver=DriverData(name=images.driver),
+        root_fs=ImageInspectRootFS(type="layers", layers=[str(d) for d in image.variant.diff_ids]),
+        metadata=ImageInspectMetadata(
+            last_tag_time=moments.show(tagged * SECOND) if tagged else NEVER
+        ),
+    )
+
+
+def _last_comment(image: Image) -> str:
+    history = image.config.history or []
+    return history[-1].comment if history else ""
+
+
+def descriptor(about: Descriptor) -> OCIDescriptor:
+    """Return a pointer to content."""
+    said = about.platform
+    return OCIDescriptor(
+        media_type=about.media_type,
+        digest=str(about.digest),
+        size=about.size,
+        annotations=about.annotations,
+        platform=msgspec.convert(msgspec.to_builtins(said), OCIPlatform) if said else None,
+    )
+
+
+def variant(images: Images, one: Variant) -> ImageManifestSummary:
+    """Return one manifest of an image."""
+    here = [about for about in one.content if images.has(about.digest)]
+    size = sum(about.size for about in here)
+    unpacked = images.unpacked(one)
+    shown = ImageManifestSummary(
+        id=str(one.descriptor.digest),
+        descriptor=descriptor(one.descriptor),
+        available=one.manifest is not None and len(here) == len(one.content),
+        size=ImageManifestSummarySize(total=size + unpacked, content=size),
+        kind="unknown",
+    )
+    if one.attestation_of is not None:
+        shown.kind = "attestation"
+        shown.attestation_data = ImageManifestSummaryAttestationData(for_=str(one.attestation_of))
+    elif one.is_image or one.manifest is None:
+        platform = one.platform or Platform("", "")
+        shown.kind = "image"
+        shown.image_data = ImageManifestSummaryImageData(
+            platform=OCIPlatform(
+                architecture=platform.architecture,
+                os=platform.os,
+                variant=platform.variant or None,
+            ),
+            containers=[],
+            size=ImageManifestSummaryImageDataSize(unpacked=unpacked),
+        )
+    return shown
+
+
+def step(one: Step) -> ImageHistoryResponseItem:
+    """Return one line of a history."""
+    return ImageHistoryResponseItem(
+        id=one.id,
+        created=one.created,
+        created_by=one.created_by,
+        tags=list(one.tags),
+        size=one.size,
+        comment=one.comment,
+    )
+
+
+def removed(one: Removed) -> ImageDeleteResponseItem:
+    """Return one thing that went."""
+    if one.untagged:
+        return ImageDeleteResponseItem(untagged=one.untagged)
+    return ImageDeleteResponseItem(deleted=str(one.image))
+
+
+def layer_progress(id: str, status: str, current: int, total: int) -> dict[str, Any]:
+    """Return how far a layer is."""
+    return {"status": status, "progressDetail": {"current": current, "total": total}, "id": id}
