@@ -137,6 +137,19 @@ class Firewall:
             self._published = set(published)
             self.reapply()
 
+    def strangers(self, published: Iterable[Publication]) -> list[str]:
+        """Return the elements of the kernel's maps that publish none of these."""
+        with self._turn:
+            if not self._is_there():
+                return []
+            known = {(one.set, one.key) for one in map(rules.element, published)}
+            listed = [
+                element
+                for name in rules.MAPS
+                for element in nfnetlink.elements(self._netlink, FAMILY, self.table, name)
+            ]
+        return [f"{one.set} {one.key.hex()}" for one in listed if (one.set, one.key) not in known]
+
     def reapply(self) -> None:
         """Put the whole table in place, or take it away where there is nothing to cover."""
         with self._turn:

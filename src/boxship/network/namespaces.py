@@ -42,7 +42,7 @@ class Namespace:
 
     descriptor: int
     netlink: Netlink
-    next_index: int  # the index of the next link, where it was made just now; otherwise 0
+    next_index: int  # the index that the next link will get, where that is known; otherwise 0
 
     def close(self) -> None:
         """Let go; when nobody else is in it, the kernel clears it up."""

@@ -200,6 +200,10 @@ class Networks:
         """
         return await asyncio.to_thread(self._restore, records, init_pids)
 
+    def leaks(self) -> Sequence[str]:
+        """Name what this daemon's mark is on in the kernel and nobody here knows of."""
+        return self._bridges.leaks(self._networks.values(), self._sandboxes.open_now.values())
+
     # ---- the daemon's life
 
     async def watch(self) -> None:

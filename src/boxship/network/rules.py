@@ -30,6 +30,7 @@ from boxship.network.ports import ANY, ANY_V6, PROTOCOLS
 from boxship.network.record import Publication
 
 FAMILY: Final = NFPROTO_INET
+MAPS: Final = ("any4", "any6", "publish4", "publish6")
 _PORT: Final = struct.Struct(">H")
 
 
@@ -90,7 +91,7 @@ def _quoted(names: Iterable[str]) -> str:
 
 
 def _maps(bridges: Sequence[BridgeRules], publications: Sequence[Publication]) -> Iterator[str]:
-    entries: dict[str, list[str]] = {"any4": [], "any6": [], "publish4": [], "publish6": []}
+    entries: dict[str, list[str]] = {name: [] for name in MAPS}
     for one in publications:
         host = "" if one.host_address in (ANY, ANY_V6) else f"{one.host_address} . "
         key = f"{one.protocol} . {host}{one.host_port}"

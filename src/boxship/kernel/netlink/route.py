@@ -127,18 +127,14 @@ def add_veth(
     *,
     peer: str,
     peer_namespace: int,
-    peer_index: int = 0,
     master: int = 0,
     mac: str = "",
     mtu: int = 1500,
     group: int = 0,
 ) -> Request:
-    """Make a pair: `name` here, up and in the bridge `master`; `peer` in another namespace.
-
-    A `peer_index` that is free there saves asking which one the kernel chose.
-    """
+    """Make a pair: `name` here, up and in the bridge `master`; `peer` in another namespace."""
     size = number(IFLA_MTU, mtu)
-    far = _head(peer_index) + text(IFLA_IFNAME, peer)
+    far = _head() + text(IFLA_IFNAME, peer)
     far += number(IFLA_NET_NS_FD, peer_namespace) + size
     if mac:
         far += attribute(IFLA_ADDRESS, mac_bytes(mac))

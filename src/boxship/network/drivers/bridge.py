@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Final
 
 from boxship.kernel.netlink import conntrack, route
@@ -26,7 +27,7 @@ from boxship.network.firewall import Firewall
 from boxship.network.namespaces import LOOPBACK, Namespace, Namespaces, write_setting
 from boxship.network.pools import mac_of
 from boxship.network.ports import PROTOCOLS
-from boxship.network.record import Address, Endpoint, Network, Publication
+from boxship.network.record import Address, Endpoint, Network, Publication, SandboxRecord
 
 GONE: Final = (errno.ENODEV, errno.ENOENT)
 
@@ -102,7 +103,8 @@ class BridgeDriver:
             self._made.pop(network.id, None)
             if refused.errno == errno.EEXIST:
                 raise
-            self._join(network, endpoint, namespace, default_route=default_route)
+            again = replace(namespace, next_index=0)  # the first try may have used it up
+            self._join(network, endpoint, again, default_route=default_route)
 
     def leave(self, network: Network, endpoint: Endpoint) -> None:
         """Delete the host's end; the other goes with it."""
@@ -161,6 +163,23 @@ class BridgeDriver:
         if datagrams:
             _forget(datagrams)
 
+    def leaks(self, networks: Iterable[Network], sandboxes: Iterable[SandboxRecord]) -> list[str]:
+        """Name links and map elements with our mark that nobody needs."""
+        records = list(sandboxes)
+        mine = [one for one in networks if one.driver == self.name and not one.config_only]
+        known = {BridgeOptions.parse(network).bridge for network in mine}
+        known.update(endpoint.link for record in records for endpoint in record.endpoints)
+        links = [route.read_link(one) for one in self._netlink.dump(route.get_links())]
+        found = [
+            f"link {link.name}"
+            for link in links
+            if link.group == self._group and link.name not in known
+        ]
+        if self._firewall is not None:
+            published = [one for record in records for one in record.publications]
+            found += [f"nft element {one}" for one in self._firewall.strangers(published)]
+        return found
+
     def subnets_in_use(self) -> list[route.Prefix]:
         """Return what the host has routes to already, save over bridges of our own."""
         links = [route.read_link(one) for one in self._netlink.dump(route.get_links())]
@@ -203,7 +222,6 @@ class BridgeDriver:
             endpoint.link,
             peer=endpoint.interface,
             peer_namespace=namespace.descriptor,
-            peer_index=namespace.next_index,
             master=self._made[network.id],
             mac=endpoint.mac,
             mtu=options.mtu,
