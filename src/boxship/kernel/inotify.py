@@ -8,6 +8,8 @@ from typing import Final
 from boxship.kernel.syscalls import syscall
 
 IN_MODIFY: Final = 0x2
+IN_MOVED_TO: Final = 0x80
+IN_CREATE: Final = 0x100
 
 
 def watch(path: str, events: int) -> int:
@@ -19,3 +21,12 @@ def watch(path: str, events: int) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def drain(descriptor: int) -> None:
+    """Take all that was reported."""
+    try:
+        while os.read(descriptor, 4096):
+            pass
+    except BlockingIOError:
+        pass

@@ -9,7 +9,7 @@ from typing import Final
 
 from boxship.errors import InvalidRequest
 from boxship.shim.lines import Cut, Kind, Lines
-from boxship.shim.logfile import JsonFraming, LocalFraming, LogFile
+from boxship.shim.logfile import Framing, JsonFraming, LocalFraming, LogFile
 from boxship.shim.protocol import LogChoice
 from boxship.wire import jsonlog, locallog
 
@@ -101,24 +101,25 @@ def open_journal(choice: LogChoice) -> Journal | None:
         case "none":
             return None
         case "json-file":
-            file = LogFile(
-                choice.path,
-                JsonFraming(),
-                max_size=choice.max_size,
-                max_file=choice.max_file,
-                compress=choice.compress,
-            )
             return Journal(
-                file, {key: JsonRecords(name, choice.attrs) for key, name in STREAMS.items()}
+                _file(choice, JsonFraming()),
+                {key: JsonRecords(name, choice.attrs) for key, name in STREAMS.items()},
             )
         case "local":
-            file = LogFile(
-                choice.path,
-                LocalFraming(),
-                max_size=choice.max_size,
-                max_file=choice.max_file,
-                compress=choice.compress,
+            return Journal(
+                _file(choice, LocalFraming()),
+                {key: LocalRecords(name) for key, name in STREAMS.items()},
             )
-            return Journal(file, {key: LocalRecords(name) for key, name in STREAMS.items()})
         case other:
             raise InvalidRequest(f"the shim keeps no logs of the driver {other!r}")
+
+
+def _file(choice: LogChoice, framing: Framing) -> LogFile:
+    os.makedirs(os.path.dirname(choice.path), mode=0o700, exist_ok=True)
+    return LogFile(
+        choice.path,
+        framing,
+        max_size=choice.max_size,
+        max_file=choice.max_file,
+        compress=choice.compress,
+    )

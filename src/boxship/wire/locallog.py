@@ -158,11 +158,15 @@ def _read_varint(body: bytes, at: int) -> tuple[int, int]:
     raise InvalidRequest("the log is damaged: a number does not end")
 
 
-def size_before(data: bytes, end: int) -> int:
-    """Return where the record that ends at `end` begins, or -1 when that is before `data`."""
-    if end < SIZE.size:
-        return -1
-    size: int = SIZE.unpack_from(data, end - SIZE.size)[0]
-    if size > LONGEST:
-        raise InvalidRequest("the log is damaged: a record has an impossible size")
-    return max(end - size - 2 * SIZE.size, -1)
+def ends(data: bytes) -> list[int]:
+    """Return 0 and the end of each whole record from the start of `data`."""
+    found, at = [0], 0
+    while at + SIZE.size <= len(data):
+        (size,) = SIZE.unpack_from(data, at)
+        if size > LONGEST:
+            raise InvalidRequest("the log is damaged: a record has an impossible size")
+        at += size + 2 * SIZE.size
+        if at > len(data):
+            break
+        found.append(at)
+    return found

@@ -1,0 +1,77 @@
+"""The options that drivers with files share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from boxship.errors import InvalidRequest
+
+_SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s?([kmgtp]?)(?:i?b)?", re.IGNORECASE)
+_POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+ATTRIBUTE_OPTIONS: Final = ("labels", "labels-regex", "env", "env-regex", "tag")
+MODES: Final = ("", "blocking", "non-blocking")
+TRUE: Final = ("1", "t", "T", "true", "TRUE", "True")
+FALSE: Final = ("0", "f", "F", "false", "FALSE", "False")
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """How much is kept: 0 is a size without limit."""
+
+    max_size: int
+    max_file: int
+    compress: bool
+
+
+def only(options: Mapping[str, str], known: Collection[str], driver: str) -> None:
+    """Refuse options that the driver does not have."""
+    for name in options:
+        if name not in known:
+            raise InvalidRequest(f"unknown log opt '{name}' for {driver} log driver")
+
+
+def rotation(options: Mapping[str, str], default: Rotation) -> Rotation:
+    """Read max-size, max-file and compress, and check what goes with them."""
+    if (mode := options.get("mode", "blocking")) not in MODES:
+        raise InvalidRequest(f"logger: logging mode not supported: {mode}")
+    if (buffer := options.get("max-buffer-size")) is not None:
+        size(buffer)
+    max_size = default.max_size
+    if (text := options.get("max-size")) is not None:
+        max_size = 0 if text == "-1" else size(text)
+    max_file = _number(options.get("max-file", str(default.max_file)))
+    if max_file > 1 and not max_size:
+        raise InvalidRequest("max-size needs to be set if max-file is greater than 1")
+    compress = default.compress and max_file > 1
+    if (text := options.get("compress")) is not None:
+        compress = flag(text)
+        if compress and (max_file == 1 or not max_size):
+            raise InvalidRequest("compress cannot be true when max-file is less than 2 or unset")
+    return Rotation(max_size, max_file, compress)
+
+
+def size(text: str) -> int:
+    """Read a size with a unit of 1024, as in `10m`."""
+    found = _SIZE.fullmatch(text.strip())
+    if not found:
+        raise InvalidRequest(f"invalid size: '{text}'")
+    value = int(float(found[1]) * 1024 ** _POWERS[found[2].lower()])
+    if value <= 0:
+        raise InvalidRequest(f"max-size must be a positive number: '{text}'")
+    return value
+
+
+def flag(text: str) -> bool:
+    """Read a boolean as Go does."""
+    if text not in TRUE + FALSE:
+        raise InvalidRequest(f"invalid boolean value: {text!r}")
+    return text in TRUE
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise InvalidRequest(f"max-file cannot be less than 1: {text!r}")
+    return int(text)

@@ -1,0 +1,30 @@
+"""What a caller wants to read of a log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The parameters of `GET /containers/{id}/logs`, parsed.
+
+    `since` and `until` in nanoseconds since 1970, 0 for no limit. `tail` counts records of both
+    streams, before the other conditions apply, as Docker does. Output of a terminal is one stream
+    without frames: `multiplex` is off for it.
+    """
+
+    stdout: bool = True
+    stderr: bool = True
+    since: int = 0
+    until: int = 0
+    tail: int | None = None
+    timestamps: bool = False
+    details: bool = False
+    multiplex: bool = True
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether each line is wanted, and nothing with it."""
+        chooses = not (self.stdout and self.stderr) or self.since or self.until
+        return not (chooses or self.timestamps or self.details)
