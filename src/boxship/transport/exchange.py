@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import AsyncExitStack, aclosing
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -154,10 +155,13 @@ class Exchange:
         if self.head.method == "HEAD":
             return
         self.cancellable = True
-        async for data in chunks:
-            if data:
-                connection.write(http.chunk(data) if chunked else data)
-                await connection.drain()
+        async with AsyncExitStack() as ending:
+            if isinstance(chunks, AsyncGenerator):
+                await ending.enter_async_context(aclosing(chunks))
+            async for data in chunks:
+                if data:
+                    connection.write(http.chunk(data) if chunked else data)
+                    await connection.drain()
         if chunked:
             connection.write(http.LAST_CHUNK)
         await connection.drain()
