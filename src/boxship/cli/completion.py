@@ -100,7 +100,10 @@ def fish() -> str:
         first, _, second = name.partition(" ")
         summary = _quoted(command.summary)
         if second:
-            condition = f"__fish_seen_subcommand_from {first}; and not __fish_seen_subcommand_from {' '.join(commands_of(first))}"
+            others = " ".join(commands_of(first))
+            condition = (
+                f"__fish_seen_subcommand_from {first}; and not __fish_seen_subcommand_from {others}"
+            )
             lines.append(f"complete -c boxship -n '{condition}' -a {second} -d {summary}")
             here = f"__fish_seen_subcommand_from {first}; and __fish_seen_subcommand_from {second}"
         else:

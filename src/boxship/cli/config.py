@@ -1,8 +1,8 @@
 """The client's configuration: Docker's `config.json`, read where Docker's client keeps it.
 
 What is understood: HttpHeaders, detachKeys, proxies, pruneFilters, auths and the `*Format` keys.
-`currentContext` is Docker's own choice of an engine: it counts for us only when the folder was named
-for us, by --config or BOXSHIP_CONFIG, so that switching docker to another engine switches nothing here.
+`currentContext` is Docker's own choice of an engine: it counts for us only when the folder was
+named for us, by --config or BOXSHIP_CONFIG, so that what switches docker switches nothing here.
 """
 
 from __future__ import annotations

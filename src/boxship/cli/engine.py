@@ -42,7 +42,7 @@ def interpreter() -> str:
 
 
 def spawn(log: str) -> int:
-    """Start the engine in a session of its own, its output at the end of the log; return its pid."""
+    """Start the engine in its own session, its output at the end of the log; return its pid."""
     source = __file__.rpartition("/boxship/cli/")[0]
     program = (
         f"import sys; sys.path.insert(0, {source!r}); "

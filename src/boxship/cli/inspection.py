@@ -43,11 +43,9 @@ def inspect_each(shell: Shell, refs: Iterable[str], format: str, get: Callable[[
             texts.append("")
             problems.append(f"template parsing error: {error}")
             break
-    if format:
-        # Without a single result there is still a line, as Docker has it.
-        output = "".join(text + "\n" for text in texts) or "\n"
-    else:
-        output = as_list(documents) + "\n"
+    # Without a single result a format still gives a line, as Docker has it.
+    by_format = "".join(text + "\n" for text in texts) or "\n"
+    output = by_format if format else as_list(documents) + "\n"
     shell.out.write(visible_block(output) if shell.out.is_terminal() else output)
     if problems:
         return shell.report("\n".join(problems))

@@ -113,6 +113,7 @@ def _quoted(text: str) -> str:
 
 KINDS: dict[str, Kind] = {
     "bool": Kind("", parse_bool),
+    "maybe": Kind("", parse_bool),  # a switch that tells "not given" from "no"
     "string": Kind("string", str),
     "int": Kind("int", parse_int),
     "uint": Kind("uint", parse_unsigned),

@@ -38,7 +38,7 @@ ROOT_FLAGS = (
     ),
     Flag("tlscert", "", "Own TLS certificate", "string", shown='"{config}/cert.pem"'),
     Flag("tlskey", "", "Own TLS key", "string", shown='"{config}/key.pem"'),
-    Flag("tlsverify", "", "Use TLS and verify the engine", default=None),
+    Flag("tlsverify", "", "Use TLS and verify the engine", "maybe"),
     Flag("version", "v", "Print the version and leave"),
 )
 ROOT = Command(usage=USAGE, summary="Run and manage containers", names=("",), flags=ROOT_FLAGS)

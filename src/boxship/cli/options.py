@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from boxship.cli.command import UsageError
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,13 +40,6 @@ def check_label(text: str) -> str:
     if not text.partition("=")[0].strip():
         raise ValueError(f"invalid label '{text}': empty name")
     return text
-
-
-def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Refuse a value that is not among the allowed."""
-    if value not in allowed:
-        shown = ", ".join(f"'{item}'" for item in allowed)
-        raise UsageError(f"invalid --{name} '{value}': one of {shown} is expected", status=125)
 
 
 def pairs_of(given: Iterable[str]) -> dict[str, str]:

@@ -45,7 +45,7 @@ class Output:
 
 
 def write_all(descriptor: int, data: Buffer) -> None:
-    """Write all of `data`, waiting as long as the reader needs, also on a non-blocking descriptor."""
+    """Write all of `data`, however long the reader takes, also where writing does not block."""
     view = memoryview(data)
     while view:
         try:

@@ -1,7 +1,7 @@
 """Words to values, by the rules of Docker's command line (pflag's).
 
-`--name value`, `--name=value`, `-n value`, `-nvalue`, `-n=value`, several switches as `-it`; a switch
-takes a value only as `--name=false`. Flags may stand after words, unless the command stops at the
+`--name value`, `--name=value`, `-n value`, `-nvalue`, `-n=value`, several switches as `-it`; a
+switch takes a value only as `--name=false`. Flags may stand after words, unless the command stops at the
 first; `--` ends them.
 """
 
@@ -32,8 +32,8 @@ def parse(
             by_short[flag.short] = flag
         if flag.target not in values:
             repeats = KINDS[flag.kind].repeats
-            switch = flag.kind == "bool" and flag.default is None
-            values[flag.target] = [] if repeats else False if switch else flag.default
+            off = flag.kind == "bool" and flag.default is None
+            values[flag.target] = [] if repeats else False if off else flag.default
     words: list[str] = []
     rest = list(arguments)
     rest.reverse()
@@ -65,7 +65,7 @@ def _long(word: str, rest: list[str], known: dict[str, Flag], values: dict[str, 
         raise UsageError(f"unknown flag: --{name}")
     if equals:
         store(flag, text, values)
-    elif flag.kind == "bool":
+    elif not KINDS[flag.kind].title:
         store(flag, "true", values)
     elif rest:
         store(flag, rest.pop(), values)
@@ -85,7 +85,7 @@ def _short(word: str, rest: list[str], known: dict[str, Flag], values: dict[str,
         if letters[:1] == "=" and len(letters) > 1:
             store(flag, letters[1:], values)
             return
-        if flag.kind == "bool":
+        if not KINDS[flag.kind].title:
             store(flag, "true", values)
         elif letters:
             store(flag, letters, values)

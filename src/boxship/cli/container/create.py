@@ -6,8 +6,8 @@ import os
 
 from boxship.cli.command import Command, UsageError
 from boxship.cli.container import description, flags
-from boxship.cli.options import one_of
 from boxship.client.errors import EngineError
+from boxship.errors import InvalidRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,16 +36,23 @@ def run(shell: Shell, words: list[str], **options: Any) -> int:
 
 def create(shell: Shell, body: dict[str, Any], options: dict[str, Any]) -> str:
     """Create a container, pulling its image where that is asked for; return its ID."""
-    one_of("pull", options["pull"], PULLS)
+    if options["pull"] not in PULLS:
+        problem = f"invalid pull option: '{options['pull']}': must be one of"
+        raise UsageError(
+            f'boxship: {problem} "always", "missing" or "never"{shell.usage_tail}', status=125
+        )
     path: str = options["cidfile"]
     if path and os.path.lexists(path):
         raise UsageError(
-            f"container ID file found, make sure the other container isn't running or delete {path}",
+            "container ID file found, make sure the other container isn't running "
+            f"or delete {path}",
             status=125,
         )
     _add_proxies(shell, body)
     if options["use_api_socket"]:
         _add_socket(shell, body)
+    if options["mac_address"] and not shell.client.at_least("1.44"):
+        body["MacAddress"] = options["mac_address"]
     image, platform = body["Image"], platform_of(shell, options)
     if options["pull"] == "always":
         pull(shell, image, platform, quiet=options["quiet"])
@@ -76,7 +83,12 @@ def _is_about(error: EngineError, image: str) -> bool:
 
 
 def platform_of(shell: Shell, options: dict[str, Any]) -> str:
-    return options["platform"] or shell.environment.get("DOCKER_DEFAULT_PLATFORM", "")
+    given: str = options["platform"] or shell.environment.get("DOCKER_DEFAULT_PLATFORM", "")
+    parts = given.split("/")
+    if given and (len(parts) > 3 or not all(part.replace("_", "").isalnum() for part in parts)):
+        problem = f'error parsing specified platform: "{given}"'
+        raise InvalidRequest(f"{problem}: cannot parse platform specifier: invalid argument")
+    return given
 
 
 def tagged(image: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from boxship.cli.command import UsageError
 from boxship.cli.container import devices, environment, mounting, networking, publishing, security
+from boxship.errors import NotSupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
     Options = dict[str, Any]
     Document = dict[str, Any]
+
+
+WINDOWS = ("cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops")
 
 
 def describe(options: Options, words: list[str], variables: Mapping[str, str]) -> Document:
@@ -43,13 +47,12 @@ def describe(options: Options, words: list[str], variables: Mapping[str, str]) -
         "Labels": environment.labels_of(options["label_file"], options["label"], variables),
     }
     _put(config, "ExposedPorts", exposed)
-    _put(config, "MacAddress", options["mac_address"])
     _put(config, "StopSignal", options["stop_signal"])
     _put(config, "StopTimeout", options["stop_timeout"])
     _put(config, "Healthcheck", health_check(options))
     host = host_config(options, binds, bindings, mode)
     _put(host, "Tmpfs", tmpfs)
-    _put(host, "Mounts", [mounting.mount_of(text) for text in options["mount"]])
+    _put(host, "Mounts", options["mount"])
     if host["AutoRemove"] and host["RestartPolicy"]["Name"] not in ("", "no"):
         raise ValueError("conflicting options: cannot specify both --restart and --rm")
     return {**config, "HostConfig": host, "NetworkingConfig": {"EndpointsConfig": endpoints}}
@@ -66,9 +69,10 @@ def host_config(options: Options, binds: list[str], bindings: Document, mode: st
     if not -1 <= options["memory_swappiness"] <= 100:
         value = options["memory_swappiness"]
         raise ValueError(f"invalid value: {value}. Valid memory swappiness range is 0-100")
+    _refuse_windows(options)
     plain, masked, readonly = security.options_of(options["security_opt"])
     mapped, requests = devices.devices_of(options["device"])
-    requests += devices.gpus_of(options["gpus"])
+    requests += options["gpus"]
     host: Document = {
         "Binds": binds or None,
         "ContainerIDFile": options["cidfile"],
@@ -80,10 +84,10 @@ def host_config(options: Options, binds: list[str], bindings: Document, mode: st
         "VolumeDriver": options["volume_driver"],
         "VolumesFrom": options["volumes_from"] or None,
         "ConsoleSize": [0, 0],
-        "CapAdd": options["cap_add"] or None,
-        "CapDrop": options["cap_drop"] or None,
-        "CgroupnsMode": _mode("--cgroupns", "cgroup", options["cgroupns"], ("host", "private")),
-        "Dns": networking.servers_of(options["dns"]),
+        "CapAdd": security.capability_names(options["cap_add"]) or None,
+        "CapDrop": security.capability_names(options["cap_drop"]) or None,
+        "CgroupnsMode": _mode("--cgroupns", "CGROUP", options["cgroupns"], ("host", "private")),
+        "Dns": options["dns"],
         "DnsOptions": options["dns_option"],
         "DnsSearch": options["dns_search"],
         "ExtraHosts": options["add_host"] or None,
@@ -96,14 +100,14 @@ def host_config(options: Options, binds: list[str], bindings: Document, mode: st
         "Privileged": options["privileged"],
         "PublishAllPorts": options["publish_all"],
         "ReadonlyRootfs": options["read_only"],
-        "SecurityOpt": plain or None,
+        "SecurityOpt": plain if options["security_opt"] else None,
         "UTSMode": _mode("--uts", "UTS", options["uts"], ("host",)),
         "UsernsMode": _mode("--userns", "USER", options["userns"], ("host",)),
         "ShmSize": options["shm_size"],
         "Isolation": options["isolation"],
         **resources(options),
         "Devices": mapped,
-        "DeviceCgroupRules": devices.rules_of(options["device_cgroup_rule"]) or None,
+        "DeviceCgroupRules": options["device_cgroup_rule"] or None,
         "DeviceRequests": requests or None,
         "MaskedPaths": masked,
         "ReadonlyPaths": readonly,
@@ -112,7 +116,6 @@ def host_config(options: Options, binds: list[str], bindings: Document, mode: st
     _put(host, "Sysctls", environment.pairs_of(options["sysctl"]))
     _put(host, "Annotations", environment.pairs_of(options["annotation"]))
     _put(host, "StorageOpt", environment.pairs_of(options["storage_opt"], "storage option"))
-    _put(host, "KernelMemory", options["kernel_memory"] or None)
     if options["init"] is not None:
         host["Init"] = options["init"]
     return host
@@ -126,11 +129,11 @@ def resources(options: Options) -> Document:
         "NanoCpus": options["cpus"],
         "CgroupParent": options["cgroup_parent"],
         "BlkioWeight": options["blkio_weight"],
-        "BlkioWeightDevice": devices.weights_of(options["blkio_weight_device"]),
-        "BlkioDeviceReadBps": devices.rates_of(options["device_read_bps"], in_bytes=True),
-        "BlkioDeviceWriteBps": devices.rates_of(options["device_write_bps"], in_bytes=True),
-        "BlkioDeviceReadIOps": devices.rates_of(options["device_read_iops"], in_bytes=False),
-        "BlkioDeviceWriteIOps": devices.rates_of(options["device_write_iops"], in_bytes=False),
+        "BlkioWeightDevice": options["blkio_weight_device"],
+        "BlkioDeviceReadBps": options["device_read_bps"],
+        "BlkioDeviceWriteBps": options["device_write_bps"],
+        "BlkioDeviceReadIOps": options["device_read_iops"],
+        "BlkioDeviceWriteIOps": options["device_write_iops"],
         "CpuPeriod": options["cpu_period"],
         "CpuQuota": options["cpu_quota"],
         "CpuRealtimePeriod": options["cpu_rt_period"],
@@ -142,12 +145,30 @@ def resources(options: Options) -> Document:
         "MemorySwappiness": options["memory_swappiness"],
         "OomKillDisable": options["oom_kill_disable"],
         "PidsLimit": options["pids_limit"],
-        "Ulimits": [devices.ulimit_of(text) for text in options["ulimit"]],
+        "Ulimits": ulimits(options["ulimit"]),
         "CpuCount": options["cpu_count"],
         "CpuPercent": options["cpu_percent"],
         "IOMaximumIOps": options["io_maxiops"],
         "IOMaximumBandwidth": options["io_maxbandwidth"],
     }
+
+
+def ulimits(given: list[Document]) -> list[Document]:
+    """Return the limits by name; of two with one name the later counts."""
+    found = {limit["Name"]: limit for limit in given}
+    return [found[name] for name in sorted(found)]
+
+
+def _refuse_windows(options: Options) -> None:
+    given = [flag for flag in WINDOWS if options[flag.replace("-", "_")]]
+    if given:
+        raise NotSupported(
+            "\n".join(
+                f'"--{flag}" is only supported on a Docker daemon running on windows, '
+                "but the Docker daemon is running on linux"
+                for flag in given
+            )
+        )
 
 
 def _mode(flag: str, word: str, value: str, allowed: tuple[str, ...]) -> str:

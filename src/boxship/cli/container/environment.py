@@ -30,7 +30,7 @@ def labels_of(
 ) -> dict[str, str]:
     lines: list[str] = []
     for path in files:
-        lines.extend(_from_file(path, None))
+        lines.extend(line for line in _from_file(path, None) if "=" in line)
     lines.extend(given)
     return pairs_of(lines)
 

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from boxship.cli.command import Flag
+from boxship.cli.container import devices, mounting, networking
 from boxship.cli.options import check_label
 
 STREAMS = ("stdin", "stdout", "stderr")
+SYSCTLS = tuple(
+    "kernel." + name
+    for name in (
+        "msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced",
+    )
+)  # fmt: skip
 
 
 def check_stream(text: str) -> str:
@@ -25,7 +32,7 @@ def check_host(text: str) -> str:
     mark = "=" if "=" in text else ":"
     name, separator, address = text.partition(mark)
     if not separator or not name:
-        raise ValueError(f"bad format for add-host: {text!r}".replace("'", '"'))
+        raise ValueError(f'bad format for add-host: "{text}"')
     if address == "host-gateway":
         return f"{name}:{address}"
     from boxship.cli.kinds import parse_ip
@@ -39,9 +46,11 @@ def check_host(text: str) -> str:
 
 
 def check_sysctl(text: str) -> str:
-    if "=" not in text:
-        raise ValueError(f"sysctl '{text}' is not allowed")
-    return text
+    """Check that a kernel parameter belongs to a namespace, so that a container may have its own."""
+    name, equals, _ = text.partition("=")
+    if equals and (name in SYSCTLS or name.startswith(("net.", "fs.mqueue."))):
+        return text
+    raise ValueError(f"sysctl '{text}' is not allowed")
 
 
 def check_link(text: str) -> str:
@@ -69,7 +78,13 @@ COMMON = (
     Flag("annotation", "", "Annotation for the OCI runtime", "map", check=check_label),
     Flag("attach", "a", "Attach to STDIN, STDOUT or STDERR", "list", check=check_stream),
     Flag("blkio-weight", "", "Share of block I/O, 10 to 1000, or 0 for none", "uint16", 0),
-    Flag("blkio-weight-device", "", "Share of one device's I/O (path:weight)", "devices"),
+    Flag(
+        "blkio-weight-device",
+        "",
+        "Share of one device's I/O (path:weight)",
+        "devices",
+        check=devices.weight_of,
+    ),
     Flag("cap-add", "", "Add capabilities", "list"),
     Flag("cap-drop", "", "Drop capabilities", "list"),
     _text("cgroup-parent", "Parent cgroup of the container"),
@@ -84,12 +99,42 @@ COMMON = (
     _text("cpuset-cpus", "CPUs that may be used (0-3, 0,1)"),
     _text("cpuset-mems", "Memory nodes that may be used (0-3, 0,1)"),
     Flag("device", "", "Give the container a device of the host", "list"),
-    Flag("device-cgroup-rule", "", "Add a rule to the allowed devices", "list"),
-    Flag("device-read-bps", "", "Limit reading from a device, in bytes per second", "devices"),
-    Flag("device-read-iops", "", "Limit reads from a device, per second", "devices"),
-    Flag("device-write-bps", "", "Limit writing to a device, in bytes per second", "devices"),
-    Flag("device-write-iops", "", "Limit writes to a device, per second", "devices"),
-    Flag("dns", "", "DNS servers", "list", check=None),
+    Flag(
+        "device-cgroup-rule",
+        "",
+        "Add a rule to the allowed devices",
+        "list",
+        check=devices.check_rule,
+    ),
+    Flag(
+        "device-read-bps",
+        "",
+        "Limit reading from a device, in bytes per second",
+        "devices",
+        check=devices.rate_in_bytes,
+    ),
+    Flag(
+        "device-read-iops",
+        "",
+        "Limit reads from a device, per second",
+        "devices",
+        check=devices.rate_of,
+    ),
+    Flag(
+        "device-write-bps",
+        "",
+        "Limit writing to a device, in bytes per second",
+        "devices",
+        check=devices.rate_in_bytes,
+    ),
+    Flag(
+        "device-write-iops",
+        "",
+        "Limit writes to a device, per second",
+        "devices",
+        check=devices.rate_of,
+    ),
+    Flag("dns", "", "DNS servers", "list", check=networking.server_of),
     Flag("dns-option", "", "DNS options", "list"),
     Flag("dns-search", "", "DNS search domains", "list"),
     _text("domainname", "NIS domain name of the container"),
@@ -97,7 +142,7 @@ COMMON = (
     Flag("env", "e", "Set environment variables", "list", check=check_environment),
     Flag("env-file", "", "Read environment variables from a file", "list"),
     Flag("expose", "", "Expose a port or a range of ports", "list"),
-    Flag("gpus", "", "GPUs to give the container ('all' for all)", "gpus"),
+    Flag("gpus", "", "GPUs to give the container ('all' for all)", "gpus", check=devices.gpus_of),
     Flag("group-add", "", "Join further groups", "list"),
     _text("health-cmd", "Command that tells whether the container is well"),
     Flag("health-interval", "", "Time between two checks", "duration", 0),
@@ -107,10 +152,10 @@ COMMON = (
     Flag("health-timeout", "", "Longest time that a check may take", "duration", 0),
     Flag("help", "", "Show this help"),
     _text("hostname", "Host name of the container", "h"),
-    Flag("init", "", "Run an init that forwards signals and reaps processes", default=None),
+    Flag("init", "", "Run an init that forwards signals and reaps processes", "maybe"),
     Flag("interactive", "i", "Keep STDIN open even if not attached"),
-    Flag("ip", "", "IPv4 address", "ip", ""),
-    Flag("ip6", "", "IPv6 address", "ip", ""),
+    _text("ip", "IPv4 address"),
+    _text("ip6", "IPv6 address"),
     _text("ipc", "IPC namespace"),
     _text("isolation", "Technology that isolates the container"),
     Flag("label", "l", "Set labels", "list", check=check_label),
@@ -124,9 +169,9 @@ COMMON = (
     _bytes("memory-reservation", "", "Soft limit of memory"),
     _bytes("memory-swap", "", "Limit of memory and swap together; -1 for no limit of swap", "swap"),
     Flag("memory-swappiness", "", "How readily memory is swapped (0 to 100)", "int", -1),
-    Flag("mount", "", "Attach a filesystem", "mount"),
+    Flag("mount", "", "Attach a filesystem", "mount", check=mounting.mount_of),
     _text("name", "Name of the container"),
-    Flag("network", "", "Connect to a network", "network"),
+    Flag("network", "", "Connect to a network", "network", check=networking.attachment_of),
     Flag("network-alias", "", "Further name within the network", "list"),
     Flag("no-healthcheck", "", "Take no health check, not the image's either"),
     Flag("oom-kill-disable", "", "Turn the OOM killer off"),
@@ -151,7 +196,7 @@ COMMON = (
     Flag("sysctl", "", "Kernel parameters", "map", check=check_sysctl),
     Flag("tmpfs", "", "Mount a tmpfs", "list"),
     Flag("tty", "t", "Allocate a terminal"),
-    Flag("ulimit", "", "Resource limits", "ulimit"),
+    Flag("ulimit", "", "Resource limits", "ulimit", check=devices.ulimit_of),
     Flag("use-api-socket", "", "Give the container the engine's socket and credentials"),
     _text("user", "Name or ID of the user (<name|uid>[:<group|gid>])", "u"),
     _text("userns", "User namespace"),
@@ -167,6 +212,14 @@ COMMON = (
     _hidden("io-maxbandwidth", "bytes", 0),
     _hidden("io-maxiops", "uint", 0),
     _hidden("kernel-memory", "bytes", 0),
-    _hidden("net", "network", target="network"),
+    Flag(
+        "net",
+        "",
+        "",
+        "network",
+        hidden=True,
+        target="network",
+        check=networking.attachment_of,
+    ),
     _hidden("net-alias", "list", target="network_alias"),
 )

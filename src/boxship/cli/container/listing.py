@@ -46,8 +46,7 @@ def image(row: Row) -> str:
         return full.removeprefix("sha256:")[:12]
     base, at, _ = name.partition("@sha256:")
     if at:
-        last = base.rpartition("/")[2]
-        return base if ":" in last else base
+        return base
     return name.removeprefix("sha256:")[:12] if name.startswith("sha256:") else name
 
 

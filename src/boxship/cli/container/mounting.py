@@ -19,21 +19,15 @@ def volumes_of(
     binds: list[str] = []
     volumes: dict[str, dict[str, str]] = {}
     for text in given:
-        source, colon, rest = text.partition(":")
-        if not text:
-            raise ValueError("invalid empty volume spec")
-        if len(text.split(":")) > 3:
-            raise ValueError(f"invalid spec: {text}: too many colons")
-        if not colon:
-            volumes[text] = {}
-        elif not source or not rest.partition(":")[0]:
-            raise ValueError(f"invalid spec: {text}: empty section between colons")
-        else:
-            if source[0] == "." or source[0] == "~":
-                source = os.path.abspath(os.path.expanduser(source) if source[0] == "~" else source)
-            bind = f"{source}:{rest}"
-            if bind not in binds:
-                binds.append(bind)
+        source, _, rest = text.partition(":")
+        if not source or not rest.strip(":"):
+            volumes[text] = {}  # a path of the container alone, or what the engine will refuse
+            continue
+        if source[0] == ".":
+            source = os.path.abspath(source)
+        bind = f"{source}:{rest}"
+        if bind not in binds:
+            binds.append(bind)
     mounts: dict[str, str] = {}
     for text in tmpfs:
         path, _, options = text.partition(":")
@@ -55,7 +49,7 @@ def _switch(key: str, value: str, has_value: bool) -> bool:
         return True
     if value in ("false", "0"):
         return False
-    raise ValueError(f"invalid value for '{key}': invalid boolean value: \"{value}\"")
+    raise ValueError(f"invalid value for {key}: {value}")
 
 
 def mount_of(text: str) -> dict[str, Any]:
@@ -121,7 +115,7 @@ def mount_of(text: str) -> dict[str, Any]:
             case "tmpfs-mode":
                 tmpfs["Mode"] = _octal(value)
             case _:
-                raise ValueError(f"unknown option '{key}' in '{field}'")
+                raise ValueError(f"unexpected key '{key}' in '{field}'")
     return _checked(mount, bind, volume, tmpfs, image)
 
 

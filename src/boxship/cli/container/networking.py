@@ -1,4 +1,4 @@
-"""Networks of a new container: `--network` in its two forms and the flags about the first of them."""
+"""Networks of a new container: `--network` in its two forms, flags about the first of them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ from boxship.cli.kinds import parse_ip
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
 
-ADVANCED = (
-    "name",
-    "alias",
-    "driver-opt",
-    "ip",
-    "ip6",
-    "link-local-ip",
-    "mac-address",
-    "gw-priority",
-)
 BUILT_IN = ("default", "bridge", "host", "none")
+
+
+def is_own(name: str) -> bool:
+    """Tell whether a network is one that users make."""
+    return name not in BUILT_IN and not name.startswith("container:")
 
 
 def endpoint() -> dict[str, Any]:
@@ -46,21 +40,22 @@ def endpoint() -> dict[str, Any]:
 
 def endpoints_of(options: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """Return an endpoint for each network, and the network mode: the first one's name."""
-    attachments = [_attachment(text) for text in options["network"]] or [{"name": "default"}]
+    attachments = [dict(given) for given in options["network"]] or [{"name": "default"}]
     _add_flags(attachments[0], options)
     found: dict[str, Any] = {}
     for attachment in attachments:
         name = attachment["name"]
         if name in found:
-            raise ValueError(
-                f"conflicting options: cannot attach a container to the same network {name!r} multiple times"
-            )
-        found[name] = _endpoint(attachment, alone=len(attachments) == 1)
+            raise ValueError(f'network "{name}" is specified multiple times')
+        made = _endpoint(attachment)
+        if name == "default" or is_own(name) or made != endpoint():
+            found[name] = made
     return found, attachments[0]["name"]
 
 
-def _attachment(text: str) -> dict[str, Any]:
-    if "=" not in text:
+def attachment_of(text: str) -> dict[str, Any]:
+    """Read one `--network`."""
+    if "=" not in text or text == "name=":
         return {"name": text}
     found: dict[str, Any] = {}
     for field in fields_of(text):
@@ -82,7 +77,7 @@ def _attachment(text: str) -> dict[str, Any]:
                 found[key] = int(value)
             case _:
                 raise ValueError(f"invalid field key {key}")
-    if not found.get("name"):
+    if "name" not in found:
         raise ValueError("network name/id is not specified")
     return found
 
@@ -91,36 +86,41 @@ def _add_flags(first: dict[str, Any], options: dict[str, Any]) -> None:
     """Add the flags that are about the first network; none may be said twice."""
     once = {"ip": "ip", "ip6": "ip6", "mac-address": "mac_address"}
     many = {"alias": "network_alias", "link-local-ip": "link_local_ip"}
-    names = {"alias": "network-alias"}
+    words = {
+        "alias": "alias",
+        "ip": "IPv4 address",
+        "ip6": "IPv6 address",
+        "link-local-ip": "link-local IP addresses",
+        "mac-address": "MAC address",
+    }
     for key, option in {**once, **many}.items():
         if options[option]:
             if first.get(key):
-                flag = names.get(key, key)
-                problem = f"conflicting options: cannot specify both --{flag} and per-network {key}"
-                raise ValueError(problem)
+                flags = f"--{option.replace('_', '-')} and per-network {words[key]}"
+                raise ValueError(f"conflicting options: cannot specify both {flags}")
             first[key] = options[option]
     if options["link"]:
         first["links"] = list(options["link"])
 
 
-def _endpoint(attachment: dict[str, Any], *, alone: bool) -> dict[str, Any]:
+def _endpoint(attachment: dict[str, Any]) -> dict[str, Any]:
     found = endpoint()
-    if attachment.get("alias") and attachment["name"] in ("default", "host", "none"):
-        raise ValueError(
-            "network-scoped alias is supported only for containers in user defined networks"
-        )
+    own = is_own(attachment["name"])
+    if attachment.get("alias") and not own:
+        problem = "network-scoped aliases are only supported for user-defined networks"
+        raise ValueError(problem)
     found["Aliases"] = attachment.get("alias") or None
-    found["Links"] = attachment.get("links") or None
+    found["Links"] = (attachment.get("links") or None) if own else None
     found["MacAddress"] = _mac(attachment.get("mac-address") or "")
     found["DriverOpts"] = attachment.get("driver-opt") or None
     found["GwPriority"] = attachment.get("gw-priority", 0)
     addresses: dict[str, Any] = {}
     if attachment.get("ip"):
-        addresses["IPv4Address"] = parse_ip(attachment["ip"])
+        addresses["IPv4Address"] = attachment["ip"]
     if attachment.get("ip6"):
-        addresses["IPv6Address"] = parse_ip(attachment["ip6"])
+        addresses["IPv6Address"] = attachment["ip6"]
     if attachment.get("link-local-ip"):
-        addresses["LinkLocalIPs"] = [parse_ip(text) for text in attachment["link-local-ip"]]
+        addresses["LinkLocalIPs"] = attachment["link-local-ip"]
     found["IPAMConfig"] = addresses or None
     return found
 
@@ -138,12 +138,9 @@ def _mac(text: str) -> str:
     return text
 
 
-def servers_of(given: Iterable[str]) -> list[str]:
-    """Return DNS servers, each an address."""
-    found: list[str] = []
-    for text in given:
-        try:
-            found.append(parse_ip(text))
-        except ValueError:
-            raise ValueError(f"{text} is not an ip address") from None
-    return found
+def server_of(text: str) -> str:
+    """Check the address of a DNS server."""
+    try:
+        return parse_ip(text)
+    except ValueError:
+        raise ValueError(f"IP address is not correctly formatted: {text}") from None

@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LARGEST_PROFILE = 16 << 20
+ALL = "ALL"
 
 
 def options_of(
     given: Iterable[str],
 ) -> tuple[list[str], list[str] | None, list[str] | None]:
-    """Return the options, and the masked and read-only paths where they are not the engine's own."""
+    """Return the options, and masked and read-only paths where they are not the engine's own."""
     plain: list[str] = []
     masked: list[str] | None = None
     readonly: list[str] | None = None
@@ -25,11 +26,21 @@ def options_of(
         mark = "=" if "=" in text else ":"
         key, separator, value = text.partition(mark)
         if not separator and key != "no-new-privileges":
-            raise ValueError(f'invalid --security-opt: "{text}"')
+            raise ValueError(f'Invalid --security-opt: "{text}"')
         if key == "seccomp" and value not in ("unconfined", "builtin"):
             text = f"{key}={_profile(value)}"
         plain.append(text)
     return plain, masked, readonly
+
+
+def capability_names(given: list[str]) -> list[str]:
+    """Return capabilities under their full names, each once."""
+    return sorted({_full_name(name) for name in given})
+
+
+def _full_name(name: str) -> str:
+    name = name.strip().upper()
+    return name if name == ALL or name.startswith("CAP_") else f"CAP_{name}"
 
 
 def _profile(path: str) -> str:
