@@ -27,20 +27,18 @@ MB = 1 << 20
 PARENT = f"/boxship-contract-{os.getpid()}"
 
 
-@pytest.fixture(params=["detected", "v1", "v2"])
+LAYOUT = layout.here()
+TREES = {
+    "detected": cgroups.detect,
+    "v1": lambda: V1Tree(LAYOUT.v1),
+    "v2": lambda: V2Tree(LAYOUT.v2),
+}
+MIXED = bool(LAYOUT.v1 and LAYOUT.v2)
+
+
+@pytest.fixture(params=list(TREES) if MIXED else ["detected"])
 def tree(request):
-    found = layout.here()
-    match request.param:
-        case "detected":
-            made = cgroups.detect()
-        case "v1":
-            if not found.v1:
-                pytest.skip("no cgroup v1 here")
-            made = V1Tree(found.v1)
-        case _:
-            if not found.v2 or not found.v1:
-                pytest.skip("no cgroup v2 beside v1 here")
-            made = V2Tree(found.v2)
+    made = TREES[request.param]()
     yield made
     made.remove_if_empty(PARENT)
     assert not made.open(PARENT).exists()

@@ -175,4 +175,4 @@ def forget_others(cache: Path, kept: Path) -> None:
 
 
 def run(*command: str) -> None:
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)

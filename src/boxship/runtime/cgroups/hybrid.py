@@ -116,20 +116,24 @@ class HybridTree:
         return self._v1.controllers | self._v2.controllers
 
     def create(self, path: str, resources: runtime.Resources | None = None) -> HybridGroup:
-        of_v2 = self._v2.controllers
+        of_v2 = self._of_v2()
+        by_program = "devices" in of_v2
         for_v1 = for_v2 = None
         if resources is not None:
             for_v1, for_v2 = divide(resources, of_v2)
         with ExitStack() as undo:
-            old = self._v1.create(path, for_v1)
+            old = self._v1.create_with(path, for_v1, limit_devices=not by_program)
             undo.callback(old.remove, 0)
-            program = "devices" not in self._v1.controllers
-            new = self._v2.create_with(path, for_v2, limit_devices=program)
+            new = self._v2.create_with(path, for_v2, limit_devices=by_program)
             undo.pop_all()
         return HybridGroup(old, new, of_v2)
 
     def open(self, path: str) -> HybridGroup:
-        return HybridGroup(self._v1.open(path), self._v2.open(path), self._v2.controllers)
+        return HybridGroup(self._v1.open(path), self._v2.open(path), self._of_v2())
+
+    def _of_v2(self) -> frozenset[str]:
+        """Return what v2 has to see to; devices need no controller there."""
+        return self._v2.controllers | ({"devices"} - self._v1.controllers)
 
     def features(self) -> Features:
         """What either version can do."""
@@ -152,6 +156,8 @@ def divide(
     if not of_v2:
         return asked, runtime.Resources()
     old, new = structs.replace(asked, unified={}), runtime.Resources(unified=asked.unified)
+    if "devices" in of_v2:
+        old.devices, new.devices = [], asked.devices
     if "memory" in of_v2:
         old.memory, new.memory = None, asked.memory
     if "pids" in of_v2:

@@ -45,10 +45,11 @@ class V1Group:
     def exists(self) -> bool:
         return any(map(os.path.isdir, self._folders))
 
-    def begin(self, resources: runtime.Resources) -> None:
+    def begin(self, resources: runtime.Resources, *, limit_devices: bool = True) -> None:
         """Set limits and devices of a group just made."""
         files.carry_out(plan_v1.writes(resources, self.read), self.place)
-        self._limit_devices(devices.complete(resources.devices))
+        if limit_devices:
+            self._limit_devices(devices.complete(resources.devices))
 
     def update(self, resources: runtime.Resources) -> None:
         files.change(plan_v1.writes(resources, self.read), self.place)
@@ -194,6 +195,11 @@ class V1Tree:
         return frozenset().union(*(tree.controllers for tree in self._hierarchies))
 
     def create(self, path: str, resources: runtime.Resources | None = None) -> V1Group:
+        return self.create_with(path, resources, limit_devices=True)
+
+    def create_with(
+        self, path: str, resources: runtime.Resources | None, *, limit_devices: bool
+    ) -> V1Group:
         group = self.open(path)
         made: list[str] = []
         try:
@@ -204,7 +210,7 @@ class V1Tree:
                     if cpuset:
                         fill_cpuset(folder)
             if resources is not None:
-                group.begin(resources)
+                group.begin(resources, limit_devices=limit_devices)
         except BaseException:
             folders.undo(made)
             raise
