@@ -65,7 +65,7 @@ class Networks:
         self._publisher = publisher
         self._containers = containers
         self._now = now
-        self._seed = (host_seed or config.owner.encode()) + b"\0" * 5
+        self._seed = host_seed or config.owner.encode()
         self._turn = threading.RLock()
         self._table = Table(database)
         self._firewall = Firewall(config.owner) if config.iptables else None

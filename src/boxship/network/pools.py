@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -37,7 +38,7 @@ def choose(pools: Sequence[Pool], version: int, taken: Sequence[Prefix]) -> Pref
 
 def unique_local_pool(seed: bytes) -> Pool:
     """Return a /48 for IPv6 networks of a host, always the same for the same `seed`."""
-    identifier = int.from_bytes(seed[:5], "big")
+    identifier = int.from_bytes(hashlib.sha256(seed).digest()[:5], "big")
     base = ipaddress.IPv6Address((0xFD << 120) | (identifier << 80))
     return Pool(f"{base}/48", 64)
 

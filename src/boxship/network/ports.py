@@ -59,8 +59,8 @@ def parse_host_port(text: str) -> tuple[int, int]:
     """Read `8080`, `8000-8010`, or nothing for any port."""
     if not text or text == "0":
         return 0, 0
-    first, _, last = text.partition("-")
-    last = last or first
+    first, dash, last = text.partition("-")
+    last = last if dash else first
     if not (first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
         raise InvalidPort(f'invalid port specification: "{text}"')
     if not 0 < int(first) <= int(last) < 65536:

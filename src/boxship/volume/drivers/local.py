@@ -98,7 +98,7 @@ class LocalDriver:
             os.rename(os.path.join(self._root, volume), doomed)
         except FileNotFoundError:
             return lambda: None
-        return lambda: shutil.rmtree(doomed)
+        return lambda: _delete(doomed)
 
     def size(self, volume: str) -> int:
         """Return the size of the files, each hard-linked one counted once."""
@@ -119,13 +119,24 @@ class LocalDriver:
         for name in os.listdir(self._root):
             folder = os.path.join(self._root, name)
             if name.startswith(REMOVED):
-                shutil.rmtree(folder, ignore_errors=True)
+                _delete(folder)
             elif os.path.isdir(os.path.join(folder, DATA)):
                 yield name
 
     def mountpoint(self, volume: str) -> str:
         """Return where a volume is seen."""
         return os.path.join(self._root, volume, DATA)
+
+
+def _delete(folder: str) -> None:
+    """Delete a tree; what somebody else has deleted meanwhile is fine."""
+
+    def failed(_: object, __: str, failure: BaseException | tuple[object, ...]) -> None:
+        error = failure[1] if isinstance(failure, tuple) else failure
+        if isinstance(error, BaseException) and not isinstance(error, FileNotFoundError):
+            raise error
+
+    shutil.rmtree(folder, onerror=failed)
 
 
 def is_mounted(path: str) -> bool:
