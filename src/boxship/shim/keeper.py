@@ -109,7 +109,7 @@ class Keeper:
             return
         answer = self._answer(request, envelope.fds)
         connection.send(answer)
-        if isinstance(request, protocol.Start) and isinstance(answer, protocol.Failed):
+        if isinstance(request, protocol.Start) and self._container is None:
             self._leave()
 
     def _answer(self, request: protocol.Request, fds: list[int]) -> protocol.Answer:
@@ -370,6 +370,7 @@ def catch_children() -> int:
         signal.SIGUSR1,
         signal.SIGUSR2,
         signal.SIGALRM,
+        signal.SIGXFSZ,
     ):
         signal.signal(number, _nothing)
     return _wakeups
