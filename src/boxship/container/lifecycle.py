@@ -7,13 +7,13 @@ container is rendered.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 from boxship.errors import Conflict
 
 
-class State(str, Enum):
+class State(StrEnum):
     """What a container is doing; the value is the word that clients see."""
 
     CREATED = "created"
@@ -24,16 +24,13 @@ class State(str, Enum):
     REMOVING = "removing"
     DEAD = "dead"
 
-    def __str__(self) -> str:
-        return self.value
-
     @property
     def has_process(self) -> bool:
         """Whether there is an init, running or frozen."""
         return self in (State.RUNNING, State.PAUSED)
 
 
-class Event(str, Enum):
+class Event(StrEnum):
     """What has happened to a container; the value completes "cannot be ..."."""
 
     STARTED = "started"
@@ -45,9 +42,6 @@ class Event(str, Enum):
     RESTART_DROPPED = "kept from restarting"
     REMOVAL_BEGUN = "removed"
     REMOVAL_FAILED = "half removed"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 NEXT: Final[Mapping[State, Mapping[Event, State]]] = {

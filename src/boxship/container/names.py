@@ -11,7 +11,7 @@ from boxship.container.errors import InvalidName
 
 ALLOWED: Final = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
-ADJECTIVES: Final = (
+_ADJECTIVES: Final = (
     "able agile amber ample apt avid awake azure balmy bold brave breezy bright brisk bubbly "
     "calm candid casual cheery chief civil clean clear clever cool cosmic cosy crisp curious "
     "dapper daring deft devout dewy eager early earnest easy elated epic even exact fair famous "
@@ -22,8 +22,8 @@ ADJECTIVES: Final = (
     "ready regal robust rosy royal sage sandy sharp shiny silent silver sleek smart snug solar "
     "solid sonic spry stable stellar sturdy sunny super swift tender tidy trusty upbeat valiant "
     "vast velvet vivid warm wise witty young zealous zesty"
-).split()
-NOUNS: Final = (
+)
+_NOUNS: Final = (
     "acorn anchor aspen aurora badger bamboo barge basalt beacon beaver birch bison bobcat brook "
     "canyon caravel cedar clipper clover comet compass condor copper coral crane crater cricket "
     "dahlia delta dinghy dolphin dune eagle ember falcon fennel fern ferry finch fjord flint "
@@ -35,7 +35,9 @@ NOUNS: Final = (
     "ridge river robin rudder saffron sail salmon schooner sloop sparrow spruce squid summit "
     "swan tern thistle tide topaz trout tulip tundra turtle valley violet walnut walrus willow "
     "wombat wren yacht yarrow zebra zephyr"
-).split()
+)
+ADJECTIVES: Final = tuple(_ADJECTIVES.split())
+NOUNS: Final = tuple(_NOUNS.split())
 
 
 def checked(name: str) -> str:

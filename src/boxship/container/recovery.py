@@ -1,0 +1,186 @@
+"""Recovery: what a daemon that starts makes of containers that lived on, or died, without it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+from dataclasses import dataclass, replace
+from typing import Final
+
+from boxship.container import restart
+from boxship.container.containers import Containers
+from boxship.container.ending import Endings
+from boxship.container.lifecycle import Event, State, after
+from boxship.container.needs import Keepers, Networks, Shim, Snapshots, Volumes
+from boxship.container.record import Container
+from boxship.container.registry import Cell, Registry
+from boxship.errors import BoxshipError
+from boxship.model.ids import ContainerId
+from boxship.shim import record as shim_record
+from boxship.shim.errors import ShimLost
+
+LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Settles everything once, before the daemon answers."""
+
+    containers: Containers
+    registry: Registry
+    networks: Networks
+    volumes: Volumes
+    snapshots: Snapshots
+    keepers: Keepers
+    folder: str
+    run_folder: str
+    shm_folder: str
+
+    @property
+    def endings(self) -> Endings:
+        return self.containers.endings
+
+    async def recover(self) -> list[Cell]:
+        """Own again what runs, settle what has ended, clear what belongs to nobody.
+
+        Returns the containers to be started now, by their restart policies.
+        """
+        found = await self._find_keepers()
+        alive = {cell.id: shim for cell, shim in found if shim is not None}
+        await self._restore_parts(alive)
+        for identifier, shim in alive.items():
+            cell = self.registry.find(identifier)
+            cell.shim = shim
+            self.endings.listen(cell, shim)
+        for cell, shim in found:
+            if shim is None:
+                await self._settle_end(cell)
+        await asyncio.to_thread(self._clear_orphans)
+        for cell in self.registry:
+            await self._finish_interrupted(cell)
+        return [cell for cell in self.registry if self._starts_again(cell.record)]
+
+    # ---- keepers
+
+    async def _find_keepers(self) -> list[tuple[Cell, Shim | None]]:
+        """Return every container that ran, with its keeper where there still is one."""
+        found: list[tuple[Cell, Shim | None]] = []
+        for cell in self.registry:
+            if cell.record.state.has_process:
+                found.append((cell, await self._connect(cell)))
+        known = {cell.id for cell, shim in found if shim is not None}
+        for name in await asyncio.to_thread(_listed, self.run_folder):
+            if name not in known:
+                await self._end_unknown(name)
+        return found
+
+    async def _connect(self, cell: Cell) -> Shim | None:
+        folder = os.path.join(self.run_folder, cell.id)
+        try:
+            shim = await self.keepers.connect(folder)
+        except ShimLost:
+            return None
+        if shim.state.pid != cell.record.run.pid:
+            await shim.close()  # of a start that nobody was told of
+            return None
+        return shim
+
+    async def _end_unknown(self, name: str) -> None:
+        """A keeper whose container is not known to run: a start that was never answered."""
+        folder = os.path.join(self.run_folder, name)
+        try:
+            shim = await self.keepers.connect(folder)
+        except ShimLost:
+            pass
+        else:
+            if shim.state.pid:
+                ended = asyncio.Event()
+                shim.on_event = lambda event: ended.set()
+                await shim.signal("init", 9)
+                try:
+                    async with asyncio.timeout(10):
+                        await ended.wait()
+                except TimeoutError:
+                    LOG.warning("container %s does not end", name)
+            await shim.close()
+        await asyncio.to_thread(self.keepers.settle, folder)
+
+    # ---- parts
+
+    async def _restore_parts(self, alive: dict[ContainerId, Shim]) -> None:
+        records = [self.registry.find(identifier).record for identifier in alive]
+        acquired: dict[str, list[str]] = {}
+        for record in records:
+            for point in record.mounts:
+                if point.type == "volume":
+                    acquired.setdefault(point.name, []).append(record.id)
+        await asyncio.to_thread(self.volumes.restore, acquired)
+        troubles = await self.networks.restore(
+            {record.id: record.network.record for record in records if record.network.record},
+            {record.id: record.run.pid for record in records},
+        )
+        for trouble in troubles:
+            LOG.warning("networks: %s", trouble)
+
+    async def _settle_end(self, cell: Cell) -> None:
+        folder = os.path.join(self.run_folder, cell.id)
+        await asyncio.to_thread(self.keepers.settle, folder)
+        how = shim_record.read_exit(os.path.join(self.folder, cell.id, "exit.json"))
+        async with cell.turn.take("settle the end of", cell.id):
+            await self.endings.settle_missed(cell, how)
+
+    # ---- what a crash left half done
+
+    def _clear_orphans(self) -> None:
+        known = {cell.id for cell in self.registry}
+        for name in _listed(self.folder):
+            if name not in known:
+                shutil.rmtree(os.path.join(self.folder, name), ignore_errors=True)
+        for key in self.snapshots.keys():  # noqa: SIM118
+            if len(key) == 64 and key not in known:
+                self.snapshots.remove(key)
+        running = {cell.id for cell in self.registry if cell.record.state.has_process}
+        for name in _listed(self.shm_folder):
+            if name not in running:
+                self.endings.starting.unshare_memory(name)
+
+    async def _finish_interrupted(self, cell: Cell) -> None:
+        record = cell.record
+        if record.state in (State.REMOVING, State.DEAD):
+            async with cell.turn.take("remove", cell.id):
+                try:
+                    await self.containers.removal.remove(cell, volumes=record.auto_remove)
+                except OSError as failure:
+                    LOG.warning("container %s cannot be removed: %s", cell.id, failure)
+        elif record.state is State.RESTARTING:
+            state = after(record.state, Event.RESTART_DROPPED)
+            await self.registry.put(cell, replace(record, state=state))
+        elif record.auto_remove and record.state is State.EXITED:
+            async with cell.turn.take("remove", cell.id):
+                await self.containers.removal.remove(cell, volumes=True)
+
+    def _starts_again(self, record: Container) -> bool:
+        return record.state is State.EXITED and restart.at_daemon_start(
+            record.host_config.restart_policy,
+            manually_stopped=record.manually_stopped,
+            ran_before=bool(record.run.started_at),
+            exit_code=record.run.exit_code,
+        )
+
+
+async def start_again(containers: Containers, cells: list[Cell]) -> None:
+    """Start what recovery says; one that cannot start keeps no other from it."""
+    for cell in cells:
+        try:
+            await containers.start(cell.id)
+        except BoxshipError as failure:
+            LOG.warning("container %s does not start again: %s", cell.record.name, failure)
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []

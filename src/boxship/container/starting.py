@@ -1,0 +1,410 @@
+"""Start: what a program needs is taken, one thing after the other, and given back on failure."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from boxship.container import bundle
+from boxship.container.bundle import Host, Setting
+from boxship.container.defaults import Defaults
+from boxship.container.needs import Images, Networks, Shim, Snapshots, Spawner, Volumes
+from boxship.container.record import Container, MountPoint, NetworkView
+from boxship.container.registry import Cell, Registry
+from boxship.container.users import Accounts
+from boxship.errors import Conflict, InvalidRequest
+from boxship.kernel import mounts
+from boxship.lib import units
+from boxship.network.sandbox import Sandbox, SandboxRequest
+from boxship.shim.client import Started
+from boxship.shim.protocol import LogChoice, RuntimeChoice, StartRequest
+
+ENCODER: Final = msgspec.json.Encoder()
+LOG_FILES: Final[Mapping[str, str]] = {
+    "json-file": "{id}-json.log",
+    "local": "local-logs/container.log",
+}
+LOCAL_SIZE, LOCAL_FILES = 20 << 20, 5
+JSON_SIZE, JSON_FILES = 100 << 20, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """Starts containers; whoever calls has the container's turn."""
+
+    registry: Registry
+    images: Images
+    snapshots: Snapshots
+    networks: Networks
+    volumes: Volumes
+    spawner: Spawner
+    host: Host
+    defaults: Defaults
+    folder: str
+    run_folder: str
+    shm_folder: str
+
+    async def start(self, cell: Cell) -> tuple[Shim, Started, NetworkView]:
+        """Start the program; StartFailed, or what stood in the way, with all given back."""
+        record = cell.record
+        async with AsyncExitStack() as undo:
+            keeping = asyncio.ensure_future(
+                self.spawner.spawn(record.id, os.path.join(self.run_folder, record.id))
+            )
+            undo.push_async_callback(_let_go, keeping)
+            fds = _Descriptors()
+            undo.callback(fds.close)
+            root = fds.take("root", await asyncio.to_thread(self.snapshots.open, record.id))
+            sandbox = await self._sandbox(record)
+            if sandbox is not None:
+                undo.push_async_callback(self.networks.close_sandbox, record.id)
+                if sandbox.netns is not None:
+                    fds.take("netns", sandbox.netns)
+            joined = self._joined(record, fds)
+            sources = await self._mounts(record, undo)
+            await asyncio.to_thread(self._write_bundle, record, root, sandbox, sources, joined)
+            for number, waiting in enumerate(cell.waiting):
+                fds.lend(f"attach.{number}", waiting.fd)
+            shim = await keeping
+            started = await shim.start(self._request(cell), fds.by_name)
+            undo.pop_all()
+            fds.close()
+        while cell.waiting:
+            os.close(cell.waiting.pop().fd)
+        self.networks.started(record.id, started.pid)
+        return shim, started, _view(sandbox)
+
+    # ---- networks
+
+    async def _sandbox(self, record: Container) -> Sandbox | None:
+        mode = record.host_config.network_mode or ""
+        if mode.startswith("container:"):
+            self._running(mode.removeprefix("container:"), "network")
+            return None
+        config, wanted = record.config, record.host_config
+        endpoints = dict(record.endpoints)
+        request = SandboxRequest(
+            container=record.id,
+            name=record.name,
+            hostname=config.hostname or "",
+            domainname=config.domainname or "",
+            mode="none" if config.network_disabled else mode,
+            endpoints=endpoints,
+            ports=wanted.port_bindings or {},
+            exposed=list(config.exposed_ports or ()),
+            publish_all=bool(wanted.publish_all_ports),
+            dns=wanted.dns or (),
+            dns_search=wanted.dns_search or (),
+            dns_options=wanted.dns_options or (),
+            extra_hosts=wanted.extra_hosts or (),
+            sysctls={k: v for k, v in (wanted.sysctls or {}).items() if k.startswith("net.")},
+        )
+        return await self.networks.open_sandbox(request)
+
+    def _running(self, identifier: str, what: str) -> Container:
+        """Return a running container whose namespace is to be joined."""
+        other = self.registry.find(identifier).record
+        if not other.state.has_process:
+            raise Conflict(
+                f"cannot join {what} namespace of a non running container: "
+                f"container {other.name} is {other.state}"
+            )
+        return other
+
+    def _joined(self, record: Container, fds: _Descriptors) -> dict[str, str]:
+        """Return the paths of others' namespaces, and hold them open."""
+        found: dict[str, str] = {}
+        for mode, kind, file in (
+            (record.host_config.network_mode, "network", "net"),
+            (record.host_config.pid_mode, "pid", "pid"),
+            (record.host_config.ipc_mode, "ipc", "ipc"),
+        ):
+            if mode and mode.startswith("container:"):
+                other = self._running(mode.removeprefix("container:"), kind)
+                path = f"/proc/{other.run.pid}/ns/{file}"
+                try:
+                    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                except FileNotFoundError:
+                    raise Conflict(f"container {other.name} is ending") from None
+                fds.take("netns" if kind == "network" else f"join.{kind}", fd)
+                found[kind] = path
+        return found
+
+    # ---- mounts
+
+    async def _mounts(self, record: Container, undo: AsyncExitStack) -> dict[str, str]:
+        shares = record.host_config.ipc_mode == "shareable"
+        if not shares and all(point.type == "tmpfs" for point in record.mounts):
+            return {}
+        held = ExitStack()
+        undo.push_async_callback(asyncio.to_thread, held.close)
+        return await asyncio.to_thread(self._sources, record, held)
+
+    def _sources(self, record: Container, held: ExitStack) -> dict[str, str]:
+        self._share_memory(record, held)
+        found: dict[str, str] = {}
+        for point in record.mounts:
+            match point.type:
+                case "bind":
+                    found[point.destination] = _bind_source(point)
+                case "volume":
+                    found[point.destination] = self._volume_source(record, point, held)
+                case "image":
+                    raise InvalidRequest(
+                        f"mount of image {point.source}: mounts of type image are not supported yet"
+                    )
+        return found
+
+    def _volume_source(self, record: Container, point: MountPoint, held: ExitStack) -> str:
+        path = self.volumes.acquire(
+            point.name,
+            record.id,
+            destination=point.destination,
+            writable=point.rw,
+            propagation=point.propagation,
+        )
+        held.callback(self.volumes.release, point.name, record.id)
+        if not point.subpath:
+            return path
+        opened = self.volumes.open_subpath(point.name, point.subpath)
+        try:
+            return os.readlink(f"/proc/self/fd/{opened}")
+        finally:
+            os.close(opened)
+
+    # ---- shared memory that others may join
+
+    def _share_memory(self, record: Container, held: ExitStack) -> None:
+        """Mount, on the host, the /dev/shm of a container whose IPC namespace can be shared."""
+        wanted = record.host_config
+        if wanted.ipc_mode != "shareable":
+            return
+        path = os.path.join(self.shm_folder, record.id)
+        os.makedirs(path, 0o700, exist_ok=True)
+        flags = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
+        mounts.mount("shm", path, "tmpfs", flags, f"mode=1777,size={wanted.shm_size or 0}")
+        held.callback(self.unshare_memory, record.id)
+
+    def unshare_memory(self, identifier: str) -> None:
+        """Undo `_share_memory`; fine when there is nothing to undo."""
+        path = os.path.join(self.shm_folder, identifier)
+        try:
+            mounts.umount(path, mounts.MNT_DETACH)
+        except OSError as failure:
+            if failure.errno not in (errno.EINVAL, errno.ENOENT):
+                raise
+        try:
+            os.rmdir(path)
+        except FileNotFoundError:
+            pass
+
+    def _shm_of(self, record: Container) -> str:
+        mode = record.host_config.ipc_mode or ""
+        if mode == "shareable":
+            return os.path.join(self.shm_folder, record.id)
+        if not mode.startswith("container:"):
+            return ""
+        other = self._running(mode.removeprefix("container:"), "IPC")
+        if other.host_config.ipc_mode == "host":
+            return "/dev/shm"
+        if other.host_config.ipc_mode != "shareable":
+            raise InvalidRequest(
+                f"cannot join IPC of container {other.name}: non-shareable IPC "
+                "(hint: use IpcMode:shareable for the donor container)"
+            )
+        return os.path.join(self.shm_folder, other.id)
+
+    # ---- the bundle
+
+    def _write_bundle(
+        self,
+        record: Container,
+        root: int,
+        sandbox: Sandbox | None,
+        sources: Mapping[str, str],
+        joined: Mapping[str, str],
+    ) -> None:
+        """Write config.json and the files that every container is given."""
+        folder = os.path.join(self.folder, record.id)
+        files = folder
+        if sandbox is None and "network" in joined:
+            mode = record.host_config.network_mode or ""
+            files = os.path.join(self.folder, mode.removeprefix("container:"))
+        elif sandbox is not None:
+            _write(f"{folder}/hosts", sandbox.hosts, 0o644)
+            _write(f"{folder}/resolv.conf", sandbox.resolv_conf, 0o644)
+            _write(f"{folder}/hostname", f"{record.config.hostname or ''}\n".encode(), 0o644)
+        who = Accounts.read(root).resolve(
+            record.config.user or "", record.host_config.group_add or ()
+        )
+        setting = Setting(
+            folder=folder,
+            files=files,
+            identity=who,
+            sources=sources,
+            joined=joined,
+            shm=self._shm_of(record),
+            private_network=sandbox is not None and sandbox.netns is not None,
+            hostname=self.host.hostname,
+        )
+        spec = bundle.spec(record, setting, self.host, self.defaults)
+        _write(f"{folder}/config.json", ENCODER.encode(spec), 0o600)
+        try:
+            os.unlink(f"{folder}/exit.json")
+        except FileNotFoundError:
+            pass
+
+    def _request(self, cell: Cell) -> StartRequest:
+        record = cell.record
+        folder = os.path.join(self.folder, record.id)
+        size = record.host_config.console_size
+        init = record.host_config.init
+        return StartRequest(
+            bundle=folder,
+            exit_record=f"{folder}/exit.json",
+            runtime=self._runtime(record.host_config.runtime or "native"),
+            log=log_choice(record, folder),
+            tty=record.tty,
+            open_stdin=bool(record.config.open_stdin),
+            stdin_once=bool(record.config.stdin_once),
+            console_size=(size[0], size[1]) if size and any(size) else None,
+            init_program=self.defaults.init if init is None else init,
+            attachments=[waiting.attachment for waiting in cell.waiting],
+        )
+
+    def _runtime(self, name: str) -> RuntimeChoice:
+        if name == "native":
+            return RuntimeChoice()
+        path, args = self.defaults.runtimes[name]
+        root = os.path.join(os.path.dirname(self.run_folder.rstrip("/")), "runtime", name)
+        return RuntimeChoice(name=name, path=path, args=list(args), root=root)
+
+
+def log_path(record: Container, folder: str) -> str:
+    """Return where a container's output is kept; empty when it is not."""
+    log = record.host_config.log_config
+    pattern = LOG_FILES.get((log.type if log else None) or "", "")
+    return os.path.join(folder, pattern.format(id=record.id)) if pattern else ""
+
+
+def log_choice(record: Container, folder: str) -> LogChoice:
+    """Return how output is kept; what nobody bounded is bounded, so that no disk fills."""
+    log = record.host_config.log_config
+    driver = (log.type if log else None) or "json-file"
+    options = (log.config if log else None) or {}
+    path = log_path(record, folder)
+    if not path:
+        return LogChoice()
+    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+    size, files = (LOCAL_SIZE, LOCAL_FILES) if driver == "local" else (JSON_SIZE, JSON_FILES)
+    if "max-size" in options:
+        said = options["max-size"]
+        size = 0 if said == "-1" else _size(said)
+    if "max-file" in options:
+        said = options["max-file"]
+        if not (said.isascii() and said.isdigit() and int(said)):
+            raise InvalidRequest(f"max-file cannot be less than 1: {said}")
+        files = int(said)
+    compress = options.get("compress", "true" if driver == "local" else "false")
+    return LogChoice(
+        driver=driver,
+        path=path,
+        max_size=size,
+        max_file=files,
+        compress=compress == "true",
+        attrs=_log_attributes(record, options),
+    )
+
+
+def _size(text: str) -> int:
+    try:
+        return units.parse_ram(text)
+    except ValueError as reason:
+        raise InvalidRequest(f"invalid value for max-size: {text}") from reason
+
+
+def _log_attributes(record: Container, options: Mapping[str, str]) -> dict[str, str]:
+    labels = record.config.labels or {}
+    found = {key: labels[key] for key in options.get("labels", "").split(",") if key in labels}
+    environment = dict(line.partition("=")[::2] for line in record.config.env or ())
+    for name in options.get("env", "").split(","):
+        if name in environment:
+            found[name] = environment[name]
+    return found
+
+
+def _bind_source(point: MountPoint) -> str:
+    if not os.path.exists(point.source):
+        if not point.make_source:
+            raise InvalidRequest(
+                'invalid mount config for type "bind": '
+                f"bind source path does not exist: {point.source}"
+            )
+        try:
+            os.makedirs(point.source, 0o755, exist_ok=True)
+        except OSError as failure:
+            raise InvalidRequest(
+                f"error while creating mount source path '{point.source}': "
+                f"mkdir {failure.filename}: {(failure.strerror or '').lower()}"
+            ) from None
+    return point.source
+
+
+def _write(path: str, data: bytes, mode: int) -> None:
+    """Write a file in place: running containers keep seeing what was bound into them."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    try:
+        os.fchmod(fd, mode)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+    finally:
+        os.close(fd)
+
+
+def _view(sandbox: Sandbox | None) -> NetworkView:
+    if sandbox is None:
+        return NetworkView()
+    return NetworkView(
+        sandbox_id=sandbox.id,
+        sandbox_key=sandbox.key,
+        ports=sandbox.ports,
+        endpoints=sandbox.settings,
+        record=sandbox.record,
+    )
+
+
+class _Descriptors:
+    """Descriptors for the keeper, by name; closed together, but for those lent."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, int] = {}
+        self._own: list[int] = []
+
+    def take(self, name: str, fd: int) -> int:
+        self.by_name[name] = fd
+        self._own.append(fd)
+        return fd
+
+    def lend(self, name: str, fd: int) -> None:
+        self.by_name[name] = fd
+
+    def close(self) -> None:
+        while self._own:
+            os.close(self._own.pop())
+
+
+async def _let_go(keeping: asyncio.Future[Shim]) -> None:
+    """Close the connection to a keeper that has nothing to keep: it ends."""
+    try:
+        shim = await keeping
+    except Exception:
+        return
+    await shim.close()
