@@ -211,6 +211,27 @@ def test_containers_keep_everything_over_a_crash_and_nothing_else_is_kept():
     assert rules is True or "8082" not in rules[1]
 
 
+def test_a_link_goes_though_some_process_keeps_its_namespace():
+    """Its address is another container's by then."""
+
+    def story():
+        with engine_host() as host:
+            host.watch()
+            web = host.start("web")
+            other = host.start("other")
+            entered = os.open(f"/proc/{web.place.pid}/ns/net", os.O_RDONLY)
+            host.stop("web")
+            fresh = host.start("fresh", 80)
+            deadline = time.monotonic() + 3
+            while run("ip -br link show type veth").count("bx") > 2:
+                assert time.monotonic() < deadline
+                host.idle(0.1)
+            os.close(entered)
+            return fresh.address == web.address, other.place.do(ask, fresh.address, 80)
+
+    assert in_new_host(story) == (True, "fresh saw 172.17.0.3")
+
+
 def test_a_bridge_that_somebody_deleted_is_made_again():
     def story():
         with engine_host() as host:

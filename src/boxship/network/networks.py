@@ -42,6 +42,7 @@ from boxship.network.tables import Table
 from boxship.spec.engine.container import EndpointSettings
 from boxship.store.database import Database
 
+LINGER: Final = 1.0  # seconds after which a link should have gone with its namespace
 SETTLE: Final = 0.02  # seconds after news of the firewall in which more is likely to come
 
 
@@ -80,6 +81,7 @@ class Networks:
         host_ports = HostPorts(ephemeral_range(read_setting))
         self._sandboxes = Sandboxes(self._drivers, self._namespaces, host_ports)
         self._host_ports = host_ports
+        self._departing = asyncio.Event()
         self._opening = Opening(
             self._sandboxes,
             SandboxFiles(config, name_server),
@@ -181,6 +183,8 @@ class Networks:
     async def close_sandbox(self, container: ContainerId) -> None:
         """Give back what the container's network side had; fine when there is none."""
         await asyncio.to_thread(self._close_sandbox, container)
+        if self._sandboxes.departed:
+            self._departing.set()
 
     def started(self, container: ContainerId, pid: int) -> None:
         """Note which process holds a sandbox's namespace: its key then leads there."""
@@ -207,23 +211,15 @@ class Networks:
     # ---- the daemon's life
 
     async def watch(self) -> None:
-        """Put the firewall back whenever somebody takes it away; runs until cancelled."""
-        if self._firewall is None:
-            return
-        watcher = self._firewall.watcher()
-        loop, news = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(watcher.fileno(), news.set)
-        try:
-            while True:
-                await news.wait()
-                await asyncio.sleep(SETTLE)
-                news.clear()
-                told = watcher.news()
-                if told is not News.NOTHING:
-                    await asyncio.to_thread(self._firewall.heed, told)
-        finally:
-            loop.remove_reader(watcher.fileno())
-            watcher.close()
+        """Keep things as they should be; runs until cancelled.
+
+        The firewall is put back whenever somebody takes it away. Links are deleted whose
+        container has ended while some process still holds its namespace.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._sweep_links())
+            if self._firewall is not None:
+                tasks.create_task(self._watch_firewall(self._firewall))
 
     def close(self) -> None:
         """Stop: what running containers need stays, otherwise only bridges are left."""
@@ -236,6 +232,30 @@ class Networks:
         self._bridges.close()
 
     # ---- steps
+
+    async def _watch_firewall(self, firewall: Firewall) -> None:
+        watcher = firewall.watcher()
+        loop, news = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(watcher.fileno(), news.set)
+        try:
+            while True:
+                await news.wait()
+                await asyncio.sleep(SETTLE)
+                news.clear()
+                told = watcher.news()
+                if told is not News.NOTHING:
+                    await asyncio.to_thread(firewall.heed, told)
+        finally:
+            loop.remove_reader(watcher.fileno())
+            watcher.close()
+
+    async def _sweep_links(self) -> None:
+        while True:
+            self._departing.clear()
+            await self._departing.wait()
+            while count := len(self._sandboxes.departed):
+                await asyncio.sleep(LINGER)
+                await asyncio.to_thread(self._sandboxes.sweep, count)
 
     def _add_predefined(self) -> None:
         created = self._now()

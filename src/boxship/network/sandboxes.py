@@ -7,9 +7,11 @@ import ipaddress
 import os
 import secrets
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Final
 
 import msgspec
 
@@ -28,7 +30,8 @@ from boxship.network.record import Endpoint, Network, Publication, SandboxRecord
 from boxship.network.sandbox import SandboxRequest
 from boxship.spec.engine.container import EndpointIPAMConfig, EndpointSettings
 
-EPHEMERAL_TRIES = 16
+EPHEMERAL_TRIES: Final = 16
+MOST_DEPARTED: Final = 4096
 
 
 class Sandboxes:
@@ -47,6 +50,8 @@ class Sandboxes:
         self._addresses: dict[NetworkId, NetworkAddresses] = {}
         self.networks: dict[NetworkId, Network] = {}
         self.open_now: dict[ContainerId, SandboxRecord] = {}
+        # links that should be gone by themselves soon
+        self.departed: deque[Endpoint] = deque(maxlen=MOST_DEPARTED)
 
     # ---- networks
 
@@ -139,15 +144,20 @@ class Sandboxes:
         if record is None:
             return None
         self._unpublish(record)
-        lingering = self._sharers(container)
+        shared = self._sharers(container)
         for endpoint in record.endpoints:
-            if lingering and endpoint.link:
+            if shared and endpoint.link:
                 # other containers keep the namespace: the link, and its address, must go now
-                network = self.networks.get(endpoint.network)
-                if network is not None:
-                    self._drivers[network.driver].leave(network, endpoint)
+                self._leave(endpoint)
+            elif endpoint.link:
+                self.departed.append(endpoint)
             self._give_back(endpoint)
         return record
+
+    def sweep(self, count: int) -> None:
+        """Delete the first departed links, if a process has kept their namespace until now."""
+        for _ in range(min(count, len(self.departed))):
+            self._leave(self.departed.popleft())
 
     def rename(self, container: ContainerId, name: str) -> SandboxRecord | None:
         """Take note of a container's new name."""
@@ -200,6 +210,11 @@ class Sandboxes:
         with self._turn:
             self.open_now[container] = record
         return record
+
+    def _leave(self, endpoint: Endpoint) -> None:
+        network = self.networks.get(endpoint.network)
+        if network is not None:
+            self._drivers[network.driver].leave(network, endpoint)
 
     # ---- after a start of the daemon
 
