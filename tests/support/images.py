@@ -146,14 +146,14 @@ def descriptor(data, media_type, **members):
 OCI = "application/vnd.oci.image."
 
 
-def manifest(document, layers, **members):
+def manifest(document, stored, **members):
     """An OCI manifest for a configuration and layers as they are stored."""
     return json.dumps(
         {
             "schemaVersion": 2,
             "mediaType": OCI + "manifest.v1+json",
             "config": descriptor(document, OCI + "config.v1+json"),
-            "layers": [descriptor(layer, OCI + "layer.v1.tar+gzip") for layer in layers],
+            "layers": [descriptor(layer, OCI + "layer.v1.tar+gzip") for layer in stored],
         }
         | members
     ).encode()

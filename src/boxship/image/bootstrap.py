@@ -69,6 +69,18 @@ users:x:100:
 nobody:x:65534:
 """
 SHADOW: Final = "".join(line.partition(":")[0] + ":*:::::::\n" for line in PASSWD.splitlines())
+# What the host's own system left in the tree goes; what a container's system needs comes:
+# packages start no services, are not kept once installed, and are not flushed file by file.
+DEBIAN_HOOK: Final = r"""
+cd "$1"
+rm -rf etc/hostname etc/resolv.conf var/log/apt/* var/log/*.log var/cache/debconf/*-old
+rm -rf var/lib/dpkg/*-old var/cache/ldconfig/*
+printf '#!/bin/sh\nexit 101\n' > usr/sbin/policy-rc.d
+chmod 755 usr/sbin/policy-rc.d
+echo force-unsafe-io > etc/dpkg/dpkg.cfg.d/container
+printf 'APT::Keep-Downloaded-Packages "false";\nAcquire::Languages "none";\n' \
+    > etc/apt/apt.conf.d/container
+"""
 STATIC_BUSYBOX: Final = ("/bin/busybox", "/usr/bin/busybox")
 PROGRAM_INTERPRETER: Final = 3
 MIRROR: Final = "http://deb.debian.org/debian"
@@ -219,6 +231,7 @@ def _debian(images: Images, suite: str, host: Host, say: Say) -> Image:
         "--dpkgopt=path-exclude=/usr/share/man/*",
         "--dpkgopt=path-exclude=/usr/share/locale/*",
         "--dpkgopt=path-include=/usr/share/locale/locale.alias",
+        f"--customize-hook={DEBIAN_HOOK}",
         suite,
         "-",
     ]

@@ -86,6 +86,7 @@ class Images:
         self._catalog = Catalog(database, blobs, host)
         self._turn = threading.RLock()
         self._working = 0
+        self._littered = False
         self._pruning = threading.Lock()
         self.collect()
 
@@ -451,7 +452,8 @@ class Images:
         collects.
         """
         with self._turn:
-            if self._working:
+            self._littered = bool(self._working)
+            if self._littered:
                 return
             every = self._catalog.all()
             self._blobs.collect({digest for image in every for digest in image.content})
@@ -463,16 +465,27 @@ class Images:
         """Something is being made or read: nothing is collected until it is done."""
         with self._turn:
             self._working += 1
+        held: set[Digest] = set()
         try:
             with self._blobs.lease() as lease:
+                held = lease.held
                 yield lease
         except BaseException:
+            self._littered = True
+            raise
+        finally:
             with self._turn:
                 self._working -= 1
-            self.collect()
-            raise
-        with self._turn:
-            self._working -= 1
+                if self._littered and not self._working:
+                    self.collect()
+                else:
+                    self._drop(held)
+
+    def _drop(self, digests: set[Digest]) -> None:
+        """Remove what came along and is no image's."""
+        wanted = {digest for image in self._catalog.all() for digest in image.content}
+        for digest in digests - wanted:
+            self._blobs.delete(digest)
 
     def _now(self) -> int:
         return self._clock() // SECOND

@@ -127,6 +127,10 @@ def take(pieces: Iterable[bytes], blobs: Blobs, lease: Lease, layers: Layers) ->
         if entry.type == tar.FILE:
             if entry.holes is not None:
                 raise InvalidImageArchive("the archive has files with holes")
+            if is_document(name) and entry.size > strictjson.SIZE:
+                raise InvalidImageArchive(
+                    f"{name[:200]!r} is larger than the {strictjson.SIZE} bytes a document may have"
+                )
             digest = _ingest(name, reader, blobs, lease, layers)
             if contents.files.setdefault(name, digest) != digest or name in contents.links:
                 raise InvalidImageArchive(f"the archive has {name[:200]!r} twice")
@@ -138,6 +142,11 @@ def take(pieces: Iterable[bytes], blobs: Blobs, lease: Lease, layers: Layers) ->
             contents.links[name] = clean(target).decode("utf-8", "replace")
     reader.stream.drain()
     return contents
+
+
+def is_document(name: str) -> bool:
+    """Whether a file is one by its name, so that its size can be judged before it is stored."""
+    return not name.startswith(BLOBS) and (name.endswith(".json") or "/" not in name)
 
 
 def _ingest(name: str, reader: tar.Reader, blobs: Blobs, lease: Lease, layers: Layers) -> Digest:

@@ -18,6 +18,7 @@ from boxship.errors import InvalidRequest
 CHUNK: Final = 1 << 20
 WINDOW: Final = 32 << 20  # zstd's, up to level 20
 XZ_MEMORY: Final = 72 << 20  # xz -9
+PACKED_AT_ONCE: Final = 1 << 18
 LONGEST_MAGIC: Final = 6
 BOMB_RATIO: Final = 200  # how much more than went in may come out,
 BOMB_SIZE: Final = 4 << 30  # once this much has
@@ -88,14 +89,32 @@ def decompress(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def gzip(pieces: Iterable[bytes], level: int = 1) -> Iterator[bytes]:
-    """Yield a stream packed by isal: fast, and the same bytes for the same pieces' content."""
+    """Yield a stream packed by isal: fast, and the same bytes however the stream is cut."""
     from isal import isal_zlib
 
     packer = isal_zlib.compressobj(level, wbits=31)
-    for piece in pieces:
+    for piece in even(pieces, PACKED_AT_ONCE):
         if packed := packer.compress(piece):
             yield packed
     yield packer.flush()
+
+
+def even(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Yield the same stream in pieces of one size; what isal makes depends on the cuts."""
+    held: list[bytes] = []
+    length = 0
+    for piece in pieces:
+        held.append(piece)
+        length += len(piece)
+        if length < size:
+            continue
+        whole = held[0] if len(held) == 1 else b"".join(held)
+        end = length - length % size
+        for at in range(0, end, size):
+            yield whole[at : at + size]
+        held, length = [whole[end:]], length - end
+    if length:
+        yield b"".join(held)
 
 
 def _members(pieces: Iterable[bytes], begin: Callable[[], Any], name: str) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from boxship.errors import InvalidRequest
 
-PART: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 ARCHITECTURES: Final = {
     "x86_64": ("amd64", ""),
     "x86-64": ("amd64", ""),

@@ -1,0 +1,73 @@
+"""Packed streams: known by their start, the same however they are cut, broken ones refused."""
+
+import bz2
+import gzip
+import lzma
+import os
+
+import pytest
+import zstandard
+
+from boxship.lib import compression
+from boxship.lib.compression import Compression, InvalidCompression
+
+DATA = os.urandom(30_000) + bytes(3_000_000) + b"text" * 10_000
+PACK = {
+    Compression.GZIP: gzip.compress,
+    Compression.BZIP2: bz2.compress,
+    Compression.XZ: lzma.compress,
+    Compression.ZSTD: zstandard.ZstdCompressor(3).compress,
+}
+
+
+def cut(data, size):
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+@pytest.mark.parametrize("kind", PACK)
+@pytest.mark.parametrize("size", [7, 999, 1 << 20])
+def test_a_stream_unpacks_however_it_is_cut(kind, size):
+    found, pieces = compression.unpacked(cut(PACK[kind](DATA), size))
+    assert (found, b"".join(pieces)) == (kind, DATA)
+
+
+@pytest.mark.parametrize("kind", PACK)
+def test_members_follow_each_other(kind):
+    twice = PACK[kind](DATA) * 2
+    assert b"".join(compression.decompress(cut(twice, 1000))) == DATA * 2
+
+
+@pytest.mark.parametrize("kind", set(PACK) - {Compression.ZSTD})
+def test_a_stream_that_ends_early_is_refused(kind):
+    packed = PACK[kind](DATA)
+    for size in (len(packed) - 3, len(packed) // 2):
+        with pytest.raises(InvalidCompression, match="unexpected EOF"):
+            list(compression.decompress([packed[:size]]))
+
+
+def test_damage_is_refused():
+    packed = bytearray(gzip.compress(DATA))
+    packed[20_000] ^= 1
+    with pytest.raises(InvalidCompression):
+        list(compression.decompress([bytes(packed)]))
+
+
+@pytest.mark.parametrize("data", [b"", b"x", DATA])
+def test_what_is_not_packed_passes(data):
+    found, pieces = compression.unpacked(cut(data, 3000))
+    assert (found, b"".join(pieces)) == (Compression.NONE, data)
+
+
+def test_a_window_larger_than_allowed_is_refused():
+    parameters = zstandard.ZstdCompressionParameters(window_log=27, enable_ldm=True)
+    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    packed = packer.compress(os.urandom(1 << 20) * 2) + packer.flush()
+    with pytest.raises(InvalidCompression, match="zstd"):
+        list(compression.decompress([packed]))
+
+
+def test_packing_does_not_depend_on_the_cuts():
+    whole = b"".join(compression.gzip([DATA]))
+    assert b"".join(compression.gzip(cut(DATA, 1234))) == whole
+    assert b"".join(compression.gzip(cut(DATA, 300_001))) == whole
+    assert gzip.decompress(whole) == DATA
