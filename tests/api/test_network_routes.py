@@ -132,6 +132,11 @@ def test_a_network_is_made_shown_used_and_removed(tmp_path):
          400, "invalid network config:\ninvalid gateway 10.2.0.1: parent subnet is 10.1.0.0/16"),
         ({"Name": "x", "IPAM": {"Config": [{"Subnet": "10.66.1.0/24"}]}}, 403,
          "Pool overlaps with other one on this address space"),
+        (
+            {"Name": "x", "Options": {"com.docker.network.bridge.name": BRIDGE}},
+            403,
+            None,
+        ),
         ({"Name": "x", "Options": {"com.docker.network.bridge.enable_icc": "maybe"}}, 400, None),
     ],
 )  # fmt: skip

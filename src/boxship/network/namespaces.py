@@ -49,11 +49,6 @@ class Namespace:
         self.netlink.close()
         os.close(self.descriptor)
 
-    def close_socket(self) -> int:
-        """Let go of all but the descriptor, which the caller has from now on."""
-        self.netlink.close()
-        return self.descriptor
-
 
 class Namespaces:
     """Makes and opens namespaces."""

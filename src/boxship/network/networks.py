@@ -15,6 +15,7 @@ from boxship.network import creation, defaults, plan, selection
 from boxship.network.config import NetworkConfig
 from boxship.network.creation import NetworkRequest
 from boxship.network.drivers.bridge import BridgeDriver
+from boxship.network.drivers.bridge_options import Policy, refuse_same_bridge
 from boxship.network.drivers.driver import Driver
 from boxship.network.drivers.unaddressed import Unaddressed
 from boxship.network.errors import (
@@ -71,9 +72,8 @@ class Networks:
         self._table = Table(database)
         self._firewall = Firewall(config.owner) if config.iptables else None
         self._namespaces = Namespaces()
-        self._bridges = BridgeDriver(
-            config.owner, self._namespaces, self._firewall, forward=config.ip_forward
-        )
+        policy = Policy(config.ip_forward, config.ip6tables, config.allow_direct_routing)
+        self._bridges = BridgeDriver(config.owner, self._namespaces, self._firewall, policy)
         self._drivers: dict[str, Driver] = {
             driver.name: driver
             for driver in (self._bridges, Unaddressed("host"), Unaddressed("null"))
@@ -309,6 +309,8 @@ class Networks:
             )
             if not network.config_only:
                 network = driver.check(network)
+                if driver is self._bridges:
+                    refuse_same_bridge(network, self._networks.values())
             # the record first: a bridge without one is an orphan, cleared at the next start
             self._table.put(network)
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 
 from boxship.kernel import namespaces as kernel_namespaces
 from boxship.model.ids import SHORT, ContainerId
@@ -41,36 +42,36 @@ class Opening:
     def private(self, request: SandboxRequest, attachments: Sequence[Attachment]) -> Sandbox:
         """Open a namespace of the container's own."""
         record, namespace = self._sandboxes.open(request, attachments)
-        networks = self._sandboxes.networks
-        named = any(networks[one.network].user_defined for one in record.endpoints)
-        try:
+        networks, endpoints = self._sandboxes.networks, record.endpoints
+        with ExitStack() as undo:
+            undo.callback(self.close, request.container)
+            undo.callback(namespace.close)
+            named = any(networks[one.network].user_defined for one in endpoints)
             if named and self._name_server is not None:
                 self._name_server.open(record.id, namespace.descriptor)
-            leaving = plan.way_out(record.endpoints, networks)
+            leaving = plan.way_out(endpoints, networks)
             subnets = networks[leaving.network].subnets if leaving else ()
             gateways = [subnet.gateway for subnet in subnets if subnet.gateway]
-            endpoints = record.endpoints
-            addresses = [a for one in endpoints for a in (one.ipv4, one.ipv6) if a]
+            addresses = [text for one in endpoints for text in (one.ipv4, one.ipv6) if text]
             ipv6 = any(one.ipv6 for one in endpoints)
-            published = () if leaving is None else record.publications
-            return Sandbox(
+            sandbox = Sandbox(
                 id=record.id,
                 key=self._key(request.container),
-                netns=namespace.close_socket(),
+                netns=namespace.descriptor,
                 settings={
                     networks[one.network].name: plan.shown(networks[one.network], one)
                     for one in endpoints
                 },
-                ports=ports.shown(published, [*request.exposed, *request.ports]),
+                ports=ports.shown(record.publications, [*request.exposed, *request.ports]),
                 hosts=self._files.hosts(request, addresses, gateways),
                 resolv_conf=self._files.resolv_conf(
                     request, ipv6=ipv6, own_namespace=True, named=named
                 ),
                 record=encode(record),
             )
-        except BaseException:
-            self.close(request.container)
-            raise
+            undo.pop_all()
+        namespace.netlink.close()  # the descriptor is the sandbox's from now on
+        return sandbox
 
     def on_host(self, request: SandboxRequest, network: Network) -> Sandbox:
         """Use the host's own namespace."""

@@ -21,7 +21,7 @@ from boxship.kernel.netlink.sockets import (
 )
 from boxship.model.ids import NetworkId
 from boxship.network import names
-from boxship.network.drivers.bridge_options import BridgeOptions, enclosed, rules_for
+from boxship.network.drivers.bridge_options import BridgeOptions, Policy, enclosed, rules_for
 from boxship.network.enclosure import Enclosure
 from boxship.network.firewall import Firewall
 from boxship.network.namespaces import LOOPBACK, Namespace, Namespaces, write_setting
@@ -43,13 +43,12 @@ class BridgeDriver:
         owner: str,
         namespaces: Namespaces,
         firewall: Firewall | None,
-        *,
-        forward: bool = True,
+        policy: Policy | None = None,
     ) -> None:
         self._namespaces = namespaces
         self._group = names.number(owner)
         self._firewall = firewall
-        self._forward = forward
+        self._policy = policy or Policy()
         self._netlink = Netlink(NETLINK_ROUTE)
         self._enclosure = Enclosure(owner, self._netlink)
         self._made: dict[NetworkId, int] = {}  # the bridges seen to be in order, by index
@@ -64,15 +63,16 @@ class BridgeDriver:
         """Make the bridge and let the firewall cover it before it carries anything."""
         with self._making:
             options = BridgeOptions.parse(network)
-            if self._forward:
+            if self._policy.forward:
                 self._allow_forwarding(network)
             with ExitStack() as undo:
                 index, made = self._bridge(network, options)
                 if made:
                     undo.callback(self._delete, index)
                 if self._firewall is not None:
-                    self._firewall.set_bridge(rules_for(network, options))
-                    self._enclosure.close_off(enclosed(network, options))
+                    rules = rules_for(network, options, self._policy)
+                    self._firewall.set_bridge(rules)
+                    self._enclosure.close_off(enclosed(rules))
                 self._settle(index, network, options)
                 self._made[network.id] = index
                 undo.pop_all()
@@ -87,7 +87,7 @@ class BridgeDriver:
                 self._delete(link.index)
             if self._firewall is not None:
                 self._firewall.drop_bridge(options.bridge)
-                self._enclosure.open_up(enclosed(network, options))
+                self._enclosure.open_up(enclosed(rules_for(network, options, self._policy)))
 
     def join(
         self, network: Network, endpoint: Endpoint, namespace: Namespace, *, default_route: bool
@@ -140,14 +140,13 @@ class BridgeDriver:
             if link.group == self._group and link.name not in kept and link.name not in mine:
                 self._delete(link.index)
         covered = [name for name in mine if name in present]
-        parsed = {name: BridgeOptions.parse(mine[name]) for name in covered}
         if self._firewall is not None:
-            self._firewall.restore(
-                [rules_for(mine[name], parsed[name]) for name in covered], published
-            )
-            self._enclosure.keep_only(
-                prefix for name in covered for prefix in enclosed(mine[name], parsed[name])
-            )
+            rules = [
+                rules_for(mine[name], BridgeOptions.parse(mine[name]), self._policy)
+                for name in covered
+            ]
+            self._firewall.restore(rules, published)
+            self._enclosure.keep_only(prefix for one in rules for prefix in enclosed(one))
         for name in covered:
             self.create(mine[name])
 

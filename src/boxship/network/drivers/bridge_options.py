@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
+from boxship.errors import Forbidden
 from boxship.network import names
 from boxship.network.errors import InvalidNetworkConfig
 from boxship.network.ports import ANY, parse_host_address
@@ -74,24 +76,44 @@ class BridgeOptions:
         )
 
 
-def rules_for(network: Network, options: BridgeOptions) -> BridgeRules:
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the daemon's flags say of every bridge."""
+
+    forward: bool = True  # turn forwarding on
+    filter6: bool = True  # rules for IPv6 too
+    direct: bool = False  # containers' own addresses may be reached from outside
+
+
+def rules_for(network: Network, options: BridgeOptions, policy: Policy) -> BridgeRules:
     """Say what the firewall must know of a network."""
+    covered = [one.subnet for one in network.subnets if policy.filter6 or one.version == 4]
     return BridgeRules(
         bridge=options.bridge,
-        subnets=tuple(subnet.subnet for subnet in network.subnets),
+        subnets=tuple(covered),
         internal=network.internal,
         masquerade=options.masquerade,
-        direct=options.gateway_mode in ("routed", "nat-unprotected"),
+        direct=policy.direct or options.gateway_mode in ("routed", "nat-unprotected"),
         source4=options.host_ipv4,
         source6=options.host_ipv6,
     )
 
 
-def enclosed(network: Network, options: BridgeOptions) -> list[Prefix]:
+def enclosed(rules: BridgeRules) -> list[Prefix]:
     """Return the ranges that must be closed while the rules are gone."""
-    if rules_for(network, options).direct:
-        return []
-    return [subnet.prefix for subnet in network.subnets]
+    return [] if rules.direct else [ipaddress.ip_network(one) for one in rules.subnets]
+
+
+def refuse_same_bridge(network: Network, others: Iterable[Network]) -> None:
+    """Raise Forbidden where another network has the bridge that this one asks for."""
+    name = BridgeOptions.parse(network).bridge
+    mine = [one for one in others if one.driver == network.driver and not one.config_only]
+    for other in mine:
+        if BridgeOptions.parse(other).bridge == name:
+            raise Forbidden(
+                f"conflicts with network {other.id} ({other.name}): "
+                f"networks have same bridge name {name}"
+            )
 
 
 def _flag(options: Mapping[str, str], name: str, *, default: bool) -> bool:
