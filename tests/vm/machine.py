@@ -49,6 +49,7 @@ LEFT_OUT = (".git", ".venv", ".cache", ".mypy_cache", ".ruff_cache", ".pytest_ca
 SILENCE = 90.0  # seconds without a sign of life before a booting machine counts as stuck
 MOUNTS = """
 mkdir -p /mnt/source /mnt/environment /mnt/top /src
+modprobe br_netfilter
 mount -o ro,noload /dev/vdb /mnt/source
 mount -o ro,noload /dev/vdc /mnt/environment
 mount -t tmpfs top /mnt/top

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 from collections.abc import Sequence
@@ -188,7 +187,8 @@ class V2Tree:
         """Give the groups in `folder` every controller that it has itself.
 
         A group with processes of its own cannot. In the root of a delegated tree (a container's,
-        say) these are our own and our neighbours': they move into a group beside ours.
+        say) these are our own and our neighbours': they move into a group beside ours. That comes
+        first, for with some controllers handed down nobody could move any more.
         """
         has = set(files.read(f"{folder}/cgroup.controllers").split())
         given = set(files.read(f"{folder}/{SUBTREE}").split())
@@ -197,15 +197,11 @@ class V2Tree:
         if folder != self._hierarchy.mount:
             self.hand_down(os.path.dirname(folder))
             has = set(files.read(f"{folder}/cgroup.controllers").split())
+        elif self._is_delegated_root(folder):
+            set_aside(folder)
         for controller in sorted(has - given):
-            try:
+            with suppress(OSError):  # it will be missing when, and if, a limit asks for it
                 files.write(f"{folder}/{SUBTREE}", f"+{controller}")
-            except OSError as error:
-                if error.errno == errno.EBUSY and self._is_delegated_root(folder):
-                    set_aside(folder)
-                    with suppress(OSError):
-                        files.write(f"{folder}/{SUBTREE}", f"+{controller}")
-                # What cannot be handed down is missing when, and if, a limit asks for it.
 
     def _is_delegated_root(self, folder: str) -> bool:
         """Say whether it is the top of what we see, but not of what the kernel has."""
@@ -266,11 +262,14 @@ class V2Tree:
 
 
 def set_aside(folder: str) -> None:
-    """Move the processes of a group into one below it."""
+    """Move the processes of a group, if it has any, into one below it."""
+    standing = files.read(f"{folder}/{folders.PROCS}").split()
+    if not standing:
+        return
     aside = f"{folder}/{SET_ASIDE}"
     with suppress(FileExistsError):
         os.mkdir(aside, 0o755)
-    for pid in files.read(f"{folder}/{folders.PROCS}").split():
+    for pid in standing:
         with suppress(OSError):  # it has ended, or is a kernel thread
             files.write(f"{aside}/{folders.PROCS}", pid)
 
