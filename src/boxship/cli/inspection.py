@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from boxship.cli.shell import Shell
-    from boxship.lib.templates import Template
+    from boxship.lib.templates.evaluate import Template
 
 BAD_TEMPLATE = 64
 

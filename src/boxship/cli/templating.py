@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from boxship.cli.formatter import Listing
-    from boxship.lib.templates import Shape, Template
+    from boxship.lib.templates.evaluate import Template
+    from boxship.lib.templates.values import Shape
 
 
 def _first(value: object, *_: object) -> object:

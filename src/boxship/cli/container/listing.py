@@ -58,10 +58,10 @@ def command(row: Row) -> str:
 
 
 def quoted(text: str) -> str:
-    from boxship.lib.templates.gofmt import quote
-
     if text.isprintable() and '"' not in text and "\\" not in text:
         return f'"{text}"'
+    from boxship.lib.templates.gofmt import quote
+
     return quote(text)
 
 

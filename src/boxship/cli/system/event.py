@@ -23,8 +23,8 @@ def printer(format: str) -> Callable[[Event], str]:
         return lambda event: quickjson.encode(event) + "\n"
     from boxship.cli.command import UsageError
     from boxship.lib import templates
-    from boxship.lib.templates import Shape
     from boxship.lib.templates.errors import ParseError
+    from boxship.lib.templates.values import Shape
 
     try:
         template = templates.compile(format)

@@ -15,8 +15,16 @@ A JSON document is data as it stands: objects are maps, unless a `Shape` says wh
 
 from __future__ import annotations
 
-from boxship.lib.templates.errors import TemplateError
-from boxship.lib.templates.evaluate import Template, compile
-from boxship.lib.templates.values import Method, Record, Shape
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from boxship.lib.templates.evaluate import Template
 
-__all__ = ["Method", "Record", "Shape", "Template", "TemplateError", "compile"]
+
+def compile(source: str, name: str = "") -> Template:
+    """Parse a template; ParseError when the text is not one."""
+    # Not at the top: programs that only want a part of the package start faster without the rest.
+    from boxship.lib.templates.evaluate import Template
+    from boxship.lib.templates.functions import NAMES
+    from boxship.lib.templates.parser import Parser
+
+    return Template(name, source, Parser(name, source, NAMES).parse())

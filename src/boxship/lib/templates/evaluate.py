@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from boxship.lib.templates.errors import ExecutionError
-from boxship.lib.templates.functions import FUNCTIONS, NAMES, Function
+from boxship.lib.templates.functions import FUNCTIONS, Function
 from boxship.lib.templates.gofmt import show
 from boxship.lib.templates.nodes import (
     Action,
@@ -21,7 +21,6 @@ from boxship.lib.templates.nodes import (
     Text,
     Variable,
 )
-from boxship.lib.templates.parser import Parser
 from boxship.lib.templates.values import (
     MISSING,
     Method,
@@ -60,11 +59,6 @@ class Template:
         """Return the text; ExecutionError, in Go's words, where data and template disagree."""
         run = Execution(self._name, self._source, self._trees, functions or FUNCTIONS, shape)
         return run.render(data)
-
-
-def compile(source: str, name: str = "") -> Template:
-    """Parse a template; ParseError when the text is not one."""
-    return Template(name, source, Parser(name, source, NAMES).parse())
 
 
 class _Break(Exception):

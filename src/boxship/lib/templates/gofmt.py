@@ -120,7 +120,7 @@ def printf(text: str, values: Sequence[object]) -> str:
             continue
         if (width or 0) > WIDEST or (precision or 0) > WIDEST:
             parts.append("%!(BADWIDTH)")
-            continue
+            width = precision = None
         if used >= len(values):
             parts.append(f"%!{verb}(MISSING)")
             continue
