@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from tests.support.plain_runtime import PlainHost
 from tests.support.shims import (
     Case,
     World,
@@ -22,10 +23,11 @@ from tests.support.shims import (
 
 from boxship.kernel import processes
 from boxship.runtime.errors import StartFailed
-from boxship.shim import protocol
+from boxship.shim import protocol, record
 from boxship.shim.client import Shim
 from boxship.shim.errors import NoSuchProcess, ShimLost, WrongMoment
 from boxship.shim.protocol import Attachment
+from boxship.shim.settle import is_kept, settle
 from boxship.wire.multiplex import Demultiplexer, Stream
 
 pytestmark = pytest.mark.root
@@ -365,6 +367,71 @@ async def test_a_killed_shim_is_noticed(w: World):
     with pytest.raises(ShimLost):
         await Shim.connect(case.shim.folder)
     os.kill(started.pid, signal.SIGKILL)
+
+
+@story
+async def test_a_container_whose_shim_was_killed_is_brought_to_its_end(w: World):
+    case = await w.case()
+    started = await case.start(["/bin/busybox", "sleep", "100"])
+    assert settle(case.shim.folder, PlainHost(), 5) is None, "its shim lives"
+    os.kill(case.shim.pid, signal.SIGKILL)
+    await case.lost()
+    await until(lambda: not is_kept(case.shim.folder))
+    settled = settle(case.shim.folder, PlainHost(), 5)
+    assert settled
+    assert settled.how
+    assert (settled.container, settled.how.exit_code, settled.how.finished_at) == ("c1", 137, 5)
+    assert case.exit_record()["ExitCode"] == 137
+    assert not processes.is_alive(started.pid)
+    assert not os.path.exists(case.shim.folder)
+
+
+@story
+async def test_a_pid_that_is_somebody_elses_by_now_is_not_killed(w: World):
+    case = await w.case()
+    started = await case.start(["/bin/busybox", "sleep", "100"])
+    os.kill(case.shim.pid, signal.SIGKILL)
+    await case.lost()
+    await until(lambda: not is_kept(case.shim.folder))
+    standing = record.read_standing(case.shim.folder)
+    assert standing
+    assert standing.init
+    standing.init.started += 1
+    record.write_standing(case.shim.folder, standing)
+    settle(case.shim.folder, PlainHost(), 5)
+    assert processes.is_alive(started.pid)
+    os.kill(started.pid, signal.SIGKILL)
+
+
+@story
+async def test_a_record_written_before_the_shim_was_killed_counts(w: World):
+    case = await w.case()
+    await case.start("sleep 100")
+    written = record.ExitRecord(exit_code=3, finished_at=1)
+    record.write_exit(str(case.exit_file), written)
+    os.kill(case.shim.pid, signal.SIGKILL)
+    await case.lost()
+    await until(lambda: not is_kept(case.shim.folder))
+    settled = settle(case.shim.folder, PlainHost(), 5)
+    assert settled
+    assert settled.how == written
+
+
+@story
+async def test_kills_at_any_moment_of_a_start_can_be_settled(w: World):
+    """The shim dies at moments spread over its whole life; what is left never runs on."""
+    for n in range(40):
+        case = await w.case(f"c{n}")
+        starting = asyncio.ensure_future(case.start(["/bin/busybox", "sleep", "0.02"]))
+        await asyncio.sleep(n * 0.0007)
+        os.kill(case.shim.pid, signal.SIGKILL)
+        await asyncio.gather(starting, return_exceptions=True)
+        await until(lambda case=case: not is_kept(case.shim.folder))
+        settle(case.shim.folder, PlainHost(), 5)
+        assert not os.path.exists(case.shim.folder)
+        if not starting.exception():
+            assert case.exit_record()["ExitCode"] in (0, 137)
+            assert not processes.is_alive(starting.result().pid)
 
 
 @story

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from struct import unpack_from
 from typing import Final, Protocol, cast
@@ -14,6 +14,7 @@ from boxship.logs.formats import Format
 
 CHUNK: Final = 256 << 10
 MOST_FILES: Final = 10_000
+ATTEMPTS: Final = 10
 _DAMAGED: Final = cast(type[Exception], igzip_lib.IsalError)
 _GZIP: Final = 31  # window bits that mean: with a gzip header
 _GONE: Final = (FileNotFoundError, NotADirectoryError)
@@ -22,7 +23,11 @@ _GONE: Final = (FileNotFoundError, NotADirectoryError)
 class Source(Protocol):
     """One file, read from its start or from where `skip_to` says."""
 
-    inode: int  # of the file as it was written; a compressed one remembers it
+    def identity(self) -> tuple[int, int]:
+        """Return the inode of the file as it was written, and when that was last.
+
+        A file that is compressed gives its inode up, and another file may get it.
+        """
 
     def read(self) -> bytes:
         """Return the next bytes; none at the end, which may move on while it is written."""
@@ -36,10 +41,13 @@ class Plain:
     def __init__(self, fd: int) -> None:
         status = os.fstat(fd)
         self.fd = fd
-        self.inode = status.st_ino
         self.size = status.st_size  # when it was opened
         self.offset = 0
         self.end: int | None = None  # where to stop, for a reader that does not follow
+
+    def identity(self) -> tuple[int, int]:
+        status = os.fstat(self.fd)
+        return status.st_ino, status.st_mtime_ns
 
     def read(self) -> bytes:
         room = CHUNK if self.end is None else min(CHUNK, self.end - self.offset)
@@ -59,7 +67,10 @@ class Gzipped:
         self._inflate = isal_zlib.decompressobj(wbits=_GZIP)
         self._ahead = b""  # read already, and not yet taken
         self._half = b""
-        self.inode = _inode_in_head(os.pread(fd, 64, 0))
+        self._identity = _noted_in_head(os.pread(fd, 64, 0))
+
+    def identity(self) -> tuple[int, int]:
+        return self._identity
 
     def read(self) -> bytes:
         if self._ahead:
@@ -107,37 +118,59 @@ class Gzipped:
         os.close(self._fd)
 
 
-def _inode_in_head(head: bytes) -> int:
-    """Return the inode that the shim noted in a gzip header's extra field, or 0."""
-    if len(head) >= 24 and head[3] & 4 and head[12:16] == b"ri\x08\x00":
-        inode: int = unpack_from("<Q", head, 16)[0]
-        return inode
-    return 0
+def _noted_in_head(head: bytes) -> tuple[int, int]:
+    """Return what the shim noted in a gzip header's extra field: inode and time."""
+    if len(head) >= 32 and head[3] & 4 and head[12:16] == b"ri\x10\x00":
+        inode, written = unpack_from("<QQ", head, 16)
+        return inode, written
+    return 0, 0
+
+
+def is_same(one: Plain | Gzipped, other: Plain | Gzipped) -> bool:
+    """Tell whether two open files hold the same part of the log."""
+    mine, others = one.identity(), other.identity()
+    if isinstance(one, Plain) and isinstance(other, Plain):
+        return mine[0] == others[0]  # both are open, so neither's inode can be used again
+    return mine == others != (0, 0)
 
 
 def open_all(path: str) -> list[Plain | Gzipped]:
     """Open every file of a log, the oldest first.
 
-    They are opened from the newest back: a file that is rotated meanwhile is met twice, never
-    missed, and taken once.
+    They are opened from the newest back, so that a file which is rotated meanwhile is met twice
+    and not missed. Where the newest has changed before all were open, they are opened anew.
     """
-    sources = list(_newest_first(path))
+    for _ in range(ATTEMPTS):
+        sources = list(_newest_first(path))
+        if _is_current(path, sources):
+            break
+        for source in sources:
+            source.close()
+    else:
+        sources = list(_newest_first(path))
     sources.reverse()
     return sources
 
 
+def _is_current(path: str, newest_first: Sequence[Plain | Gzipped]) -> bool:
+    try:
+        inode = os.stat(path).st_ino
+    except FileNotFoundError:
+        return True
+    return bool(newest_first) and newest_first[0].identity()[0] == inode
+
+
 def _newest_first(path: str) -> Iterator[Plain | Gzipped]:
-    met: set[int] = set()
+    last: Plain | Gzipped | None = None
     for number in range(MOST_FILES):
         source = _open(path if number == 0 else f"{path}.{number}", compressed=number > 0)
         if source is None:
             if number:
                 return
-        elif source.inode in met:
+        elif last and is_same(source, last):
             source.close()
         else:
-            if source.inode:
-                met.add(source.inode)
+            last = source
             yield source
 
 

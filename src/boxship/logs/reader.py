@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
 
 from boxship.kernel import inotify
-from boxship.logs.files import Gzipped, Plain, open_all
+from boxship.logs.files import Gzipped, Plain, is_same, open_all
 from boxship.logs.formats import Format
 from boxship.logs.query import Query
 from boxship.logs.rendering import Renderer
@@ -83,7 +83,6 @@ class Reading:
         self._pending = b""
         self._is_lost = False  # in something that has no end and is no record
         self._sources: list[Plain | Gzipped] = open_all(path)
-        self._last_inode = 0
         if not follows:
             for source in self._sources:
                 if isinstance(source, Plain):
@@ -105,12 +104,12 @@ class Reading:
                 if records := self._complete(data):
                     yield records
             self._pending = b""
-            self._last_inode = source.inode
-            self._sources.pop(0).close()
+            del self._sources[0]
             if not self._sources:
-                self._find_next()
+                self._find_after(source)
+            source.close()  # only now: its inode must not be another file's while we search
         if self._follows:
-            self._find_next()
+            self._sources = list(open_all(self._path))
             if self._sources:
                 yield from self.records()
 
@@ -134,19 +133,20 @@ class Reading:
         """Whether the file being read has ended for good."""
         if len(self._sources) > 1 or not self._follows:
             return True
-        source = self._sources[0]
         try:
-            return os.stat(self._path).st_ino != source.inode
+            current = os.stat(self._path).st_ino
         except FileNotFoundError:
             return False  # between a rotation's two steps, or the container is being removed
+        source = self._sources[0]
+        return isinstance(source, Gzipped) or source.identity()[0] != current
 
-    def _find_next(self) -> None:
-        """After the last file that was known, find those written since."""
+    def _find_after(self, last: Plain | Gzipped) -> None:
+        """Find the files written since `last`; all of them if it is not there any more."""
         if not self._follows:
             return
         found = open_all(self._path)
-        inodes = [source.inode for source in found]
-        known = inodes.index(self._last_inode) + 1 if self._last_inode in inodes else 0
+        same = [index for index, source in enumerate(found) if is_same(source, last)]
+        known = same[-1] + 1 if same else 0
         for source in found[:known]:
             source.close()
         self._sources = found[known:]

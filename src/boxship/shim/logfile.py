@@ -2,8 +2,8 @@
 
 Only whole records reach a file: what a full disk cut off is taken back, and what a crash left
 half is removed before the next record. A rotated file is never changed again, only replaced by
-its compressed form, whose gzip header says in an extra field ("ri", 8 bytes LE) which inode it
-was: a reader that follows finds its place by that.
+its compressed form, whose gzip header says in an extra field ("ri", twice 8 bytes LE) which inode
+it was and when it was last written, in nanoseconds: a reader that follows finds its place by that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 from collections.abc import Callable
 from io import FileIO
 from struct import pack
-from time import time
 from typing import Final, Protocol
 
 from isal import isal_zlib
@@ -185,7 +184,7 @@ class Compression:
         self._deflate = isal_zlib.compressobj(1, wbits=_RAW_DEFLATE)
         self._check = 0
         self._size = 0
-        self._write(_gzip_head(status.st_ino, int(time())))
+        self._write(_gzip_head(status.st_ino, status.st_mtime_ns))
 
     def step(self) -> bool:
         """Do the next part; False when it is finished or has failed."""
@@ -220,9 +219,10 @@ class Compression:
         self._target.close()
 
 
-def _gzip_head(inode: int, moment: int) -> bytes:
-    extra = pack("<2sHQ", b"ri", 8, inode)
-    return pack("<BBBBIBBH", 0x1F, 0x8B, 8, 4, moment & 0xFFFFFFFF, 4, 255, len(extra)) + extra
+def _gzip_head(inode: int, written: int) -> bytes:
+    extra = pack("<2sHQQ", b"ri", 16, inode, written)
+    seconds = written // 1_000_000_000 & 0xFFFFFFFF
+    return pack("<BBBBIBBH", 0x1F, 0x8B, 8, 4, seconds, 4, 255, len(extra)) + extra
 
 
 def _unlink(path: str) -> None:
