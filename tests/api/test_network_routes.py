@@ -198,7 +198,7 @@ def test_a_running_container_is_joined_to_a_network_and_taken_off_again(tmp_path
         net.connect(web.id, aliases=["www"])
         joined = web.place.do(run, "ip -br -4 addr; ip route show default")
         again = api.request("POST", "/networks/office/connect", {"Container": "web"})
-        settings = host.kept.endpoints[web.id, "office"]
+        settings = host.kept.shown[web.id, "office"]
         net.reload()
         shown = net.attrs["Containers"]
         net.disconnect("web")

@@ -52,6 +52,7 @@ class Kept:
     def __init__(self) -> None:
         self.known: dict[str, Attachable] = {}
         self.endpoints: dict[tuple[str, str], EndpointSettings | None] = {}
+        self.shown: dict[tuple[str, str], EndpointSettings | None] = {}
         self.records: dict[str, bytes] = {}
 
     def attachable(self, ref: str) -> Attachable:
@@ -70,9 +71,11 @@ class Kept:
         container: ContainerId,
         network: str,
         settings: EndpointSettings | None,
+        shown: EndpointSettings | None,
         record: bytes | None,
     ) -> None:
         self.endpoints[container, network] = settings
+        self.shown[container, network] = shown
         if record is not None:
             self.records[container] = record
 

@@ -42,11 +42,13 @@ class Containers(Protocol):
         container: ContainerId,
         network: str,
         settings: EndpointSettings | None,
+        shown: EndpointSettings | None,
         record: bytes | None,
     ) -> None:
-        """Keep, under a network's name, an endpoint's settings; None: it has none any more.
+        """Keep, under a network's name, what was asked of an endpoint, for every later start.
 
-        `record` replaces the sandbox record of a running container.
+        None: there is none any more. `shown` is what it is now, with addresses, and `record`
+        the new sandbox record, of a running container.
         """
 
 

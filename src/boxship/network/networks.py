@@ -206,7 +206,9 @@ class Networks:
 
     def leaks(self) -> Sequence[str]:
         """Name what this daemon's mark is on in the kernel and nobody here knows of."""
-        return self._bridges.leaks(self._networks.values(), self._sandboxes.open_now.values())
+        return self._bridges.leaks(
+            self._networks.values(), self._sandboxes.open_now.values(), self._sandboxes.departed
+        )
 
     # ---- the daemon's life
 
@@ -365,13 +367,15 @@ class Networks:
         if not plan.is_private(request.mode):
             return []
         main = self.resolve(plan.network_of(request.mode))
-        found = {main.id: Attachment(main, EndpointSettings())}
-        for name, settings in request.endpoints.items():
+        asked = request.endpoints
+        if asked is None or main.name == NONE:
+            asked = {main.name: EndpointSettings()}
+        found: dict[NetworkId, Attachment] = {}
+        for name, settings in asked.items():
             network = self.resolve(plan.network_of(name))
-            found[network.id] = Attachment(network, settings or EndpointSettings())
-        if request.mac and not found[main.id].settings.mac_address:
-            settings = found[main.id].settings
-            found[main.id] = Attachment(main, plan.with_mac(settings, request.mac))
+            if network is main and request.mac and not settings.mac_address:
+                settings = plan.with_mac(settings, request.mac)
+            found[network.id] = Attachment(network, settings)
         for attachment in found.values():
             plan.check_settings(attachment.network, attachment.settings)
             if attachment.network.config_only:
@@ -406,16 +410,18 @@ class Networks:
         plan.check_connect(to.mode, network)
         plan.check_settings(network, settings)
         record = self._sandboxes.open_now.get(to.id)
-        if network.name in to.endpoints:
+        joined = record is not None and any(one.network == network.id for one in record.endpoints)
+        if joined or network.name in to.endpoints:
             raise AlreadyConnected(to.name, network.name)
         if to.pid is None or record is None:
             kept = plan.unconnected(network, settings)
-            self._containers.keep_endpoint(to.id, network.name, kept, None)
+            self._containers.keep_endpoint(to.id, network.name, kept, None, None)
             return
         request = SandboxRequest(container=to.id, name=to.name, hostname=to.hostname, mode=to.mode)
         record, endpoint = self._sandboxes.join(request, Attachment(network, settings), to.pid)
         shown = plan.shown(network, endpoint)
-        self._containers.keep_endpoint(to.id, network.name, shown, encode(record))
+        asked = plan.unconnected(network, settings)
+        self._containers.keep_endpoint(to.id, network.name, asked, shown, encode(record))
         self._tell(network, "connect", to.id)
 
     def _disconnect(self, of: Attachable, network: Network, *, force: bool) -> None:
@@ -435,7 +441,7 @@ class Networks:
             except OSError:
                 if not force:
                     raise
-        self._containers.keep_endpoint(of.id, network.name, None, kept)
+        self._containers.keep_endpoint(of.id, network.name, None, None, kept)
         if joined:
             self._tell(network, "disconnect", of.id)
 

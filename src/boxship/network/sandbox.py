@@ -20,7 +20,7 @@ class SandboxRequest:
     hostname: str = ""
     domainname: str = ""
     mode: str = "bridge"  # HostConfig.NetworkMode
-    endpoints: Mapping[str, EndpointSettings] = field(default_factory=dict)
+    endpoints: Mapping[str, EndpointSettings] | None = None  # None: what the mode says
     ports: Bindings = field(default_factory=dict)
     exposed: Collection[str] = ()
     publish_all: bool = False

@@ -162,11 +162,17 @@ class BridgeDriver:
         if datagrams:
             _forget(datagrams)
 
-    def leaks(self, networks: Iterable[Network], sandboxes: Iterable[SandboxRecord]) -> list[str]:
-        """Name links and map elements with our mark that nobody needs."""
+    def leaks(
+        self,
+        networks: Iterable[Network],
+        sandboxes: Iterable[SandboxRecord],
+        departed: Iterable[Endpoint],
+    ) -> list[str]:
+        """Name links and map elements with our mark that nobody needs; `departed` are going."""
         records = list(sandboxes)
         mine = [one for one in networks if one.driver == self.name and not one.config_only]
         known = {BridgeOptions.parse(network).bridge for network in mine}
+        known.update(endpoint.link for endpoint in departed)
         known.update(endpoint.link for record in records for endpoint in record.endpoints)
         links = [route.read_link(one) for one in self._netlink.dump(route.get_links())]
         found = [
