@@ -199,6 +199,18 @@ async def tag(call: Call, images: Images) -> Reply:
     return Reply(HTTPStatus.CREATED)
 
 
+@route("POST", "/images/{name...}/push")
+async def push(call: Call, images: Images) -> Reply:
+    name = _with_tag(Reference.parse(call.path["name"]), call.query.text("tag"))
+    images.get(name.familiar)
+    raise NotSupported(f"{name.familiar} cannot be pushed: this engine reaches no registry yet")
+
+
+@route("GET", "/images/search")
+async def search(call: Call) -> Reply:
+    raise NotSupported("no search: this engine reaches no registry yet")
+
+
 @route("DELETE", "/images/{name...}")
 async def remove(call: Call, images: Images) -> Reply:
     force, keep = call.query.flag("force"), call.query.flag("noprune")
