@@ -11,7 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from boxship.cli.shell import Shell
     from boxship.client.http import Response
 
 CHUNK = 256 * 1024
@@ -42,13 +41,13 @@ def is_url(text: str) -> bool:
     return text.startswith(("http://", "https://"))
 
 
-def save(shell: Shell, ask: Callable[[], Response], path: str) -> int:
+def save(ask: Callable[[], Response], path: str, what: str) -> int:
     """Write what the engine answers to a file, which appears whole, or to standard output."""
     if not path:
         for piece in ask().chunks():
             write_all(1, piece)
         return 0
-    check_output(path)
+    check_output(path, what)
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, "wb", buffering=0) as file:  # a device or a pipe is written to in place
             for piece in ask().chunks():
@@ -69,11 +68,11 @@ def save(shell: Shell, ask: Callable[[], Response], path: str) -> int:
     return 0
 
 
-def check_output(path: str) -> None:
+def check_output(path: str, what: str) -> None:
     """Refuse a place that cannot be written to before anything is asked for."""
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder):
-        problem = f'invalid output path: directory "{folder}" does not exist'
-        raise InvalidRequest(problem)
+        problem = f"invalid output path: stat {folder}: no such file or directory"
+        raise InvalidRequest(f"failed to {what}: {problem}")
     if os.path.isdir(path):
-        raise InvalidRequest(f'invalid output path: "{path}" is a directory')
+        raise InvalidRequest(f'failed to {what}: invalid output path: "{path}" is a directory')

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from boxship.client.engine import Engine, parse_version
+from boxship.client.errors import BadAddress
 from boxship.client.target import DEFAULT_HOST, TLS, Target
 from boxship.errors import InvalidRequest
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from boxship.cli.shell import Shell
+
+
+UNRESOLVED = "Failed to initialize: unable to resolve docker endpoint"
 
 
 def engine_of(shell: Shell) -> Engine:
@@ -57,14 +61,17 @@ def target_of(shell: Shell) -> tuple[Target, bool]:
     hosts: list[str] = options.get("host") or []
     context = options.get("context") or ""
     if len(hosts) > 1:
-        raise InvalidRequest("specify only one -H")
+        raise InvalidRequest(f"{UNRESOLVED}: Specify only one -H")
     if hosts and context:
         raise InvalidRequest("conflicting options: either specify --host or --context, not both")
     host = hosts[0] if hosts else ""
     if not host and not context:
         host = environment.get("BOXSHIP_HOST") or environment.get("DOCKER_HOST") or ""
     if host:
-        return Target(_whole(host), _tls(shell)), True
+        try:
+            return Target(_whole(host), _tls(shell)), True
+        except BadAddress as error:
+            raise BadAddress(f"{UNRESOLVED}: {error}") from error
     context = context or context_name(shell)
     if context and context != "default":
         return context_target(shell, context), True

@@ -125,8 +125,10 @@ def show_value(value: object) -> str:
 def json_line(listing: Listing, row: object) -> str:
     """Return all fields of a row as one JSON object, sorted by name."""
     from boxship.lib import quickjson
+    from boxship.lib.templates.functions import for_html
 
-    return quickjson.encode({name: listing.fields[name][1](row) for name in sorted(listing.fields)})
+    fields = listing.fields
+    return for_html(quickjson.encode({name: fields[name][1](row) for name in sorted(fields)}))
 
 
 def _by_template(listing: Listing, template: str, rows: Iterable[Any], table: bool) -> str:

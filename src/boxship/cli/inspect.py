@@ -41,7 +41,8 @@ def run(shell: Shell, words: list[str], *, format: str, size: bool, type: str) -
         kinds[kind] = _by_path(shell, kind)
     if type:
         if type not in kinds:
-            return shell.report(f'"{type}" is not a valid value for --type')
+            allowed = ", ".join(f'"{kind}"' for kind in sorted(kinds))
+            return shell.report(f'unknown type: "{type}": must be one of {allowed}')
         return inspect_each(shell, words, format, kinds[type])
 
     def find(ref: str) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from boxship.lib.templates.evaluate import Template
 
 BAD_TEMPLATE = 64
+JSON = "json"
 
 
 def inspect_each(shell: Shell, refs: Iterable[str], format: str, get: Callable[[str], str]) -> int:
@@ -33,7 +34,7 @@ def inspect_each(shell: Shell, refs: Iterable[str], format: str, get: Callable[[
         except BoxshipError as error:
             problems.append(str(error))
             break
-        if not format:
+        if format in ("", JSON):
             documents.append(text)
             continue
         try:
@@ -46,6 +47,8 @@ def inspect_each(shell: Shell, refs: Iterable[str], format: str, get: Callable[[
     # Without a single result a format still gives a line, as Docker has it.
     by_format = "".join(text + "\n" for text in texts) or "\n"
     output = by_format if format else as_list(documents) + "\n"
+    if format == JSON:
+        output = "[" + ",".join(shown(text, None) for text in documents) + "]\n"
     shell.out.write(visible_block(output) if shell.out.is_terminal() else output)
     if problems:
         return shell.report("\n".join(problems))

@@ -92,7 +92,7 @@ def parse_cpus(text: str) -> int:
 
 def parse_filter(text: str) -> str:
     if "=" not in text and text:
-        raise ValueError('invalid argument "%s": bad format of filter (expected name=value)' % text)  # noqa: UP031
+        raise ValueError("bad format of filter (expected name=value)")
     return text
 
 

@@ -148,7 +148,8 @@ def _group(shell: Shell, group: str, words: list[str]) -> int:
     from boxship.cli.help import group_help
 
     if not words or words[0] in ("--help", "-h", "help"):
-        shell.out.write(group_help(group, GROUPS[group]))
+        output = shell.out if words else shell.err
+        output.write(group_help(group, GROUPS[group]))
         return 0
     name, *rest = words
     if name[0] == "-":
@@ -158,16 +159,16 @@ def _group(shell: Shell, group: str, words: list[str]) -> int:
             if name[:2] == "--"
             else (f"unknown shorthand flag: {name[1]!r} in {name}")
         )
-        raise UsageError(_group_problem(problem, group, "COMMAND"))
+        raise UsageError(_group_problem(problem, group))
     module = module_of(group, name)
     if module is None:
         problem = f"boxship: unknown command: boxship {group} {name}"
-        raise UsageError(_group_problem(problem, group, ""), status=1)
+        raise UsageError(_group_problem(problem, group), status=1)
     return run_command(shell, module, f"{group} {name}", rest)
 
 
-def _group_problem(problem: str, group: str, words: str) -> str:
-    usage = f"boxship {group} {words}".rstrip()
+def _group_problem(problem: str, group: str) -> str:
+    usage = f"boxship {group}"
     see = f"Run 'boxship {group} --help' for more information"
     return f"{problem}\n\nUsage:  {usage}\n\n{see}"
 

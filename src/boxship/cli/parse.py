@@ -1,8 +1,8 @@
 """Words to values, by the rules of Docker's command line (pflag's).
 
 `--name value`, `--name=value`, `-n value`, `-nvalue`, `-n=value`, several switches as `-it`; a
-switch takes a value only as `--name=false`. Flags may stand after words, unless the command stops at the
-first; `--` ends them.
+switch takes a value only as `--name=false`. Flags may stand after words, unless the command stops
+at the first; `--` ends them.
 """
 
 from __future__ import annotations

@@ -96,17 +96,20 @@ class Shell:
     def for_each(
         self, names: Iterable[str], action: Callable[[str], object], *, show: bool = True
     ) -> int:
-        """Do something to each name, in order; one that fails does not stop the rest."""
+        """Do something to each name, in order; one that fails does not stop the rest.
+
+        Names are printed as they are done, save where the action returns False.
+        """
         from boxship.errors import BoxshipError
 
         problems: list[str] = []
         for name in names:
             try:
-                action(name)
+                done = action(name)
             except BoxshipError as error:
                 problems.append(str(error))
             else:
-                if show:
+                if show and done is not False:
                     self.out.line(name)
                     self.out.flush()
         if problems:

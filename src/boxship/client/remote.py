@@ -30,6 +30,8 @@ def connect_remote(target: Target) -> Socket:
         return cast("Socket", connect_ssh(target))
     try:
         plain = socket.create_connection((target.host, target.port), CONNECT_SECONDS)
+    except ConnectionRefusedError as error:
+        raise CannotConnect(target.url) from error
     except OSError as error:
         raise CannotConnect(target.url, error.strerror or str(error)) from error
     plain.settimeout(None)

@@ -1,7 +1,8 @@
 """JSON for programs that live for ten milliseconds.
 
 The standard `json` package imports `re` and with it six milliseconds of other modules; the scanner
-and the string encoder beneath it are C and need neither. Same documents, same strictness, no options.
+and the string encoder beneath it are C and need neither. Same documents, same strictness, no
+options.
 """
 
 from __future__ import annotations

@@ -27,4 +27,4 @@ def run(shell: Shell, words: list[str], *, output: str) -> int:
     """Write the archive to a file or to standard output."""
     if not output and shell.out.is_terminal():
         return shell.report("cowardly refusing to save to a terminal. Use the -o flag or redirect")
-    return save(shell, lambda: shell.client.containers.export(words[0]), output)
+    return save(lambda: shell.client.containers.export(words[0]), output, "export container")

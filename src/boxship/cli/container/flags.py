@@ -46,7 +46,7 @@ def check_host(text: str) -> str:
 
 
 def check_sysctl(text: str) -> str:
-    """Check that a kernel parameter belongs to a namespace, so that a container may have its own."""
+    """Check that a kernel parameter belongs to a namespace, so that each may have its own."""
     name, equals, _ = text.partition("=")
     if equals and (name in SYSCTLS or name.startswith(("net.", "fs.mqueue."))):
         return text

@@ -115,7 +115,7 @@ def platform(row: Row) -> object:
 
 def wants_size(format: str) -> bool:
     """Tell whether a format shows sizes, which cost the engine a walk through the files."""
-    return ".Size" in format
+    return ".Size" in format or "json ." in format
 
 
 DEFAULT = (
@@ -146,6 +146,7 @@ CONTAINERS = Listing(
     raw=(
         "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\n"
         "created_at: {{.CreatedAt}}\nstate: {{.State}}\nstatus: {{.Status}}\n"
-        "names: {{.Names}}\nlabels: {{.Labels}}\nports: {{.Ports}}\n"
+        "names: {{.Names}}\nlabels: {{- if .Labels}} {{.Labels}}{{end}}\n"
+        "ports: {{- if .Ports}} {{.Ports}}{{end}}\n"
     ),
 )

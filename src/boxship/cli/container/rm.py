@@ -31,7 +31,7 @@ COMMAND = Command(
 def run(shell: Shell, words: list[str], *, force: bool, link: bool, volumes: bool) -> int:
     """Remove each; one that cannot go does not stop the rest."""
 
-    def remove(name: str) -> None:
+    def remove(name: str) -> bool:
         if not name.strip("/"):
             raise InvalidRequest("container name cannot be empty")
         try:
@@ -40,5 +40,7 @@ def run(shell: Shell, words: list[str], *, force: bool, link: bool, volumes: boo
             if not force or error.status != 404:
                 raise
             shell.say(str(error))
+            return False
+        return True
 
     return shell.for_each(words, remove)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from boxship.cli.command import Command, Flag
+from boxship.cli.command import Command, Flag, UsageError
 from boxship.cli.container import description, flags
 from boxship.cli.container.create import create
 from boxship.cli.container.keys import keys_of
 from boxship.cli.shell import Exit
-from boxship.client.errors import CannotConnect, NotPermitted
 from boxship.errors import BoxshipError
 
 TYPE_CHECKING = False
@@ -53,8 +52,8 @@ def run(shell: Shell, words: list[str], **options: Any) -> int:
         body["HostConfig"]["ConsoleSize"] = list(size())
     try:
         identifier = create(shell, body, options)
-    except (CannotConnect, NotPermitted) as error:
-        raise _failed(shell, error, FAILED) from error
+    except UsageError:
+        raise
     except BoxshipError as error:
         raise _failed(shell, error, FAILED) from error
     if detach:

@@ -18,6 +18,7 @@ COMMAND = Command(
         "top",
     ),
     at_least=1,
+    stops=True,
     words="container",
 )
 

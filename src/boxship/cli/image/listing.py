@@ -39,7 +39,6 @@ def rows_of(
     *,
     no_trunc: bool,
     digests: bool,
-    quiet: bool,
     format: str,
 ) -> list[Row]:
     """Return the rows; a digest has one of its own only where digests are shown."""
@@ -47,9 +46,6 @@ def rows_of(
     wants_named = "dangling" not in filters
     found: list[Row] = []
     for image in images:
-        if quiet:
-            found.append(Row(image, NONE, NONE, NONE, whole=no_trunc))
-            continue
         found.extend(_rows(image, shows_digest, wants_named, no_trunc))
     return found
 
@@ -66,7 +62,7 @@ def _rows(image: ImageSummary, shows_digest: bool, wants_named: bool, whole: boo
         if name != "<none>@<none>":
             digests.setdefault(repository, []).append(digest)
     found: list[Row] = []
-    for repository, names in tags.items():
+    for repository, names in sorted(tags.items()):
         known = digests.pop(repository, [])
         if not shows_digest:
             found += [Row(image, repository, tag, NONE, whole=whole) for tag in names]
@@ -98,9 +94,8 @@ def created_at(row: Row) -> str:
     return "" if created <= 0 else moments.go_string(created)
 
 
-def _known(row: Row, key: str) -> str:
-    value = row.image.get(key, -1)
-    return human_size(value, 3) if isinstance(value, int) and value >= 0 else UNKNOWN
+def size(row: Row) -> str:
+    return human_size(row.image.get("Size", 0), 3)
 
 
 def containers(row: Row) -> str:
@@ -110,7 +105,12 @@ def containers(row: Row) -> str:
 
 def unique_size(row: Row) -> str:
     shared = row.image.get("SharedSize", -1)
-    return UNKNOWN if shared < 0 else human_size(row.image["Size"] - shared, 3)
+    return UNKNOWN if shared < 0 else human_size(row.image["Size"] - shared)
+
+
+def shared_size(row: Row) -> str:
+    shared = row.image.get("SharedSize", -1)
+    return UNKNOWN if shared < 0 else human_size(shared)
 
 
 SINCE = "{{if .CreatedSince }}{{.CreatedSince}}{{else}}N/A{{end}}"
@@ -126,10 +126,11 @@ IMAGES = Listing(
         "Digest": ("DIGEST", lambda row: row.digest),
         "ID": ("IMAGE ID", identifier),
         "Repository": ("REPOSITORY", lambda row: row.repository),
-        "SharedSize": ("SHARED SIZE", lambda row: _known(row, "SharedSize")),
-        "Size": ("SIZE", lambda row: _known(row, "Size")),
+        "SharedSize": ("SHARED SIZE", shared_size),
+        "Size": ("SIZE", size),
         "Tag": ("TAG", lambda row: row.tag),
         "UniqueSize": ("UNIQUE SIZE", unique_size),
+        "VirtualSize": ("VIRTUAL SIZE", lambda row: human_size(row.image.get("Size", 0))),
     },
     raw=(
         "repository: {{.Repository}}\ntag: {{.Tag}}\nimage_id: {{.ID}}\n"

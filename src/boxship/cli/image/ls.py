@@ -51,7 +51,7 @@ def run(
         filters.setdefault("reference", []).append(words[0])
     format = format or ("" if quiet else shell.config.text("imagesFormat"))
     found = shell.client.images.list(everything=all, filters=filters)
-    rows = rows_of(found, filters, no_trunc=no_trunc, digests=digests, quiet=quiet, format=format)
+    rows = rows_of(found, filters, no_trunc=no_trunc, digests=digests, format=format)
     if quiet:
         format = "{{.ID}}"
     put(shell, render(IMAGES, rows, format, default=DEFAULT_DIGESTS if digests else ""))

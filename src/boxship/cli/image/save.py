@@ -31,4 +31,4 @@ def run(shell: Shell, words: list[str], *, output: str, platform: str) -> int:
     if not output and shell.out.is_terminal():
         return shell.report("cowardly refusing to save to a terminal. Use the -o flag or redirect")
     images, wanted = shell.client.images, platform_json(platform)
-    return save(shell, lambda: images.save(words, platform=wanted), output)
+    return save(lambda: images.save(words, platform=wanted), output, "save image")

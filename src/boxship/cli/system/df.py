@@ -65,7 +65,7 @@ def _tables(usage: dict[str, Any]) -> str:
     from boxship.lib.units import human_size
 
     parts = _parts(usage)
-    images = rows_of(parts["Images"], {}, no_trunc=False, digests=False, quiet=False, format="")
+    images = rows_of(parts["Images"], {}, no_trunc=False, digests=False, format="")
     cache = parts["BuildCache"]
     used = sum(record.get("Size", 0) for record in cache if not record.get("Shared"))
     return (
@@ -79,7 +79,7 @@ def _tables(usage: dict[str, Any]) -> str:
         + "\nContainers space usage:\n\n"
         + render(
             CONTAINERS,
-            [(container, False) for container in parts["Containers"]],
+            [({**container, "SizeRootFs": 0}, False) for container in parts["Containers"]],
             "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}"
             "\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}",
         )

@@ -23,7 +23,7 @@ def printer(format: str) -> Callable[[Event], str]:
         return lambda event: quickjson.encode(event) + "\n"
     from boxship.cli.command import UsageError
     from boxship.lib import templates
-    from boxship.lib.templates.errors import ParseError
+    from boxship.lib.templates.errors import ParseError, TemplateError
     from boxship.lib.templates.values import Shape
 
     try:
@@ -31,7 +31,14 @@ def printer(format: str) -> Callable[[Event], str]:
     except ParseError as error:
         raise UsageError(f"Error parsing format: {error}", status=64) from error
     shape = Shape(("Attributes",), {"Status": "", "From": "", "ID": "", "Scope": ""})
-    return lambda event: template.render(event, shape=shape) + "\n"
+
+    def show(event: Event) -> str:
+        try:
+            return template.render(event, shape=shape) + "\n"
+        except TemplateError as error:
+            raise UsageError(f"Error parsing format: {error}", status=64) from error
+
+    return show
 
 
 def line_of(event: Event) -> str:

@@ -149,7 +149,14 @@ def plain(value: object) -> object:
 
 
 def _json(value: object) -> str:
-    return quickjson.encode(plain(value))
+    text = quickjson.encode(plain(value))
+    return for_html(text) if isinstance(value, Record) else text
+
+
+def for_html(text: str) -> str:
+    """Write what HTML would take for its own as escapes, as Go's encoder does by default."""
+    # Outside of strings JSON has none of these characters.
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _join(items: object, separator: str) -> str:
