@@ -1,0 +1,305 @@
+"""Builds the parts of the engine and gives each what it needs; the only place that knows all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from boxship.container import recovery
+from boxship.container.background import Background
+from boxship.container.bundle import Host as ContainerHost
+from boxship.container.containers import Containers
+from boxship.container.create import Creation
+from boxship.container.defaults import Defaults
+from boxship.container.registry import Cell, Registry
+from boxship.container.starting import Starting
+from boxship.container.tables import Table as ContainerTable
+from boxship.content.store import Blobs
+from boxship.daemon.config import Config
+from boxship.daemon.joints import Connected, Counted, Keepers
+from boxship.events.journal import Journal
+from boxship.image.bootstrap import Host as BootstrapHost
+from boxship.image.images import Images
+from boxship.kernel import capabilities
+from boxship.lib import moments
+from boxship.network.config import DEFAULT_BRIDGE, DEFAULT_POOLS, NetworkConfig, Pool
+from boxship.network.networks import Networks
+from boxship.runtime import cgroups
+from boxship.shim.spawning import Spawner
+from boxship.snapshot.snapshots import Snapshots
+from boxship.spec.platform import Platform
+from boxship.store.database import Database
+from boxship.system.info import Facts, Settings, System
+from boxship.volume.drivers.local import LocalDriver
+from boxship.volume.volumes import Volumes
+
+FOREIGN_RUNTIME: Final = "runc"
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where the engine keeps what; see docs/architecture.md, "Data"."""
+
+    data: str
+    run: str
+
+    @property
+    def containers(self) -> str:
+        return os.path.join(self.data, "containers")
+
+    @property
+    def keepers(self) -> str:
+        return os.path.join(self.run, "c")
+
+    @property
+    def shm(self) -> str:
+        return os.path.join(self.run, "shm")
+
+    def make(self) -> None:
+        """Create what is missing, closed to others."""
+        for path, mode in (
+            (self.data, 0o711),
+            (self.run, 0o711),
+            (self.containers, 0o710),
+            (self.keepers, 0o700),
+            (self.shm, 0o700),
+        ):
+            os.makedirs(path, mode, exist_ok=True)
+            os.chmod(path, mode)
+
+
+@dataclass(slots=True)
+class Engine:
+    """The parts, as far as the daemon and the routes ask for them."""
+
+    journal: Journal
+    images: Images
+    networks: Networks
+    volumes: Volumes
+    containers: Containers
+    spawner: Spawner
+    background: Background
+    system: System
+    to_start: list[Cell]
+    parts: Mapping[type, object]
+
+    def take_settings(self, config: Config) -> None:
+        """Let the parts hear of a configuration that has changed."""
+        self.system.settings = settings(config)
+
+
+async def build(
+    config: Config, folders: Folders, environment: Mapping[str, str], undo: AsyncExitStack
+) -> Engine:
+    """Make every part, recover what ran before; `undo` takes it down in the opposite order."""
+    folders.make()
+    spawner = Spawner()
+    undo.push_async_callback(spawner.stop)
+    starting_spawner = asyncio.ensure_future(spawner.start())
+    database = Database(os.path.join(folders.data, "boxship.db"))
+    undo.callback(database.close)
+    journal = Journal()
+    registry = Registry(ContainerTable(database))
+    host = Platform.of_machine(platform.machine())
+    snapshots = Snapshots.at(os.path.join(folders.data, "snapshots"), config.text("storage_driver"))
+    blobs = Blobs(os.path.join(folders.data, "blobs"))
+    images = Images(database, blobs, snapshots, host, registry, journal)
+    volumes = Volumes(
+        database,
+        [LocalDriver(os.path.join(folders.data, "volumes"))],
+        publisher=journal,
+        users=registry,
+        now=_now,
+    )
+    networks = Networks(
+        database,
+        network_config(config),
+        publisher=journal,
+        containers=Connected(registry),
+        run_folder=folders.run,
+        now=_now,
+    )
+    undo.callback(networks.close)
+    tree = cgroups.detect()
+    background = Background()
+    undo.push_async_callback(background.close)
+    defaults = container_defaults(config)
+    container_host = ContainerHost(
+        kernel=_kernel(),
+        machine=platform.machine(),
+        capabilities=frozenset(capabilities.names(capabilities.of_process()["bounding"])),
+        unified_cgroups=tree.version == 2,
+        hostname=socket.gethostname(),
+    )
+    starting = Starting(
+        registry=registry,
+        images=images,
+        snapshots=snapshots,
+        networks=networks,
+        volumes=volumes,
+        spawner=spawner,
+        host=container_host,
+        defaults=defaults,
+        folder=folders.containers,
+        run_folder=folders.keepers,
+        shm_folder=folders.shm,
+    )
+    creation = Creation(
+        registry=registry,
+        images=images,
+        snapshots=snapshots,
+        volumes=volumes,
+        features=tree.features(),
+        host=container_host,
+        defaults=defaults,
+        folder=folders.containers,
+        cpus=os.cpu_count() or 1,
+    )
+    containers = Containers(
+        registry=registry,
+        creation=creation,
+        starting=starting,
+        snapshots=snapshots,
+        networks=networks,
+        volumes=volumes,
+        cgroups=tree,
+        publisher=journal,
+        background=background,
+    )
+    await starting_spawner
+    recovered = recovery.Recovery(
+        containers=containers,
+        registry=registry,
+        networks=networks,
+        volumes=volumes,
+        snapshots=snapshots,
+        keepers=Keepers(),
+        folder=folders.containers,
+        run_folder=folders.keepers,
+        shm_folder=folders.shm,
+    )
+    to_start = await recovered.recover()
+    background.start("watch the firewall", networks.watch())
+    system = System(
+        Facts.of_host(folders.data, tree.features(), tree.version),
+        settings(config),
+        journal=journal,
+        containers=Counted(registry),
+        images=images,
+        networks=networks,
+        volumes=volumes,
+    )
+    bootstrap = BootstrapHost(environment, os.path.join(folders.data, "tmp"))
+    parts: dict[type, object] = {
+        type(part): part
+        for part in (journal, images, volumes, networks, containers, system, bootstrap)
+    }
+    return Engine(
+        journal, images, networks, volumes, containers, spawner, background, system, to_start, parts
+    )
+
+
+start_again = recovery.start_again
+
+
+def _now() -> str:
+    return moments.show(time.time_ns())
+
+
+def _kernel() -> tuple[int, int]:
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int("".join(char for char in minor if char.isdigit()))
+
+
+def network_config(config: Config) -> NetworkConfig:
+    """Return what the configuration says about networks."""
+    text, flag = config.text, config.flag
+    pools = tuple(Pool(pool.base, pool.size) for pool in config.pools)
+    return NetworkConfig(
+        bridge=text("bridge") or DEFAULT_BRIDGE,
+        bip=text("bip"),
+        bip6=text("bip6"),
+        fixed_cidr=text("fixed_cidr"),
+        fixed_cidr_v6=text("fixed_cidr_v6"),
+        default_gateway=text("default_gateway"),
+        default_gateway_v6=text("default_gateway_v6"),
+        ipv6=flag("ipv6"),
+        mtu=config.number("mtu") or 1500,
+        icc=flag("icc"),
+        ip_masq=flag("ip_masq"),
+        ip_forward=flag("ip_forward"),
+        iptables=flag("iptables"),
+        ip6tables=flag("ip6tables"),
+        allow_direct_routing=flag("allow_direct_routing"),
+        ip=text("ip"),
+        dns=config.list("dns"),
+        dns_search=config.list("dns_search"),
+        dns_options=config.list("dns_opts"),
+        host_gateway_ips=config.list("host_gateway_ips"),
+        default_address_pools=pools or DEFAULT_POOLS,
+        default_network_opts=config.values["default_network_opts"],
+    )
+
+
+def container_defaults(config: Config) -> Defaults:
+    """Return what the configuration says for containers that do not."""
+    runtimes = {name: (one.path, one.args) for name, one in config.runtimes.items()}
+    runtimes.setdefault(FOREIGN_RUNTIME, (FOREIGN_RUNTIME, ()))
+    profile = config.text("seccomp_profile")
+    if profile not in ("", "builtin", "unconfined"):
+        with open(profile, encoding="utf-8") as file:
+            profile = file.read(1 << 20)
+    return Defaults(
+        log_driver=config.text("log_driver"),
+        log_options=dict(config.map("log_opts")),
+        runtime=config.text("default_runtime"),
+        runtimes=runtimes,
+        shm_size=config.number("default_shm_size"),
+        ipc_mode=config.text("default_ipc_mode"),
+        cgroupns_mode=config.text("default_cgroupns_mode"),
+        cgroup_parent=config.text("cgroup_parent") or "/boxship",
+        init=config.flag("init"),
+        no_new_privileges=config.flag("no_new_privileges"),
+        seccomp_profile="" if profile == "builtin" else profile,
+        stop_timeout=config.number("default_stop_timeout"),
+        ulimits={name: (one.soft, one.hard) for name, one in config.default_ulimits.items()},
+    )
+
+
+def settings(config: Config) -> Settings:
+    """Return what the configuration contributes to `info`."""
+    runtimes = {name: (one.path, one.args) for name, one in config.runtimes.items()}
+    runtimes.setdefault(FOREIGN_RUNTIME, (FOREIGN_RUNTIME, ()))
+    return Settings(
+        data_root=config.data_root,
+        debug=config.flag("debug"),
+        experimental=config.flag("experimental"),
+        labels=config.labels,
+        log_driver=config.text("log_driver"),
+        cgroup_driver=config.cgroup_driver,
+        default_runtime=config.text("default_runtime"),
+        runtimes=runtimes,
+        pools=[(pool.base, pool.size) for pool in config.pools],
+        insecure_registries=config.list("insecure_registries"),
+        mirrors=config.list("registry_mirrors"),
+        http_proxy=config.text("http_proxy"),
+        https_proxy=config.text("https_proxy"),
+        no_proxy=config.text("no_proxy"),
+        cgroupns=config.text("default_cgroupns_mode") == "private",
+        seccomp_profile=config.text("seccomp_profile"),
+        no_new_privileges=config.flag("no_new_privileges"),
+        firewall=config.text("firewall_backend"),
+        warnings=[
+            f"WARNING: API is accessible on {host} without encryption or verification of clients"
+            for host in config.hosts
+            if host.startswith("tcp://") and not config.flag("tlsverify")
+        ],
+        oldest_api=str(config.oldest_version),
+    )
