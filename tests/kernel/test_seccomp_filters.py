@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import mmap
 import os
 import platform
 import signal
@@ -86,6 +88,37 @@ def test_the_default_profile_keeps_the_dangerous_calls_away():
     assert descriptor >= 0
     assert personality >= 0
     assert (clone3, unknown) == (-errno.ENOSYS, -errno.ENOSYS)
+
+
+def call_as_32_bit(number: int, *arguments: int) -> int:
+    """Make a call of 32-bit x86 from a 64-bit program: int 0x80 around three registers."""
+    code = bytes.fromhex("53 89f8 89f3 89d1 89ca cd80 5b 4898 c3".replace(" ", ""))
+    memory = mmap.mmap(-1, len(code), prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    memory.write(code)
+    where = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    return int(ctypes.CFUNCTYPE(ctypes.c_long, *[ctypes.c_long] * 3)(where)(number, *arguments))
+
+
+@pytest.mark.skipif(MACHINE != "x86_64", reason="needs x86-64")
+def test_32_bit_calls_are_no_way_around():
+    """SEC-13: neither socket nor socketcall gives AF_ALG, and a mount is as far away."""
+    numbers = architectures.X86.numbers()
+    profile = seccomp.default_profile(frozenset(), VERSION, MACHINE)
+    everything = Seccomp(default_action="SCMP_ACT_ALLOW", architectures=["SCMP_ARCH_X86"])
+    alone = filtered(everything, lambda: [call_as_32_bit(numbers["getpid"], 0, 0)])
+    if alone in (signal.SIGSEGV, []):
+        pytest.skip("this kernel runs no 32-bit programs")
+    seen = filtered(
+        profile,
+        lambda: [
+            call_as_32_bit(numbers["getpid"], 0, 0) - os.getpid(),
+            call_as_32_bit(numbers["socket"], 38, 5),
+            call_as_32_bit(numbers["socketcall"], 1, 0),
+            call_as_32_bit(numbers["mount"], 0, 0),
+            call_as_32_bit(numbers["unshare"], 0x10000000, 0),
+        ],
+    )
+    assert seen == [0, *[-errno.EPERM] * 4]
 
 
 def test_each_action_does_what_it_is_called():

@@ -74,9 +74,9 @@ def digest() -> str:
 
 def ensure(cache: Path) -> Path:
     """Return the folder of the image, building it (a minute or two) if there is none."""
+    install(HOST_PACKAGES)
     folder = cache / digest()
     if not (folder / "root.ext4").exists():
-        install(HOST_PACKAGES)
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="building-", dir=cache) as work:
             build(Path(work))
@@ -95,7 +95,12 @@ def install(packages: tuple[str, ...]) -> None:
     ).stdout.splitlines()  # fmt: skip
     missing = [name for name in packages if f"{name} installed" not in shown]
     if missing:
-        run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing)
+        command = ("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing)
+        try:
+            run(*command)
+        except subprocess.CalledProcessError:  # the lists are missing or too old
+            run("apt-get", "update", "-qq")
+            run(*command)
 
 
 def build(work: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from boxship.runtime.cgroups.errors import CgroupUnavailable, ControllerMissing, LimitRefused
 from boxship.runtime.cgroups.writes import Write
+from boxship.spec.oci import runtime
 
 LARGEST: Final = 1 << 20  # a few files list every process or CPU
 REFUSALS: Final = (errno.EINVAL, errno.EBUSY, errno.ERANGE, errno.ENOSPC, errno.ENODEV)
@@ -104,6 +105,16 @@ def failure(wanted: Write, place: Place, error: OSError) -> Exception:
     reason = os.strerror(error.errno or 0).lower()
     text = f'failed to write "{wanted.value}": write {path}: {reason}'
     return LimitRefused(text) if error.errno in REFUSALS else CgroupUnavailable(text)
+
+
+def check_usage(resources: runtime.Resources, usage: str | None) -> None:
+    """Refuse, where that is asked for, a memory limit below what is in use already."""
+    memory = resources.memory
+    if memory and memory.check_before_update and memory.limit and memory.limit > 0:
+        used = number(usage)
+        if used is not None and used > memory.limit:
+            text = f"unable to set memory limit to {memory.limit} (current usage: {used})"
+            raise LimitRefused(text)
 
 
 def change(writes: Iterable[Write], place: Place) -> None:

@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 
 from msgspec import structs
 
-from boxship.runtime.cgroups import stats
+from boxship.runtime.cgroups import files, plan_v1, plan_v2, stats
 from boxship.runtime.cgroups.errors import ControllerMissing
 from boxship.runtime.cgroups.features import Features, warnings
 from boxship.runtime.cgroups.tree import EMPTY_WITHIN
@@ -37,8 +37,18 @@ class HybridGroup:
 
     def update(self, resources: runtime.Resources) -> None:
         for_v1, for_v2 = divide(resources, self._of_v2)
-        self._v1.update(for_v1)
-        self._v2.update(for_v2)
+        usage = self._v1.read("memory.usage_in_bytes") or self._v2.read("memory.current")
+        files.check_usage(resources, usage)
+        old = plan_v1.writes(for_v1, self._v1.read)
+        files.change([*old, *plan_v2.writes(for_v2, self._v2.read)], self._place)
+        if for_v1.devices:
+            self._v1.limit_devices(for_v1.devices, gently=True)
+        if for_v2.devices:
+            self._v2.limit_devices(for_v2.devices)
+
+    def _place(self, file: str) -> str | None:
+        of_v2 = file.partition(".")[0] in self._of_v2
+        return self._v2.place(file) if of_v2 else self._v1.place(file)
 
     def join_files(self) -> list[int]:
         with ExitStack() as undo:

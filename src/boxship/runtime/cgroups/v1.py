@@ -49,16 +49,17 @@ class V1Group:
         """Set limits and devices of a group just made."""
         files.carry_out(plan_v1.writes(resources, self.read), self.place)
         if limit_devices:
-            self._limit_devices(devices.complete(resources.devices))
+            self.limit_devices(resources.devices)
 
     def update(self, resources: runtime.Resources) -> None:
+        files.check_usage(resources, self.read("memory.usage_in_bytes"))
         files.change(plan_v1.writes(resources, self.read), self.place)
         if resources.devices:
-            self._limit_devices(devices.complete(resources.devices), gently=True)
+            self.limit_devices(resources.devices, gently=True)
 
-    def _limit_devices(self, rules: Sequence[runtime.DeviceRule], *, gently: bool = False) -> None:
+    def limit_devices(self, asked: Sequence[runtime.DeviceRule], *, gently: bool = False) -> None:
         """Write the device rules; gently, nothing that stays allowed is denied meanwhile."""
-        default, other, lines = devices.lines(devices.policy_of(rules))
+        default, other, lines = devices.lines(devices.policy_of(devices.complete(asked)))
         if gently and default == "devices.deny":
             now = (self.read("devices.list") or "").splitlines()
             if now != ["a *:* rwm"]:

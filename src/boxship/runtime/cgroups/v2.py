@@ -45,15 +45,17 @@ class V2Group:
         """Set limits and devices of a group just made."""
         files.carry_out(plan_v2.writes(resources, self.read), self.place)
         if limit_devices:
-            self._limit_devices(devices.complete(resources.devices))
+            self.limit_devices(resources.devices)
 
     def update(self, resources: runtime.Resources) -> None:
+        files.check_usage(resources, self.read("memory.current"))
         files.change(plan_v2.writes(resources, self.read), self.place)
         if resources.devices:
-            self._limit_devices(devices.complete(resources.devices))
+            self.limit_devices(resources.devices)
 
-    def _limit_devices(self, rules: Sequence[runtime.DeviceRule]) -> None:
+    def limit_devices(self, asked: Sequence[runtime.DeviceRule]) -> None:
         """Attach the program for these rules in the place of what was attached before."""
+        rules = devices.complete(asked)
         group = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             before = bpf.attached(group, bpf.CGROUP_DEVICE)
