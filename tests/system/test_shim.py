@@ -424,7 +424,7 @@ async def test_kills_at_any_moment_of_a_start_can_be_settled(w: World):
         case = await w.case(f"c{n}")
         starting = asyncio.ensure_future(case.start(["/bin/busybox", "sleep", "0.02"]))
         await asyncio.sleep(n * 0.0007)
-        os.kill(case.shim.pid, signal.SIGKILL)
+        processes.kill(case.shim.pid, signal.SIGKILL)  # unless it has come to its end already
         await asyncio.gather(starting, return_exceptions=True)
         await until(lambda case=case: not is_kept(case.shim.folder))
         settle(case.shim.folder, PlainHost(), 5)

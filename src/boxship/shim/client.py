@@ -15,7 +15,7 @@ import msgspec
 from boxship.errors import InvalidRequest
 from boxship.runtime.errors import StartFailed
 from boxship.shim import fdsocket, protocol
-from boxship.shim.control import address_in
+from boxship.shim.control import with_address
 from boxship.shim.errors import NoSuchProcess, ShimLost, WrongMoment
 from boxship.shim.protocol import Attachment, ExecRequest, StartRequest
 
@@ -65,8 +65,7 @@ class Shim:
         """Find the shim of a folder again; ShimLost when none answers there."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            with address_in(folder) as address:
-                sock.connect(address)
+            with_address(folder, sock.connect)
         except OSError as failure:
             sock.close()
             raise ShimLost(folder) from failure

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from select import POLLIN, POLLOUT
 from typing import Final
 
@@ -107,8 +106,7 @@ class Door:
         self._on_guest = on_guest
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._sock.setblocking(False)
-        with address_in(folder) as address:
-            self._sock.bind(address)
+        with_address(folder, self._sock.bind)
         self._sock.listen(8)
         self._loop.watch(self._sock.fileno(), self._on_knock)
 
@@ -127,16 +125,15 @@ class Door:
         self._sock.close()
 
 
-@contextmanager
-def address_in(folder: str) -> Iterator[str]:
-    """Give the address of a shim's socket; the kernel allows 107 bytes for one."""
-    plain = os.path.join(folder, SOCKET)
-    if len(os.fsencode(plain)) <= _LONGEST_ADDRESS:
-        yield plain
+def with_address(folder: str, use: Callable[[str], object]) -> None:
+    """Call `use` with the address of a shim's socket; the kernel allows 107 bytes for one."""
+    plain = f"{folder}/{SOCKET}"
+    if len(plain.encode()) <= _LONGEST_ADDRESS:
+        use(plain)
         return
     handle = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield f"/proc/self/fd/{handle}/{SOCKET}"
+        use(f"/proc/self/fd/{handle}/{SOCKET}")
     finally:
         os.close(handle)
 

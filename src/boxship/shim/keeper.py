@@ -352,16 +352,20 @@ _wakeups = -1
 
 
 def catch_children() -> int:
-    """Return a descriptor that becomes readable when a child has ended.
-
-    The handlers do nothing: the descriptor tells. That they are handlers at all, and not
-    SIG_IGN, keeps programs from inheriting a signal that is ignored.
-    """
+    """Return a descriptor that becomes readable when a child has ended."""
     global _wakeups
     _wakeups, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, _nothing)
+    return _wakeups
+
+
+def heed_no_signals() -> None:
+    """Take note of signals and do nothing; children of this process do not, either.
+
+    Handlers, not SIG_IGN: a signal that is ignored stays so in the programs that are started.
+    """
     for number in (
-        signal.SIGCHLD,
         signal.SIGTERM,
         signal.SIGINT,
         signal.SIGHUP,
@@ -373,7 +377,6 @@ def catch_children() -> int:
         signal.SIGXFSZ,
     ):
         signal.signal(number, _nothing)
-    return _wakeups
 
 
 def _nothing(_number: int, _frame: object) -> None:

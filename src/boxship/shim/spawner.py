@@ -17,10 +17,10 @@ import msgspec
 
 from boxship.kernel import processes
 from boxship.shim import fdsocket, protocol
-from boxship.shim.keeper import Keeper, report
+from boxship.shim.keeper import Keeper, heed_no_signals, report
 from boxship.shim.memory import keep_small
 from boxship.shim.needs import Host
-from boxship.shim.title import set_title
+from boxship.shim.title import Title
 
 UNLIKELY_VICTIM: Final = b"-999"  # of the kernel's search for memory
 _SPAWN: Final = msgspec.msgpack.Decoder(protocol.Spawn)
@@ -28,31 +28,43 @@ _SPAWN: Final = msgspec.msgpack.Decoder(protocol.Spawn)
 
 def serve(daemon: socket.socket, host: Host) -> None:
     """Fork shims until the daemon's end of the connection closes."""
-    prepare()
+    title = prepare()
     inbox = protocol.Inbox()
     while True:
         data, fds = fdsocket.receive(daemon)
         if not data:
             return
         for envelope in inbox.feed(data, fds):
-            _spawn(_SPAWN.decode(envelope.body), envelope.fds, daemon, host)
+            _spawn(_SPAWN.decode(envelope.body), envelope.fds, daemon, host, title)
 
 
-def prepare() -> None:
-    """Become what shims are forked from: nothing to collect, nothing to look into."""
+def prepare() -> Title:
+    """Become what shims are forked from: nothing to collect, nothing to look into.
+
+    What can be done here is not done in a shim: there each thing that is touched is a page more.
+    """
     processes.set_dumpable(False)
-    set_title("boxship-spawner")
+    title = Title()
+    title.set("boxship-spawner")
     _avoid_oom_killer()
     os.chdir("/")
     os.umask(0o022)
-    # Shims that end are nobody's business here. A shim that starts sets this anew.
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    heed_no_signals()
+    signal.signal(signal.SIGCHLD, _reap)
     keep_small()
     gc.collect()
     gc.disable()
     gc.freeze()
+    return title
+
+
+def _reap(_number: int, _frame: object) -> None:
+    """Wait for shims that have ended; it is nobody's business here how."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
 
 
 def _avoid_oom_killer() -> None:
@@ -63,25 +75,26 @@ def _avoid_oom_killer() -> None:
         pass  # not permitted here: the kernel may choose as it likes
 
 
-def _spawn(request: protocol.Spawn, fds: list[int], daemon: socket.socket, host: Host) -> None:
+def _spawn(
+    request: protocol.Spawn, fds: list[int], daemon: socket.socket, host: Host, title: Title
+) -> None:
     try:
         if os.fork() == 0:
-            _be_shim(request, fds, daemon, host)
+            daemon.close()
+            _be_shim(request, fds, host, title)
     except OSError as failure:
         report(failure)
     finally:
         fdsocket.close_all(fds)
 
 
-def _be_shim(request: protocol.Spawn, fds: list[int], daemon: socket.socket, host: Host) -> None:
+def _be_shim(request: protocol.Spawn, fds: list[int], host: Host, title: Title) -> None:
     """Keep one container; never returns."""
     status = 1
     try:
-        daemon.close()
         os.setsid()
-        processes.set_dumpable(False)
         processes.become_subreaper()
-        set_title(f"boxship-shim {request.container}")
+        title.set(f"boxship-shim {request.container}")
         control = socket.socket(fileno=fds[0])
         Keeper(request.container, request.folder, host).run(control)
         status = 0

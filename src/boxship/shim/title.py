@@ -6,17 +6,21 @@ import ctypes
 
 from boxship.kernel import processes
 
-_ARG_START, _ARG_END = 47, 48  # of /proc/pid/stat, counted from 0
+_ARG_START, _ARG_END = 45, 46  # of /proc/pid/stat, counted from 0 after the name
 
 
-def set_title(title: str) -> None:
-    """Overwrite our command line with `title`, as far as it has room, and set our short name."""
-    processes.set_name(title.partition(" ")[0])
-    with open("/proc/self/stat", "rb", buffering=0) as file:
-        fields = file.read().rpartition(b")")[2].split()
-    # The first two fields, pid and name, are before what was split.
-    start, end = int(fields[_ARG_START - 2]), int(fields[_ARG_END - 2])
-    if 0 < start < end:
-        ctypes.memmove(
-            start, title.encode()[: end - start - 1].ljust(end - start, b"\0"), end - start
-        )
+class Title:
+    """Where our command line lies. Looked up once: a child finds it at the same place."""
+
+    def __init__(self) -> None:
+        with open("/proc/self/stat", "rb", buffering=0) as file:
+            fields = file.read().rpartition(b")")[2].split()
+        self._start, end = int(fields[_ARG_START]), int(fields[_ARG_END])
+        self._room = max(end - self._start, 0) if self._start else 0
+
+    def set(self, title: str) -> None:
+        """Overwrite the command line as far as it has room, and set the short name."""
+        processes.set_name(title.partition(" ")[0])
+        if self._room:
+            words = title.encode()[: self._room - 1].ljust(self._room, b"\0")
+            ctypes.memmove(self._start, words, self._room)
