@@ -86,14 +86,17 @@ class Driver(Protocol):
     def discard(self, stage: Stage) -> None:
         """Remove a staged layer."""
 
+    def settle(self) -> None:
+        """Bring what was committed to the disk; until then another boot does not believe it."""
+
     def layers(self) -> Mapping[ChainId, Usage]:
         """Return the committed layers, and what each takes by itself."""
 
     def parent(self, chain: ChainId) -> ChainId | None:
         """Return what `chain` is based on."""
 
-    def remove_layer(self, chain: ChainId) -> None:
-        """Remove a committed layer."""
+    def detach_layer(self, chain: ChainId) -> list[str]:
+        """Take a committed layer's name away; return the paths that are then to be removed."""
 
     def prepare(self, key: str, parent: ChainId | None) -> None:
         """Make a writable snapshot of `parent`."""

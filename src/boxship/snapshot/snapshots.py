@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,8 +16,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from boxship.kernel import mounts
-from boxship.kernel.syscalls import syscall
 from boxship.lib import compression
+from boxship.lib.gate import Gate
 from boxship.snapshot import pack, trees
 from boxship.snapshot.driver import ChainId, Change, Driver, Kind, Stage
 from boxship.snapshot.drivers.overlay2 import Overlay2
@@ -67,6 +68,9 @@ class Snapshots:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self._gate = Gate()  # no layer goes while a snapshot is being put on one
+        self._settling: threading.Thread | None = None
+        self._settling_turn = threading.Lock()
 
     @classmethod
     def at(cls, root: str, driver: str = "") -> Snapshots:
@@ -189,40 +193,51 @@ class Snapshots:
 
     def remove_layer(self, chain: ChainId) -> None:
         """Remove a layer; whoever calls knows that nothing is based on it."""
-        self._driver.remove_layer(chain)
+        with self._gate.alone():
+            left = self._driver.detach_layer(chain)
+        for path in left:
+            trees.remove_path(path)
 
     def collect(self, wanted: Iterable[ChainId]) -> int:
         """Remove all layers but those wanted, and what they and the snapshots stand on."""
-        keep: set[ChainId] = set()
-        for name in (*wanted, *self._driver.bases()):
-            at: ChainId | None = name
-            while at is not None and at not in keep and self.has_layer(at):
-                keep.add(at)
-                at = self._driver.parent(at)
+        left: list[str] = []
         freed = 0
-        for name, usage in self._driver.layers().items():
-            if name not in keep:
-                self._driver.remove_layer(name)
-                freed += usage.size
+        with self._gate.alone():
+            keep: set[ChainId] = set()
+            for name in (*wanted, *self._driver.bases()):
+                at: ChainId | None = name
+                while at is not None and at not in keep and self.has_layer(at):
+                    keep.add(at)
+                    at = self._driver.parent(at)
+            for name, usage in self._driver.layers().items():
+                if name not in keep:
+                    left += self._driver.detach_layer(name)
+                    freed += usage.size
+        for path in left:
+            trees.remove_path(path)
         return freed
 
-    def on_same_disk(self, path: str) -> bool:
-        """Whether flushing the filesystem of `path` flushes this one."""
-        return os.stat(path).st_dev == os.stat(self._driver.root).st_dev
+    def settle(self) -> None:
+        """Bring all layers to the disk."""
+        self._driver.settle()
 
-    def flush(self) -> None:
-        """Return when all on the filesystem has reached the disk."""
-        mounted = os.open(self._driver.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            syscall("syncfs", mounted)
-        finally:
-            os.close(mounted)
+    def settle_soon(self) -> None:
+        """Bring all layers to the disk in a thread; nobody has to wait for it."""
+        with self._settling_turn:
+            if self._settling is None or not self._settling.is_alive():
+                self._settling = threading.Thread(target=self.settle, name="settle", daemon=True)
+                self._settling.start()
+
+    def missing(self) -> Iterator[ChainId]:
+        """Yield the layers that snapshots stand on and that are not there."""
+        yield from {base for base in self._driver.bases() if not self.has_layer(base)}
 
     # snapshots
 
     def prepare(self, key: str, parent: ChainId | None) -> None:
         """Make a writable snapshot of `parent`; without one it begins empty."""
-        self._driver.prepare(key, parent)
+        with self._gate.together():
+            self._driver.prepare(key, parent)
 
     def keys(self) -> list[str]:
         """Return the keys of the snapshots."""

@@ -1,15 +1,24 @@
-"""What a driver keeps beside each layer and each snapshot, as a small JSON file."""
+"""What a driver keeps beside each layer and each snapshot, as a small JSON file.
+
+A layer can be unpacked again from its content, so nobody waits until its files have reached the
+disk: until then it says in which boot of the machine it was unpacked. After another boot, which
+may have followed a power cut, such a layer is not believed and goes.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from boxship.errors import InvalidRequest
+from boxship.kernel.syscalls import syscall
 from boxship.lib import atomicfile, strictjson
+from boxship.snapshot.driver import ChainId
 from boxship.spec.digest import Digest
 
 NAME: Final = "layer.json"
@@ -17,12 +26,13 @@ KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
 
 
 class LayerFile(Struct, kw_only=True, omit_defaults=True):
-    """`link` is the layer's short name, in `l/`."""
+    """`link` is the layer's short name, in `l/`; `boot` is empty once it is on the disk."""
 
     parent: Digest | None = None
     link: str = ""
     size: int = 0
     inodes: int = 0
+    boot: str = ""
 
 
 def read(folder: str) -> LayerFile:
@@ -34,6 +44,43 @@ def read(folder: str) -> LayerFile:
 def write(folder: str, layer: LayerFile) -> None:
     """Write it; flushed together with the image's record, not before."""
     atomicfile.write(os.path.join(folder, NAME), strictjson.encode(layer), durable=False)
+
+
+def read_all(layers: str, boot: str) -> tuple[dict[ChainId, LayerFile], list[str]]:
+    """Read all layers of a folder; also name those that another boot left unflushed."""
+    known: dict[ChainId, LayerFile] = {}
+    doubtful: list[str] = []
+    for name in os.listdir(layers):
+        layer = read(os.path.join(layers, name))
+        if layer.boot and layer.boot != boot:
+            doubtful.append(name)
+        else:
+            known[ChainId(Digest.from_hex(name))] = layer
+    return known, doubtful
+
+
+def settle(layers: str, known: dict[ChainId, LayerFile]) -> None:
+    """Bring all layers to the disk, and say so beside each."""
+    waiting = {chain: layer for chain, layer in list(known.items()) if layer.boot}
+    if not waiting:
+        return
+    folder = os.open(layers, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        syscall("syncfs", folder)
+    finally:
+        os.close(folder)
+    for chain, layer in waiting.items():
+        settled = replace(layer, boot="")
+        with suppress(FileNotFoundError):  # removed meanwhile
+            write(os.path.join(layers, chain.hex), settled)
+            if known.get(chain) is layer:
+                known[chain] = settled
+
+
+def this_boot() -> str:
+    """Return what tells this boot of the machine from others."""
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()
 
 
 def check_key(key: str) -> None:

@@ -60,11 +60,11 @@ class Overlay2:
         os.mkdir(self._path("staging"), 0o700)
         self._folder = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._turn = threading.RLock()
-        self._layers: dict[ChainId, LayerFile] = {}
-        for name in os.listdir(self._path("layers")):
-            self._layers[ChainId(Digest.from_hex(name))] = layerfile.read(
-                self._path("layers", name)
-            )
+        self._boot = layerfile.this_boot()
+        self._layers, doubtful = layerfile.read_all(self._path("layers"), self._boot)
+        for name in doubtful:
+            trees.remove_path(self._path("layers", name))
+            trees.remove_path(self._path("init", name))
 
     def _path(self, *parts: str) -> str:
         return os.path.join(self.root, *parts)
@@ -90,7 +90,11 @@ class Overlay2:
             self._settle(stage, parent)
             usage = stage.usage()
             record = LayerFile(
-                parent=parent, link=self._short(chain), size=usage.size, inodes=usage.inodes
+                parent=parent,
+                link=self._short(chain),
+                size=usage.size,
+                inodes=usage.inodes,
+                boot=self._boot,
             )
             layerfile.write(stage.path, record)
             os.rename(stage.path, self._path("layers", chain.hex))
@@ -102,6 +106,10 @@ class Overlay2:
         stage.close()
         trees.remove_path(stage.path)
 
+    def settle(self) -> None:
+        """Bring what was committed to the disk."""
+        layerfile.settle(self._path("layers"), self._layers)
+
     def layers(self) -> Mapping[ChainId, Usage]:
         """Return the committed layers."""
         with self._turn:
@@ -112,20 +120,19 @@ class Overlay2:
         parent = self._layer(chain).parent
         return None if parent is None else ChainId(parent)
 
-    def remove_layer(self, chain: ChainId) -> None:
-        """Take a layer's name away, and then its files."""
+    def detach_layer(self, chain: ChainId) -> list[str]:
+        """Take a layer's name away; its files are left to be removed."""
         with self._turn:
             record = self._layers.pop(chain, None)
             if record is None:
-                return
+                return []
             aside = self._path("staging", secrets.token_hex(8))
             os.rename(self._path("layers", chain.hex), aside)
             with suppress(FileNotFoundError):
                 os.unlink(self._path("l", record.link))
             with suppress(FileNotFoundError):
                 os.rename(self._path("init", chain.hex), aside + "-init")
-        trees.remove_path(aside)
-        trees.remove_path(aside + "-init")
+        return [aside, aside + "-init"]
 
     def _layer(self, chain: ChainId) -> LayerFile:
         try:

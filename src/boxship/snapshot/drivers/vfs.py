@@ -23,7 +23,6 @@ from boxship.snapshot.drivers.layerfile import LayerFile
 from boxship.snapshot.errors import NoSuchSnapshot, SnapshotExists
 from boxship.snapshot.extract import Extraction, Whiteouts
 from boxship.snapshot.trees import Usage
-from boxship.spec.digest import Digest
 
 
 class Vfs:
@@ -41,10 +40,11 @@ class Vfs:
         trees.remove_path(self._path("staging"))
         os.mkdir(self._path("staging"), 0o700)
         self._turn = threading.RLock()
-        self._layers: dict[ChainId, LayerFile] = {}
-        for name in os.listdir(self._path("layers")):
-            record = layerfile.read(self._path("layers", name))
-            self._layers[ChainId(Digest.from_hex(name))] = record
+        self._boot = layerfile.this_boot()
+        self._layers, doubtful = layerfile.read_all(self._path("layers"), self._boot)
+        for name in doubtful:
+            trees.remove_path(self._path("layers", name))
+            trees.remove_path(self._path("init", name))
 
     def _path(self, *parts: str) -> str:
         return os.path.join(self.root, *parts)
@@ -66,7 +66,7 @@ class Vfs:
                 below = self._tree_usage(parent)
                 usage.size = max(0, usage.size - below.size)
                 usage.inodes = max(0, usage.inodes - below.inodes)
-            record = LayerFile(parent=parent, size=usage.size, inodes=usage.inodes)
+            record = LayerFile(parent=parent, size=usage.size, inodes=usage.inodes, boot=self._boot)
             layerfile.write(stage.path, record)
             os.rename(stage.path, self._path("layers", chain.hex))
             stage.close()
@@ -76,6 +76,10 @@ class Vfs:
         """Remove a staged layer."""
         stage.close()
         trees.remove_path(stage.path)
+
+    def settle(self) -> None:
+        """Bring what was committed to the disk."""
+        layerfile.settle(self._path("layers"), self._layers)
 
     def layers(self) -> Mapping[ChainId, Usage]:
         """Return the committed layers."""
@@ -87,17 +91,16 @@ class Vfs:
         parent = self._layer(chain).parent
         return None if parent is None else ChainId(parent)
 
-    def remove_layer(self, chain: ChainId) -> None:
-        """Take a layer's name away, and then its files."""
+    def detach_layer(self, chain: ChainId) -> list[str]:
+        """Take a layer's name away; its files are left to be removed."""
         with self._turn:
             if self._layers.pop(chain, None) is None:
-                return
+                return []
             aside = self._path("staging", secrets.token_hex(8))
             os.rename(self._path("layers", chain.hex), aside)
             with suppress(FileNotFoundError):
                 os.rename(self._path("init", chain.hex), aside + "-init")
-        trees.remove_path(aside)
-        trees.remove_path(aside + "-init")
+        return [aside, aside + "-init"]
 
     def prepare(self, key: str, parent: ChainId | None) -> None:
         """Copy a layer."""
