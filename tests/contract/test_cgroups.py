@@ -11,12 +11,13 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import count
 
 import pytest
 
-from boxship.errors import InvalidRequest
+from boxship.errors import BoxshipError, InvalidRequest
 from boxship.runtime import cgroups
-from boxship.runtime.cgroups import layout
+from boxship.runtime.cgroups import files, folders, layout
 from boxship.runtime.cgroups.errors import CgroupBusy
 from boxship.runtime.cgroups.v1 import V1Tree
 from boxship.runtime.cgroups.v2 import V2Tree
@@ -316,6 +317,34 @@ def test_a_group_that_cannot_be_made_leaves_nothing(tree):
     for gone in (path, f"{PARENT}/deep", PARENT):
         assert not tree.open(gone).exists()
     assert open_descriptors() == before
+
+
+def test_whichever_step_of_making_fails_nothing_is_left(tree, monkeypatch):
+    """Every folder made and every value written fails once, in turn."""
+    path, asked = f"{PARENT}/step/by", Resources(devices=[DeviceRule(allow=True, access="r")])
+    real = {"mkdir": os.mkdir, "write": files.write}
+    before = open_descriptors()
+    for failing in count():
+        steps = count()
+
+        def step(what: str, *arguments: object, failing=failing, steps=steps) -> object:
+            if next(steps) == failing:
+                raise OSError(errno.EIO, "Input/output error")
+            return real[what](*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(folders.os, "mkdir", lambda *given, step=step: step("mkdir", *given))
+            patch.setattr(files, "write", lambda *given, step=step: step("write", *given))
+            with suppress(BoxshipError, OSError):
+                tree.create(path, asked).remove()  # some steps are done without
+                tree.remove_if_empty(f"{PARENT}/step")
+                tree.remove_if_empty(PARENT)
+        assert not tree.open(path).exists()
+        assert not tree.open(PARENT).exists()
+        assert open_descriptors() == before
+        if next(steps) <= failing:  # it was never reached
+            break
+    assert failing > 3
 
 
 def test_groups_above_stay_while_they_are_used(made, tree):

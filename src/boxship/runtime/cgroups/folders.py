@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from boxship.runtime.cgroups import files
 from boxship.runtime.cgroups.errors import CgroupBusy, CgroupUnavailable
@@ -92,11 +92,20 @@ def delete_soon(folder: str, within: float, wait: Callable[[float], None] = time
         pause = min(pause * 2, 0.05)
 
 
-def undo(made: Iterable[str]) -> None:
-    """Delete folders made, last first; those that others have begun to use stay."""
-    for folder in reversed(list(made)):
-        with suppress(OSError):
-            os.rmdir(folder)
+@contextmanager
+def all_or_none() -> Iterator[list[str]]:
+    """Give a list for folders made; should the block fail, these are deleted, last first.
+
+    Those that others have begun to use meanwhile stay.
+    """
+    made: list[str] = []
+    try:
+        yield made
+    except BaseException:
+        for folder in reversed(made):
+            with suppress(OSError):
+                os.rmdir(folder)
+        raise
 
 
 def members(folder: str) -> list[int]:

@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 
 from msgspec import structs
 
-from boxship.runtime.cgroups import files, plan_v1, plan_v2, stats
+from boxship.runtime.cgroups import files, folders, plan_v1, plan_v2, stats
 from boxship.runtime.cgroups.errors import ControllerMissing
 from boxship.runtime.cgroups.features import Features, warnings
 from boxship.runtime.cgroups.tree import EMPTY_WITHIN
@@ -131,11 +131,9 @@ class HybridTree:
         for_v1 = for_v2 = None
         if resources is not None:
             for_v1, for_v2 = divide(resources, of_v2)
-        with ExitStack() as undo:
-            old = self._v1.create_with(path, for_v1, limit_devices=not by_program)
-            undo.callback(old.remove, 0)
-            new = self._v2.create_with(path, for_v2, limit_devices=by_program)
-            undo.pop_all()
+        with folders.all_or_none() as made:
+            old = self._v1.create_in(made, path, for_v1, limit_devices=not by_program)
+            new = self._v2.create_in(made, path, for_v2, limit_devices=by_program)
         return HybridGroup(old, new, of_v2)
 
     def open(self, path: str) -> HybridGroup:

@@ -196,25 +196,26 @@ class V1Tree:
         return frozenset().union(*(tree.controllers for tree in self._hierarchies))
 
     def create(self, path: str, resources: runtime.Resources | None = None) -> V1Group:
-        return self.create_with(path, resources, limit_devices=True)
+        with folders.all_or_none() as made:
+            return self.create_in(made, path, resources)
 
-    def create_with(
-        self, path: str, resources: runtime.Resources | None, *, limit_devices: bool
+    def create_in(
+        self,
+        made: list[str],
+        path: str,
+        resources: runtime.Resources | None,
+        *,
+        limit_devices: bool = True,
     ) -> V1Group:
+        """Make a group; `made` takes each folder as soon as it exists."""
         group = self.open(path)
-        made: list[str] = []
-        try:
-            for tree in self._hierarchies:
-                cpuset = "cpuset" in tree.controllers
-                for folder in folders.make(tree.folder(group.path), tree.mount, leave):
-                    made.append(folder)
-                    if cpuset:
-                        fill_cpuset(folder)
-            if resources is not None:
-                group.begin(resources, limit_devices=limit_devices)
-        except BaseException:
-            folders.undo(made)
-            raise
+        for tree in self._hierarchies:
+            for folder in folders.make(tree.folder(group.path), tree.mount, leave):
+                made.append(folder)
+                if "cpuset" in tree.controllers:
+                    fill_cpuset(folder)
+        if resources is not None:
+            group.begin(resources, limit_devices=limit_devices)
         return group
 
     def open(self, path: str) -> V1Group:

@@ -164,21 +164,23 @@ class V2Tree:
         return frozenset(files.read(f"{self._hierarchy.mount}/cgroup.controllers").split())
 
     def create(self, path: str, resources: runtime.Resources | None = None) -> V2Group:
-        return self.create_with(path, resources, limit_devices=True)
+        with folders.all_or_none() as made:
+            return self.create_in(made, path, resources)
 
-    def create_with(
-        self, path: str, resources: runtime.Resources | None, *, limit_devices: bool
+    def create_in(
+        self,
+        made: list[str],
+        path: str,
+        resources: runtime.Resources | None,
+        *,
+        limit_devices: bool = True,
     ) -> V2Group:
+        """Make a group; `made` takes each folder as soon as it exists."""
         group = self.open(path)
-        made: list[str] = []
-        try:
-            folder = self._hierarchy.folder(group.path)
-            made.extend(folders.make(folder, self._hierarchy.mount, self.hand_down))
-            if resources is not None:
-                group.begin(resources, limit_devices=limit_devices)
-        except BaseException:
-            folders.undo(made)
-            raise
+        folder = self._hierarchy.folder(group.path)
+        made.extend(folders.make(folder, self._hierarchy.mount, self.hand_down))
+        if resources is not None:
+            group.begin(resources, limit_devices=limit_devices)
         return group
 
     def open(self, path: str) -> V2Group:
