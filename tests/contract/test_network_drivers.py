@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,6 +15,7 @@ from boxship.network.drivers.bridge import BridgeDriver
 from boxship.network.drivers.driver import Driver
 from boxship.network.drivers.unaddressed import Unaddressed
 from boxship.network.firewall import Firewall
+from boxship.network.forwarding import Forwarding
 from boxship.network.namespaces import Namespace, Namespaces
 from boxship.network.record import Endpoint, Network, Publication, Subnet
 
@@ -26,10 +28,13 @@ DRIVERS = ("bridge", "host", "null")
 def driver_of(kind: str) -> Iterator[tuple[Driver, Namespaces]]:
     namespaces = Namespaces(ready=1)
     driver: Driver = Unaddressed(kind)
+    folder = tempfile.TemporaryDirectory(prefix="bxf")
     if kind == "bridge":
-        driver = BridgeDriver("contract", namespaces, Firewall("contract"))
+        forwarding = Forwarding(f"{folder.name}/forwarding")
+        driver = BridgeDriver("contract", namespaces, Firewall("contract"), forwarding)
     yield driver, namespaces
     namespaces.close()
+    folder.cleanup()
 
 
 def network_of(driver: Driver) -> Network:

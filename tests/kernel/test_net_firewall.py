@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from tests.support.netns import ask, in_new_host, run
+from tests.support.netns import Place, ask, in_new_host, listen, places, run
 from tests.support.networking import BRIDGE, LAN_HOST, engine_host, neighbour
 
 pytestmark = pytest.mark.root
@@ -93,6 +93,34 @@ def test_a_forward_chain_that_drops_is_answered_and_the_answer_taken_back(chain)
     assert answers == ["web saw 192.168.77.2", "ConnectionRefusedError", True]
     assert f"-A {chain} -i {BRIDGE}" in listed
     assert after == before
+
+
+@pytest.mark.parametrize("before", ["0", "1"])
+def test_turning_forwarding_on_does_not_make_the_host_a_router(before):
+    """Where it was on already, somebody wanted a router, and has one still."""
+
+    def story():
+        run(f"sysctl -qw net.ipv4.ip_forward={before}")
+        other = Place()
+        run(f"ip link add lan1 type veth peer name eth0 netns {other.pid}")
+        run("ip addr add 192.168.78.1/24 dev lan1 && ip link set lan1 up")
+        other.do(run, "ip addr add 192.168.78.2/24 dev eth0 && ip link set eth0 up")
+        other.do(run, "ip route add default via 192.168.78.1")
+        with engine_host() as host, neighbour() as lan, places(other):
+            other.do(listen, 80, "other")
+            lan.do(run, f"ip route add default via {LAN_HOST}")
+            web = host.start("web", 80, publish={"80/tcp": [("", 8080)]})
+            seen = [lan.do(ask, "192.168.78.2", 80)]
+            host.crash()
+            host.begin()
+            seen.append(lan.do(ask, "192.168.78.2", 80))
+            return seen, lan.do(ask, LAN_HOST, 8080), web.place.do(ask, "192.168.78.2", 80)
+
+    seen, published, out = in_new_host(story)
+    expected = "TimeoutError" if before == "0" else "other saw 192.168.77.2"
+    assert seen == [expected, expected]
+    assert published.startswith("web saw")
+    assert out.startswith("other saw")
 
 
 def test_two_engines_on_one_host_let_each_other_be():

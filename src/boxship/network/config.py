@@ -39,6 +39,7 @@ class NetworkConfig:
     icc: bool = True
     ip_masq: bool = True
     ip_forward: bool = True
+    ip_forward_no_drop: bool = False
     iptables: bool = True
     ip6tables: bool = True
     allow_direct_routing: bool = False

@@ -84,12 +84,20 @@ class Firewall:
         self._bridges: dict[str, BridgeRules] = {}
         self._published: set[Publication] = set()
         self._in_place = False
+        self._no_router = False
         self._own_generations: set[int] = set()
 
     @property
     def warnings(self) -> Sequence[str]:
         """What stands in the way of the rules, for people."""
         return self._foreign.warnings if self._foreign else ()
+
+    def forbid_routing(self, wanted: bool) -> None:
+        """Let nothing be forwarded between other links, from the next change on."""
+        with self._turn:
+            if wanted != self._no_router:
+                self._no_router = wanted
+                self._in_place = False
 
     def set_bridge(self, wanted: BridgeRules) -> None:
         """Cover a bridge; costs a few milliseconds, and nothing where it is covered already."""
@@ -155,7 +163,10 @@ class Firewall:
         with self._turn:
             if self._bridges:
                 covered = [self._bridges[name] for name in sorted(self._bridges)]
-                self._commit(rules.ruleset(self.table, covered, self._published))
+                table = rules.ruleset(
+                    self.table, covered, self._published, no_router=self._no_router
+                )
+                self._commit(table)
             elif self._is_there():
                 self._commit(rules.removal(self.table))
             self._in_place = bool(self._bridges)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ from boxship.network.errors import (
 )
 from boxship.network.files import SandboxFiles
 from boxship.network.firewall import Firewall, News
+from boxship.network.forwarding import Forwarding
 from boxship.network.namespaces import Namespaces, read_setting
 from boxship.network.needs import Attachable, Containers, NameServer, Publisher
 from boxship.network.opening import Opening
@@ -72,8 +74,16 @@ class Networks:
         self._table = Table(database)
         self._firewall = Firewall(config.owner) if config.iptables else None
         self._namespaces = Namespaces()
-        policy = Policy(config.ip_forward, config.ip6tables, config.allow_direct_routing)
-        self._bridges = BridgeDriver(config.owner, self._namespaces, self._firewall, policy)
+        policy = Policy(
+            forward=config.ip_forward,
+            no_router=not config.ip_forward_no_drop,
+            filter6=config.ip6tables,
+            direct=config.allow_direct_routing,
+        )
+        forwarding = Forwarding(os.path.join(run_folder, "forwarding"))
+        self._bridges = BridgeDriver(
+            config.owner, self._namespaces, self._firewall, forwarding, policy
+        )
         self._drivers: dict[str, Driver] = {
             driver.name: driver
             for driver in (self._bridges, Unaddressed("host"), Unaddressed("null"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -14,6 +16,7 @@ from boxship.network.record import BRIDGE, HOST, NONE, Endpoint, Network
 from boxship.spec.engine.container import EndpointIPAMConfig, EndpointSettings
 
 CONTAINER_MODE: Final = "container:"
+MAC: Final = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
 DEFAULT_MODES: Final = ("", "default", BRIDGE)
 
 
@@ -41,14 +44,30 @@ def is_private(mode: str) -> bool:
 
 
 def check_settings(network: Network, settings: EndpointSettings) -> None:
-    """Refuse what only networks made by a user can do."""
+    """Refuse addresses that are none, and what only networks made by a user can do."""
     asked = settings.ipam_config or EndpointIPAMConfig()
+    wrong = [
+        f"invalid IPv{version} address: {text}"
+        for version, text in ((4, asked.i_pv4_address), (6, asked.i_pv6_address))
+        if text and not _is_address(text, version)
+    ]
+    if settings.mac_address and not MAC.fullmatch(settings.mac_address):
+        wrong.append(f"invalid MAC address: {settings.mac_address}")
+    if wrong:
+        raise InvalidRequest("\n".join(["invalid endpoint settings:", *wrong]))
     if network.user_defined:
         return
     if asked.i_pv4_address or asked.i_pv6_address:
         raise InvalidRequest("user-specified IP address is supported on user-defined networks only")
     if settings.aliases:
         raise InvalidRequest("network-scoped aliases are only supported for user-defined networks")
+
+
+def _is_address(text: str, version: int) -> bool:
+    try:
+        return ipaddress.ip_address(text).version == version
+    except ValueError:
+        return False
 
 
 def order(attachments: Sequence[Attachment]) -> list[Attachment]:

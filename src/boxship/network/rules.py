@@ -60,9 +60,17 @@ def element(publication: Publication) -> Element:
 
 
 def ruleset(
-    table: str, bridges: Sequence[BridgeRules], publications: Iterable[Publication] = ()
+    table: str,
+    bridges: Sequence[BridgeRules],
+    publications: Iterable[Publication] = (),
+    *,
+    no_router: bool = False,
 ) -> str:
-    """Return the commands that put the whole table in place, whatever was there before."""
+    """Return the commands that put the whole table in place, whatever was there before.
+
+    `no_router`: forwarding is on for our bridges only; the host must not begin to route between
+    its other links.
+    """
     lines = [
         f"add table inet {table}",
         f"delete table inet {table}",
@@ -71,7 +79,7 @@ def ruleset(
         *_guard(bridges),
         *_in_force(bridges),
         *_translation(bridges),
-        *_forwarding(bridges),
+        *_forwarding(bridges, no_router),
         "}",
     ]
     return "\n".join(lines) + "\n"
@@ -170,11 +178,13 @@ def _translation(bridges: Sequence[BridgeRules]) -> Iterator[str]:
     yield " }"
 
 
-def _forwarding(bridges: Sequence[BridgeRules]) -> Iterator[str]:
+def _forwarding(bridges: Sequence[BridgeRules], no_router: bool) -> Iterator[str]:
     yield " chain forward {"
     yield "  type filter hook forward priority filter; policy accept;"
     yield "  oifname @bridges jump inward"
     yield "  iifname @internal jump from_internal"
+    if no_router:  # bridges of other engines need forwarding too, and see to their own
+        yield '  meta iifkind != "bridge" meta oifkind != "bridge" ct state new drop'
     yield " }"
     yield " chain inward {"
     for one in bridges:

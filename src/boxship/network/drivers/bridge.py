@@ -24,6 +24,7 @@ from boxship.network import names
 from boxship.network.drivers.bridge_options import BridgeOptions, Policy, enclosed, rules_for
 from boxship.network.enclosure import Enclosure
 from boxship.network.firewall import Firewall
+from boxship.network.forwarding import Forwarding
 from boxship.network.namespaces import LOOPBACK, Namespace, Namespaces, write_setting
 from boxship.network.pools import mac_of
 from boxship.network.ports import PROTOCOLS
@@ -43,11 +44,13 @@ class BridgeDriver:
         owner: str,
         namespaces: Namespaces,
         firewall: Firewall | None,
+        forwarding: Forwarding,
         policy: Policy | None = None,
     ) -> None:
         self._namespaces = namespaces
         self._group = names.number(owner)
         self._firewall = firewall
+        self._forwarding = forwarding
         self._policy = policy or Policy()
         self._netlink = Netlink(NETLINK_ROUTE)
         self._enclosure = Enclosure(owner, self._netlink)
@@ -140,6 +143,7 @@ class BridgeDriver:
             if link.group == self._group and link.name not in kept and link.name not in mine:
                 self._delete(link.index)
         covered = [name for name in mine if name in present]
+        self._forbid_routing()
         if self._firewall is not None:
             rules = [
                 rules_for(mine[name], BridgeOptions.parse(mine[name]), self._policy)
@@ -296,9 +300,14 @@ class BridgeDriver:
     def _allow_forwarding(self, network: Network) -> None:
         if network.internal:
             return
-        write_setting("ipv4/ip_forward", "1")
-        if network.subnet(6):
-            write_setting("ipv6/conf/all/forwarding", "1")
+        for version in (4, 6):
+            if network.subnet(version):
+                self._forwarding.allow(version)
+        self._forbid_routing()
+
+    def _forbid_routing(self) -> None:
+        if self._firewall is not None:
+            self._firewall.forbid_routing(self._policy.no_router and self._forwarding.is_ours)
 
     def _link(self, name: str) -> route.Link | None:
         with _gone_is_fine():

@@ -81,6 +81,7 @@ class Policy:
     """What the daemon's flags say of every bridge."""
 
     forward: bool = True  # turn forwarding on
+    no_router: bool = True  # and for containers only, where it was off
     filter6: bool = True  # rules for IPv6 too
     direct: bool = False  # containers' own addresses may be reached from outside
 
