@@ -68,6 +68,7 @@ class Engine:
 
     def start(self) -> None:
         """Start the daemon and wait until it answers."""
+        (self.root / "daemon.json").touch()  # a file that is named must exist
         log = self.log.open("ab")
         self.environment["PYTHONPATH"] = str(CHECKOUT / "src")
         self.process = subprocess.Popen(
