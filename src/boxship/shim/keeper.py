@@ -45,9 +45,9 @@ class Refused(BoxshipError):
 class Keeper:
     """Serves the daemon's requests for one container and watches its processes."""
 
-    def __init__(self, name: str, folder: str, host: Host) -> None:
-        self._name = name
-        self._folder = folder
+    def __init__(self, host: Host) -> None:
+        self._name = ""
+        self._folder = ""
         self._host = host
         self._me = record.Process(os.getpid(), processes.start_time(os.getpid()))
         self._loop = Loop(on_error=report)
@@ -58,13 +58,14 @@ class Keeper:
         self._waiting: list[tuple[protocol.Attachment, socket.socket]] = []
         self._is_over = False
         self._is_finished = False
+        self._loop.watch(catch_children(), self._on_child)
 
-    def run(self, control: socket.socket) -> None:
+    def run(self, name: str, folder: str, control: socket.socket) -> None:
         """Serve until the container has ended and everybody was told."""
+        self._name, self._folder = name, folder
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
         record.write_standing(self._folder, record.Standing(self._name, self._me))
         self._door = Door(self._loop, self._folder, self._welcome)
-        self._loop.watch(catch_children(), self._on_child)
         self._welcome(control)
         while not self._is_finished:
             self._loop.turn()

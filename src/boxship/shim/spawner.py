@@ -1,4 +1,4 @@
-"""The spawner: a warm, single-threaded process that forks a shim for each container.
+"""The spawner: warm, single-threaded; forks a shim for each container, one ahead of time.
 
 It reads requests from the daemon and answers none: the shim it forks says the first word on the
 connection that came with the request, and where no shim comes to be, that connection closes.
@@ -23,19 +23,22 @@ from boxship.shim.needs import Host
 from boxship.shim.title import Title
 
 UNLIKELY_VICTIM: Final = b"-999"  # of the kernel's search for memory
+ATTEMPTS: Final = 3
 _SPAWN: Final = msgspec.msgpack.Decoder(protocol.Spawn)
 
 
 def serve(daemon: socket.socket, host: Host) -> None:
-    """Fork shims until the daemon's end of the connection closes."""
-    title = prepare()
+    """Provide shims until the daemon's end of the connection closes."""
+    nursery = Nursery(daemon, host, prepare())
     inbox = protocol.Inbox()
+    nursery.prepare_one()
     while True:
         data, fds = fdsocket.receive(daemon)
         if not data:
             return
         for envelope in inbox.feed(data, fds):
-            _spawn(_SPAWN.decode(envelope.body), envelope.fds, daemon, host, title)
+            nursery.hand_over(envelope)
+            nursery.prepare_one()
 
 
 def prepare() -> Title:
@@ -75,30 +78,91 @@ def _avoid_oom_killer() -> None:
         pass  # not permitted here: the kernel may choose as it likes
 
 
-def _spawn(
-    request: protocol.Spawn, fds: list[int], daemon: socket.socket, host: Host, title: Title
-) -> None:
-    try:
-        if os.fork() == 0:
-            daemon.close()
-            _be_shim(request, fds, host, title)
-    except OSError as failure:
-        report(failure)
-    finally:
-        fdsocket.close_all(fds)
+class Nursery:
+    """Keeps one shim ready: forked, and past all that does not depend on its container.
+
+    To fork, and to write for the first time to pages that were shared, is most of what a shim
+    costs. It is done before somebody waits for it.
+    """
+
+    def __init__(self, daemon: socket.socket, host: Host, title: Title) -> None:
+        self._daemon = daemon
+        self._host = host
+        self._title = title
+        self._ready: socket.socket | None = None
+
+    def prepare_one(self) -> None:
+        """Fork a shim that waits for its container, unless there is one."""
+        if self._ready:
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            if os.fork() == 0:
+                ours.close()
+                self._daemon.close()
+                self._be_shim(theirs)
+        except OSError as failure:
+            report(failure)
+            ours.close()
+        else:
+            self._ready = ours
+        finally:
+            theirs.close()
+
+    def hand_over(self, request: protocol.Envelope) -> None:
+        """Give a request to the shim that is ready, or to another should that one be dead.
+
+        If none can be had, the connection in the request closes, which is answer enough.
+        """
+        try:
+            for _ in range(ATTEMPTS):
+                self.prepare_one()
+                if self._ready and self._give(self._ready, request):
+                    return
+        finally:
+            fdsocket.close_all(request.fds)
+
+    def _give(self, ready: socket.socket, request: protocol.Envelope) -> bool:
+        self._ready = None
+        head = protocol.HEADER.pack(protocol.VERSION, len(request.fds), len(request.body))
+        try:
+            fdsocket.send(ready, head + request.body, request.fds)
+        except OSError:
+            return False
+        finally:
+            ready.close()
+        return True
+
+    def _be_shim(self, spawner: socket.socket) -> None:
+        """Keep one container; never returns."""
+        status = 1
+        try:
+            os.setsid()
+            processes.become_subreaper()
+            self._title.set("boxship-shim (ready)")
+            keeper = Keeper(self._host)
+            if request := _wait_request(spawner):
+                asked = _SPAWN.decode(request.body)
+                self._title.set(f"boxship-shim {asked.container}")
+                keeper.run(asked.container, asked.folder, socket.socket(fileno=request.fds[0]))
+            status = 0
+        except BaseException as failure:
+            report(failure)
+        finally:
+            os._exit(status)
 
 
-def _be_shim(request: protocol.Spawn, fds: list[int], host: Host, title: Title) -> None:
-    """Keep one container; never returns."""
-    status = 1
+def _wait_request(spawner: socket.socket) -> protocol.Envelope | None:
+    """Wait for the container to keep; None when the spawner ends first."""
+    inbox = protocol.Inbox()
     try:
-        os.setsid()
-        processes.become_subreaper()
-        title.set(f"boxship-shim {request.container}")
-        control = socket.socket(fileno=fds[0])
-        Keeper(request.container, request.folder, host).run(control)
-        status = 0
-    except BaseException as failure:
-        report(failure)
+        while True:
+            data, fds = fdsocket.receive(spawner)
+            if not data:
+                return None
+            for envelope in inbox.feed(data, fds):
+                return envelope
+    except ConnectionResetError:
+        return None
     finally:
-        os._exit(status)
+        spawner.close()
