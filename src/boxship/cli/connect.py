@@ -36,7 +36,7 @@ def engine_of(shell: Shell) -> Engine:
         from boxship.cli.engine import start_engine
 
         revive = start_engine
-    return Engine(target, version=version, headers=_headers(shell), revive=revive)
+    return Engine(target, version=version, headers=_headers(shell), revive=revive, ours=not chosen)
 
 
 def _headers(shell: Shell) -> dict[str, str]:

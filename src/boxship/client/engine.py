@@ -48,8 +48,13 @@ class Engine:
         version: str = "",
         headers: Mapping[str, str] | None = None,
         revive: Callable[[], None] | None = None,
+        ours: bool = False,
     ) -> None:
-        """`revive` is tried once when nobody answers at the target."""
+        """`revive` is tried once when nobody answers at the target.
+
+        An engine that is `ours` came with this client: it is spoken to in the newest version at
+        once, and only asked for its own when it turns out to be an older one still running.
+        """
         self.target = target
         self.fixed_version = version
         self.daemon: dict[str, str] = {}
@@ -57,6 +62,9 @@ class Engine:
         self._version = version
         self._resting: list[Connection] = []
         self._revive = revive
+        self._assumed = ours and not version
+        if self._assumed:
+            self._version = show_version(NEWEST)
 
     # Parts
 
@@ -114,6 +122,7 @@ class Engine:
         response = self._exchange("HEAD", "/_ping", {}, None).no_body()
         self._rest(response)
         self.daemon = response.headers
+        self._assumed = False
         if self.fixed_version:
             return
         theirs = parse_version(response.headers.get("api-version", "") or "1.24")
@@ -142,13 +151,18 @@ class Engine:
         if body is not None:
             data = quickjson.encode(body).encode("utf-8", "surrogateescape")
             sent["Content-Type"] = "application/json"
-        where = f"/v{self.version}{path}{query_text(query)}"
-        response = self._exchange(method, where, sent, data)
+        if self._assumed and stream is not None:
+            self.negotiate()  # what is produced as it is sent cannot be sent twice
+        where = f"{path}{query_text(query)}"
+        response = self._exchange(method, f"/v{self.version}{where}", sent, data)
+        if self._is_older(response):
+            response = self._exchange(method, f"/v{self.version}{where}", sent, data)
         if method == "HEAD":
             response.no_body()
             self._rest(response)
             return response
         response.check()
+        self._assumed = False
         return response
 
     def call(
@@ -205,6 +219,13 @@ class Engine:
             raise BrokenAnswer(f"unable to upgrade to tcp, received {response.status}")
         pending = bytes(connection.pending)
         return Stream(connection.socket, pending, response.headers.get("content-type", ""))
+
+    def _is_older(self, response: Response) -> bool:
+        """Tell whether an answer means that the assumed version was too new, and ask for theirs."""
+        if not self._assumed or response.status != 400:
+            return False
+        self.negotiate()
+        return self._version != show_version(NEWEST)
 
     def _exchange(
         self,

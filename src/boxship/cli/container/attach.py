@@ -67,6 +67,5 @@ def run(
     try:
         session.run()
     except Detached:
-        shell.say("read escape sequence")
         return 0
     return exit_status(shell, waiting)

@@ -44,8 +44,8 @@ def create(shell: Shell, body: dict[str, Any], options: dict[str, Any]) -> str:
     path: str = options["cidfile"]
     if path and os.path.lexists(path):
         raise UsageError(
-            "container ID file found, make sure the other container isn't running "
-            f"or delete {path}",
+            "boxship: container ID file found, make sure the other container isn't running "
+            f"or delete {path}{shell.usage_tail}",
             status=125,
         )
     _add_proxies(shell, body)

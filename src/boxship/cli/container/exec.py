@@ -105,6 +105,5 @@ def _run_attached(
     try:
         session.run()
     except Detached:
-        shell.say("read escape sequence")
-        return 0
+        return shell.report("read escape sequence")
     return (execs.inspect(identifier).get("ExitCode") or 0) & 0xFF

@@ -134,7 +134,6 @@ def _run_attached(
     except _StartFailed as failure:
         raise _failed(shell, failure.error, status_of(failure.error)) from failure
     except Detached:
-        shell.say("read escape sequence")
         return 0
     if not watches:
         return 0

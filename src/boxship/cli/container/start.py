@@ -90,7 +90,6 @@ def _start_attached(
     try:
         session.run()
     except Detached:
-        shell.say("read escape sequence")
         return 0
     report = containers.wait_result(waiting)
     return report["StatusCode"] & 0xFF if attach else 0
