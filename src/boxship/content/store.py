@@ -3,8 +3,8 @@
     <root>/sha256/<64 hex digits>   one file for each blob, mode 0600, never changed
     <root>/ingest/<random>          what is arriving; gone when the process is
 
-A blob is written beside, checked, and renamed. Nothing is flushed to the disk one by one: whoever
-records that something points here calls `flush` first, once.
+A blob is written beside, checked, and renamed; a thread then brings it to the disk while others
+arrive. Whoever records that something points here calls `flush` first, which waits for that.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Final
 
 from boxship.content.errors import NoSuchBlob, WrongContent
-from boxship.kernel.syscalls import syscall
+from boxship.lib.atomicfile import sync_folder
 from boxship.lib.strictjson import SIZE as DOCUMENT_LIMIT
 from boxship.spec.digest import HEX_DIGITS, Digest
 
@@ -60,11 +61,11 @@ class Ingest:
             with suppress(FileNotFoundError):
                 os.unlink(self._path)
 
-    def place(self, path: str) -> None:
-        """Give it its name."""
+    def place(self, path: str) -> int:
+        """Give it its name; return its descriptor, which is the caller's now."""
         os.rename(self._path, path)
-        os.close(self._file)
-        self._file = -1
+        file, self._file = self._file, -1
+        return file
 
 
 class Lease:
@@ -91,6 +92,8 @@ class Blobs:
             os.makedirs(folder, 0o700, exist_ok=True)
         self._turn = threading.Lock()
         self._held: Counter[Digest] = Counter()
+        self._flushing: dict[Digest, Future[None]] = {}
+        self._flusher = ThreadPoolExecutor(1, "flush")
 
     def path(self, digest: Digest) -> str:
         """Return where `digest` is, or would be."""
@@ -174,7 +177,8 @@ class Blobs:
             raise WrongContent(f"content has the digest {digest}, not {expected}")
         lease.hold(digest)
         if not self.has(digest):
-            ingest.place(self.path(digest))
+            file = ingest.place(self.path(digest))
+            self._flushing[digest] = self._flusher.submit(_flush, file)
         return digest
 
     def ingest(
@@ -195,13 +199,13 @@ class Blobs:
         """Take in a document."""
         return self.ingest((data,), lease)
 
-    def flush(self) -> None:
-        """Return when everything on the store's filesystem has reached the disk."""
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            syscall("syncfs", folder)
-        finally:
-            os.close(folder)
+    def flush(self, digests: Iterable[Digest]) -> None:
+        """Return when these blobs have reached the disk, with their names."""
+        for digest in digests:
+            if (flushing := self._flushing.get(digest)) is not None:
+                flushing.result()
+                self._flushing.pop(digest, None)
+        sync_folder(self._folder)
 
     def delete(self, digest: Digest) -> bool:
         """Remove a blob, unless an operation holds it; say whether it is gone."""
@@ -209,6 +213,7 @@ class Blobs:
             if self._held[digest] > 0:
                 return False
             del self._held[digest]
+            self._flushing.pop(digest, None)
             with suppress(FileNotFoundError):
                 os.unlink(self.path(digest))
             return True
@@ -228,3 +233,10 @@ class Blobs:
                     size = self.size(digest)
                     freed += size if self.delete(digest) else 0
         return freed
+
+
+def _flush(file: int) -> None:
+    try:
+        os.fdatasync(file)
+    finally:
+        os.close(file)

@@ -88,7 +88,16 @@ class Images:
         self._working = 0
         self._littered = False
         self._pruning = threading.Lock()
+        self._restore()
         self.collect()
+
+    def _restore(self) -> None:
+        """Unpack again what containers stand on and a power cut has made doubtful."""
+        for chain in self._snapshots.missing():
+            for image in self._catalog.all():
+                for variant in image.variants:
+                    if chain in variant.chains:
+                        self.ensure_unpacked(replace(image, variant=variant))
 
     # asking
 
@@ -335,11 +344,11 @@ class Images:
         return image
 
     def _record(self, images: Sequence[tuple[Image, Sequence[str]]]) -> Sequence[Image]:
-        """Flush what the images consist of, then record them."""
-        self._blobs.flush()
-        if not self._snapshots.on_same_disk(self._blobs.root):
-            self._snapshots.flush()
-        return self._catalog.add(images, self._now())
+        """Flush the content, then record the images; layers can be made again from it."""
+        self._blobs.flush({digest for image, _ in images for digest in image.content})
+        added = self._catalog.add(images, self._now())
+        self._snapshots.settle_soon()
+        return added
 
     # giving out
 

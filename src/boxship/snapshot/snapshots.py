@@ -7,6 +7,7 @@ a namespace of its own, or reads through it, and closes it.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from boxship.snapshot.errors import DriverUnavailable, WrongLayer
 from boxship.snapshot.trees import Usage
 from boxship.spec.digest import Digest, chain
 
+LOG: Final = logging.getLogger(__name__)
 DRIVERS: Final[Mapping[str, Callable[[str], Driver]]] = {"overlay2": Overlay2, "vfs": Vfs}
 
 
@@ -225,8 +227,16 @@ class Snapshots:
         """Bring all layers to the disk in a thread; nobody has to wait for it."""
         with self._settling_turn:
             if self._settling is None or not self._settling.is_alive():
-                self._settling = threading.Thread(target=self.settle, name="settle", daemon=True)
+                self._settling = threading.Thread(
+                    target=self._settle_quietly, name="settle", daemon=True
+                )
                 self._settling.start()
+
+    def _settle_quietly(self) -> None:
+        try:
+            self.settle()
+        except OSError as error:  # after another boot the layers will be made again
+            LOG.warning("layers could not be brought to the disk: %s", error)
 
     def missing(self) -> Iterator[ChainId]:
         """Yield the layers that snapshots stand on and that are not there."""

@@ -272,6 +272,16 @@ def test_a_restart_finds_all_and_drops_what_belongs_to_nothing(engine):
     assert [len(part) for part in engine.stored()] == [3, 1, 0]
 
 
+def test_what_a_power_cut_made_doubtful_is_unpacked_again(engine):
+    image = load(engine)
+    engine.snapshots.prepare("c", image.chain_id)
+    engine.snapshots.settle()
+    file = next((engine.root / "snapshots").glob(f"*/layers/{image.chain_id.hex}/layer.json"))
+    file.write_text(file.read_text().replace("{", '{"boot":"another",', 1))
+    engine.again()
+    assert engine.snapshots.has_layer(image.chain_id)
+
+
 def test_prune_spares_what_is_named_or_used(engine):
     named, nameless = load(engine), load(engine, tags=[], layer=OTHER)
     used = load(engine, tags=[], comment="used")

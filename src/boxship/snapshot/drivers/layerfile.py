@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from msgspec import Struct
@@ -18,6 +20,7 @@ from msgspec.structs import replace
 from boxship.errors import InvalidRequest
 from boxship.kernel.syscalls import syscall
 from boxship.lib import atomicfile, strictjson
+from boxship.snapshot import trees
 from boxship.snapshot.driver import ChainId
 from boxship.spec.digest import Digest
 
@@ -81,6 +84,18 @@ def this_boot() -> str:
     """Return what tells this boot of the machine from others."""
     with open("/proc/sys/kernel/random/boot_id") as file:
         return file.read().strip()
+
+
+@contextmanager
+def staged(folder: str) -> Iterator[str]:
+    """A new folder to make something in; it is moved away, or goes when that fails."""
+    path = os.path.join(folder, secrets.token_hex(8))
+    os.mkdir(path, 0o700)
+    try:
+        yield path
+    except BaseException:
+        trees.remove_path(path)
+        raise
 
 
 def check_key(key: str) -> None:

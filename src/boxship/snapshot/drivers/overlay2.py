@@ -73,11 +73,16 @@ class Overlay2:
 
     def stage(self, parent: ChainId | None) -> Stage:
         """Begin a layer in a folder of its own; what is below matters when it is committed."""
-        path = self._path("staging", secrets.token_hex(8))
-        os.makedirs(os.path.join(path, "diff"), 0o755)
-        os.chmod(os.path.join(path, "diff"), 0o755)
-        root = os.open(os.path.join(path, "diff"), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        return Stage(path, Extraction(root, Whiteouts.OVERLAY), root)
+        with layerfile.staged(self._path("staging")) as path:
+            diff = os.path.join(path, "diff")
+            os.mkdir(diff, 0o755)
+            os.chmod(diff, 0o755)
+            root = os.open(diff, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                return Stage(path, Extraction(root, Whiteouts.OVERLAY), root)
+            except BaseException:
+                os.close(root)
+                raise
 
     def commit(self, stage: Stage, chain: ChainId, parent: ChainId | None) -> None:
         """Settle what needs the layers below, measure, and give the folder its name."""
@@ -194,10 +199,7 @@ class Overlay2:
         if len(lineage) >= DEPTH:
             raise TooDeep
         init = self._init(parent)
-        path = self._path("staging", secrets.token_hex(8))
-        os.mkdir(path, 0o700)
-        with ExitStack() as undo:
-            undo.callback(trees.remove_path, path)
+        with layerfile.staged(self._path("staging")) as path:
             diff = os.path.join(path, "diff")
             os.mkdir(diff, 0o755)
             os.mkdir(os.path.join(path, "work"), 0o700)
@@ -206,7 +208,6 @@ class Overlay2:
             if self.exists(key):
                 raise SnapshotExists(f"snapshot {key} exists already")
             os.rename(path, self._path("active", key))
-            undo.pop_all()
 
     def keys(self) -> Iterator[str]:
         """Yield the keys of the snapshots."""
@@ -309,15 +310,15 @@ class Overlay2:
             with self._turn:
                 if os.path.exists(made):
                     return os.path.join(made, "diff")
-                path = self._path("staging", secrets.token_hex(8))
-                os.makedirs(os.path.join(path, "diff"), 0o755)
-                os.chmod(os.path.join(path, "diff"), 0o755)
-                below = self._view_folder(chain)
-                try:
-                    initlayer.fill(os.path.join(path, "diff"), below)
-                finally:
-                    os.close(below)
-                os.rename(path, made)
+                with layerfile.staged(self._path("staging")) as path:
+                    os.mkdir(os.path.join(path, "diff"), 0o755)
+                    os.chmod(os.path.join(path, "diff"), 0o755)
+                    below = self._view_folder(chain)
+                    try:
+                        initlayer.fill(os.path.join(path, "diff"), below)
+                    finally:
+                        os.close(below)
+                    os.rename(path, made)
         return os.path.join(made, "diff")
 
     def _view_folder(self, chain: ChainId | None) -> int:

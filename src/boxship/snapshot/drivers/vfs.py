@@ -13,7 +13,7 @@ import secrets
 import stat
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from boxship.kernel import mounts
 from boxship.snapshot import trees
@@ -51,9 +51,13 @@ class Vfs:
 
     def stage(self, parent: ChainId | None) -> Stage:
         """Begin a layer with a copy of what is below it."""
-        path = self._copy(self._tree(parent))
-        root = os.open(os.path.join(path, "tree"), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        return Stage(path, Extraction(root, Whiteouts.REMOVE), root)
+        with self._copied(self._tree(parent)) as path:
+            root = os.open(os.path.join(path, "tree"), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                return Stage(path, Extraction(root, Whiteouts.REMOVE), root)
+            except BaseException:
+                os.close(root)
+                raise
 
     def commit(self, stage: Stage, chain: ChainId, parent: ChainId | None) -> None:
         """Measure what was added, and give the tree its name."""
@@ -105,14 +109,11 @@ class Vfs:
     def prepare(self, key: str, parent: ChainId | None) -> None:
         """Copy a layer."""
         layerfile.check_key(key)
-        path = self._copy(self._init(parent))
-        with ExitStack() as undo:
-            undo.callback(trees.remove_path, path)
+        with self._copied(self._init(parent)) as path:
             layerfile.write(path, LayerFile(parent=parent))
             if self.exists(key):
                 raise SnapshotExists(f"snapshot {key} exists already")
             os.rename(path, self._path("active", key))
-            undo.pop_all()
 
     def keys(self) -> Iterator[str]:
         """Yield the keys of the snapshots."""
@@ -218,32 +219,31 @@ class Vfs:
                 return total
             at = ChainId(record.parent)
 
-    def _copy(self, source: str) -> str:
-        """Return a new staging folder with a copy of the tree at `source`."""
-        path = self._path("staging", secrets.token_hex(8))
-        with ExitStack() as undo:
-            os.makedirs(os.path.join(path, "tree"), 0o700)
-            undo.callback(trees.remove_path, path)
+    @contextmanager
+    def _copied(self, source: str) -> Iterator[str]:
+        """A new staging folder with a copy of the tree at `source`."""
+        with layerfile.staged(self._path("staging")) as path:
+            os.mkdir(os.path.join(path, "tree"), 0o700)
             with ExitStack() as opened:
-                folders = [os.open(p, trees.FOLDER) for p in (source, os.path.join(path, "tree"))]
-                for folder in folders:
-                    opened.callback(os.close, folder)
+                folders = []
+                for folder in (source, os.path.join(path, "tree")):
+                    folders.append(os.open(folder, trees.FOLDER))
+                    opened.callback(os.close, folders[-1])
                 trees.copy(*folders)
-            undo.pop_all()
-        return path
+            yield path
 
     def _init(self, chain: ChainId | None) -> str:
         """Return the tree that containers of `chain` begin with, made when first asked for."""
         made = self._path("init", chain.hex if chain else "scratch")
         with self._turn:
             if not os.path.exists(made):
-                path = self._copy(self._tree(chain))
-                below = os.open(self._tree(chain), trees.FOLDER)
-                try:
-                    initlayer.fill(os.path.join(path, "tree"), below)
-                finally:
-                    os.close(below)
-                os.rename(path, made)
+                with self._copied(self._tree(chain)) as path:
+                    below = os.open(self._tree(chain), trees.FOLDER)
+                    try:
+                        initlayer.fill(os.path.join(path, "tree"), below)
+                    finally:
+                        os.close(below)
+                    os.rename(path, made)
         return os.path.join(made, "tree")
 
 
