@@ -36,6 +36,7 @@ class Fault:
 
 def each_step_failing(monkeypatch, call, work, check):
     """Do `work` with the first, second, ... call failing, until none is left to fail."""
+    opened = len(os.listdir("/proc/self/fd"))
     for at in range(1, 500):
         with monkeypatch.context() as patch:
             fault = Fault(patch, call, at)
@@ -46,6 +47,7 @@ def each_step_failing(monkeypatch, call, work, check):
                 failed = error
         check(fault.hit, failed)
         if not fault.hit:
+            assert len(os.listdir("/proc/self/fd")) <= opened + 2
             return at
     raise AssertionError("it never came to an end")
 
