@@ -265,3 +265,23 @@ def test_many_sandboxes_come_and_go_and_leave_nothing():
             return run("ip -br link show type veth").count("bx"), elements, address, grown
 
     assert in_new_host(story) == (1, 0, "172.17.0.2", 0)
+
+
+def test_the_default_bridge_has_ipv6_when_asked_and_keeps_its_range():
+    def story():
+        with engine_host(ipv6=True) as host:
+            web = host.start("web", 80, publish={"80/tcp": [("", 8080)]})
+            first = host.networks.resolve("bridge").subnets
+            settings = web.sandbox.settings["bridge"]
+            shown = [(one.host_ip, one.host_port) for one in web.sandbox.ports["80/tcp"]]
+            host.crash()
+            host.begin()
+            same = host.networks.resolve("bridge").subnets == first
+            rules = run(f"nft list table inet boxship_{BRIDGE}")
+            return settings.global_i_pv6_address, shown, same, "tcp . 8080 : fd" in rules
+
+    address, shown, same, published = in_new_host(story)
+    assert address.startswith("fd")
+    assert shown == [("0.0.0.0", "8080"), ("::", "8080")]
+    assert same
+    assert published

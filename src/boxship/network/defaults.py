@@ -11,7 +11,7 @@ from boxship.errors import InvalidRequest
 from boxship.model.ids import NetworkId
 from boxship.network.config import NetworkConfig
 from boxship.network.drivers import bridge_options as option
-from boxship.network.pools import choose
+from boxship.network.pools import choose, unique_local_pool
 from boxship.network.record import BRIDGE, HOST, NONE, Address, Network, Prefix, Subnet
 
 DRIVERS: Final = {BRIDGE: "bridge", HOST: "host", NONE: "null"}
@@ -25,11 +25,12 @@ def default_bridge(
     *,
     id: NetworkId,
     created: str,
+    host_seed: bytes,
 ) -> Network:
     """Return the default bridge: as the flags say, else as it is, else as it was, else new."""
     subnets = [_subnet4(config, known, present, taken)]
     if config.ipv6 or config.bip6 or config.fixed_cidr_v6:
-        subnets.append(_subnet6(config, known, taken))
+        subnets.append(_subnet6(config, known, taken, host_seed))
     return Network(
         id=known.id if known else id,
         name=BRIDGE,
@@ -81,7 +82,9 @@ def _subnet4(
     return Subnet(str(prefix), gateway, part)
 
 
-def _subnet6(config: NetworkConfig, known: Network | None, taken: Sequence[Prefix]) -> Subnet:
+def _subnet6(
+    config: NetworkConfig, known: Network | None, taken: Sequence[Prefix], host_seed: bytes
+) -> Subnet:
     before = known.subnet(6) if known else None
     if config.bip6:
         interface = _interface("--bip6", config.bip6, 6)
@@ -93,7 +96,7 @@ def _subnet6(config: NetworkConfig, known: Network | None, taken: Sequence[Prefi
         prefix, gateway = before.prefix, before.gateway
     else:
         pools = [pool for pool in config.default_address_pools if ":" in pool.base]
-        prefix = choose(pools, 6, taken)
+        prefix = choose(pools or [unique_local_pool(host_seed)], 6, taken)
         gateway = str(prefix.network_address + 1)
     return Subnet(str(prefix), config.default_gateway_v6 or gateway)
 

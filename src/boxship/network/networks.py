@@ -247,14 +247,15 @@ class Networks:
 
     async def _watch_firewall(self, firewall: Firewall) -> None:
         watcher = firewall.watcher()
-        loop, news = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(watcher.fileno(), news.set)
+        loop, heard = asyncio.get_running_loop(), asyncio.Event()
         try:
             while True:
-                await news.wait()
+                loop.add_reader(watcher.fileno(), heard.set)
+                await heard.wait()
+                loop.remove_reader(watcher.fileno())  # or it would be called until all is read
+                heard.clear()
                 await asyncio.sleep(SETTLE)
-                news.clear()
-                told = watcher.news()
+                told = await asyncio.to_thread(watcher.news)
                 if told is not News.NOTHING:
                     await asyncio.to_thread(firewall.heed, told)
         finally:
@@ -285,7 +286,13 @@ class Networks:
             present = self._bridges.address_of(self._config.bridge)
             identifier = NetworkId(secrets.token_hex(32))
             bridge = defaults.default_bridge(
-                self._config, known, present, taken, id=identifier, created=created
+                self._config,
+                known,
+                present,
+                taken,
+                id=identifier,
+                created=created,
+                host_seed=self._seed,
             )
             made.append(self._bridges.check(bridge))
         elif known is not None:
