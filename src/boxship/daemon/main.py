@@ -103,9 +103,21 @@ async def serve(
 
 def route_modules() -> list[ModuleType]:
     """Return every module that has routes."""
-    from boxship.api.routes import events, images, networks, session, swarm, system, volumes
+    from boxship.api.routes import (
+        containers,
+        diskusage,
+        events,
+        exec,
+        images,
+        networks,
+        session,
+        swarm,
+        system,
+        volumes,
+    )
 
-    return [events, images, networks, session, swarm, system, volumes]
+    engine = [containers, exec, images, volumes, networks]
+    return [*engine, diskusage, events, session, swarm, system]
 
 
 def _heed_signals(ending: asyncio.Event, reload: Reload, engine: wiring.Engine) -> None:

@@ -18,6 +18,7 @@ from boxship.container.bundle import Host as ContainerHost
 from boxship.container.containers import Containers
 from boxship.container.create import Creation
 from boxship.container.defaults import Defaults
+from boxship.container.execs import Execs
 from boxship.container.registry import Cell, Registry
 from boxship.container.starting import Starting
 from boxship.container.tables import Table as ContainerTable
@@ -36,6 +37,7 @@ from boxship.shim.spawning import Spawner
 from boxship.snapshot.snapshots import Snapshots
 from boxship.spec.platform import Platform
 from boxship.store.database import Database
+from boxship.system.check import Check, Known
 from boxship.system.info import Facts, Settings, System
 from boxship.volume.drivers.local import LocalDriver
 from boxship.volume.volumes import Volumes
@@ -196,10 +198,30 @@ async def build(
         networks=networks,
         volumes=volumes,
     )
+    ledger = Check(
+        known=lambda: _known(registry),
+        containers=folders.containers,
+        keepers=folders.keepers,
+        shm=folders.shm,
+        data_root=folders.data,
+        exec_root=folders.run,
+        cgroup_parent=defaults.cgroup_parent,
+    )
+    execs = Execs(containers)
     bootstrap = BootstrapHost(environment, os.path.join(folders.data, "tmp"))
     parts: dict[type, object] = {
         type(part): part
-        for part in (journal, images, volumes, networks, containers, system, bootstrap)
+        for part in (
+            journal,
+            images,
+            volumes,
+            networks,
+            containers,
+            execs,
+            system,
+            bootstrap,
+            ledger,
+        )
     }
     return Engine(
         journal, images, networks, volumes, containers, spawner, background, system, to_start, parts
@@ -207,6 +229,12 @@ async def build(
 
 
 start_again = recovery.start_again
+
+
+def _known(registry: Registry) -> Known:
+    cells = list(registry)
+    running = {cell.id for cell in cells if cell.record.state.has_process}
+    return Known({cell.id for cell in cells}, running)
 
 
 def _now() -> str:

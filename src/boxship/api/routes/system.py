@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 from typing import Final
 
@@ -9,6 +10,7 @@ from boxship.api.routing import Call, Reply, route
 from boxship.api.version import NEWEST
 from boxship.api.versions import system as _older  # noqa: F401 - registers its steps
 from boxship.errors import NotSupported
+from boxship.system.check import Check
 from boxship.system.info import System
 
 PING: Final = {
@@ -33,6 +35,12 @@ def version(call: Call, system: System) -> Reply:
 @route("GET", "/info")
 def info(call: Call, system: System) -> Reply:
     return Reply(HTTPStatus.OK, system.info())
+
+
+@route("GET", "/system/check")
+async def check(call: Call, ledger: Check) -> Reply:
+    """Ours, not Docker's: what this engine left on the host and knows nothing of."""
+    return Reply(HTTPStatus.OK, {"Leftovers": await asyncio.to_thread(ledger.run)})
 
 
 @route("POST", "/auth")

@@ -1,0 +1,137 @@
+"""`GET /system/df`: what the engine's things take on disk, and what of it could go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from boxship.api.render import containers as render_container
+from boxship.api.render import images as render_image
+from boxship.api.render import volumes as render_volume
+from boxship.api.routing import Call, Reply, route
+from boxship.api.version import ApiVersion
+from boxship.container.containers import Containers
+from boxship.container.registry import Cell
+from boxship.errors import InvalidRequest
+from boxship.image.images import Images
+from boxship.volume.volumes import Volumes
+
+KINDS: Final = ("container", "image", "volume", "build-cache")
+SUMMED_SINCE: Final = ApiVersion(1, 52)
+TYPES_SINCE: Final = ApiVersion(1, 42)
+
+
+@dataclass(slots=True)
+class Usage:
+    """All things of one kind: how many, how large, and what is in use."""
+
+    total: int = 0
+    active: int = 0
+    size: int = 0
+    reclaimable: int = 0
+    items: list[dict[str, Any]] = field(default_factory=list)
+
+    def document(self, *, verbose: bool) -> dict[str, Any]:
+        """Return it as clients since 1.52 know it."""
+        shown: dict[str, Any] = {
+            "ActiveCount": self.active,
+            "TotalCount": self.total,
+            "Reclaimable": self.reclaimable,
+            "TotalSize": self.size,
+        }
+        if verbose:
+            shown["Items"] = self.items
+        return shown
+
+
+@route("GET", "/system/df")
+async def measure(call: Call, containers: Containers, images: Images, volumes: Volumes) -> Reply:
+    kinds = asked(call)
+    cells = list(containers.registry)
+    found: dict[str, Usage] = {}
+    if "container" in kinds:
+        found["container"] = await asyncio.to_thread(of_containers, containers, cells, call.version)
+    if "image" in kinds:
+        found["image"] = await asyncio.to_thread(of_images, images)
+    if "volume" in kinds:
+        found["volume"] = await asyncio.to_thread(of_volumes, volumes)
+    if "build-cache" in kinds:
+        found["build-cache"] = Usage()
+    if call.version < SUMMED_SINCE:
+        return Reply(HTTPStatus.OK, listed(found, call.version))
+    names = {"container": "ContainerUsage", "image": "ImageUsage", "volume": "VolumeUsage"}
+    names["build-cache"] = "BuildCacheUsage"
+    verbose = call.query.flag("verbose")
+    document = {names[kind]: usage.document(verbose=verbose) for kind, usage in found.items()}
+    return Reply(HTTPStatus.OK, document)
+
+
+def asked(call: Call) -> Sequence[str]:
+    """Return which kinds are asked for; all when none is named."""
+    kinds = call.query.all("type") if call.version >= TYPES_SINCE else []
+    for kind in kinds:
+        if kind not in KINDS:
+            raise InvalidRequest(f"unknown object type: {kind}")
+    return kinds or KINDS
+
+
+def listed(found: dict[str, Usage], version: ApiVersion) -> dict[str, Any]:
+    """Return every thing, as clients below 1.52 know it."""
+    document: dict[str, Any] = {"LayersSize": found["image"].size if "image" in found else 0}
+    names = {"image": "Images", "container": "Containers", "volume": "Volumes"}
+    for kind, name in {**names, "build-cache": "BuildCache"}.items():
+        document[name] = found[kind].items if kind in found else None
+    if version < TYPES_SINCE:
+        document["BuilderSize"] = 0
+    return document
+
+
+def of_containers(containers: Containers, cells: Sequence[Cell], version: ApiVersion) -> Usage:
+    """Measure what containers wrote; reads every folder of theirs."""
+    usage = Usage(total=len(cells))
+    for cell in cells:
+        written, whole = containers.sizes(cell)
+        usage.size += written
+        if cell.record.state.has_process:
+            usage.active += 1
+        else:
+            usage.reclaimable += written
+        shown = render_container.summary(cell.record, version)
+        shown["Status"] = cell.record.state.value
+        usage.items.append({**shown, "SizeRw": written, "SizeRootFs": whole})
+    return usage
+
+
+def of_images(images: Images) -> Usage:
+    """Measure images; what several share counts once."""
+    usage = Usage(size=images.total_size())
+    in_use = 0
+    for image in images.list():
+        usage.total += 1
+        shown = render_image.summary(images, image, shared=True)
+        if shown.containers:
+            usage.active += 1
+            in_use += shown.size or 0
+        usage.items.append(msgspec.to_builtins(shown))
+    usage.reclaimable = max(0, usage.size - in_use)
+    return usage
+
+
+def of_volumes(volumes: Volumes) -> Usage:
+    """Measure volumes; reads every folder of theirs."""
+    usage = Usage()
+    for volume in volumes.list():
+        taken = volumes.usage(volume.name)
+        usage.total += 1
+        usage.size += max(0, taken.size)
+        if taken.references:
+            usage.active += 1
+        else:
+            usage.reclaimable += max(0, taken.size)
+        usage.items.append(render_volume.volume(volume, taken))
+    return usage
