@@ -354,18 +354,17 @@ class Images:
 
     def save(self, refs: Sequence[str], platforms: Sequence[Platform] = ()) -> Iterator[bytes]:
         """Return the archive of images; what is not found is known before its first byte."""
-        chosen: dict[Digest, tuple[Image, list[str]]] = {}
-        for ref in refs:
-            for image, name in self._meant(ref):
-                for platform in platforms:
-                    image = record.choose(image, platform, ref)
-                    self._whole(image)
-                names = chosen.setdefault(image.id, (image, []))[1]
-                if name and name not in names:
-                    names.append(name)
-        images = [(image, tuple(names)) for image, names in chosen.values()]
-        content = {digest for image, _ in images for digest in self._kept(image, platforms)}
-        return self._archive(images, content)
+        chosen = saving.choose(self._catalog, refs)
+        for image, names in chosen:
+            for platform in platforms:
+                self._whole(record.choose(image, platform, next(iter(names), image.id)))
+        content = {
+            digest
+            for image, _ in chosen
+            for digest in saving.content(image, platforms)
+            if self._blobs.has(digest)
+        }
+        return self._archive(chosen, content)
 
     def _archive(
         self, images: Sequence[tuple[Image, tuple[str, ...]]], content: set[Digest]
@@ -377,44 +376,6 @@ class Images:
         for image, names in images:
             for name in names or ("",):
                 self._tell("save", image, Reference.parse(name).familiar if name else image.id)
-
-    def _meant(self, ref: str) -> Sequence[tuple[Image, str]]:
-        """Return what a word of `save` means: a repository alone means all its tags."""
-        image, reference = None, None
-        try:
-            image, reference = self._catalog.find(ref)
-        except NoSuchImage:
-            if ":" in ref.rpartition("/")[2]:
-                raise
-        if image is not None and reference is None:
-            return [(image, "")]
-        asked = Reference.parse(ref)
-        if asked.tag or asked.digest:
-            assert image is not None
-            return [(image, str(asked) if asked.tag else "")]
-        found = [
-            (each, name)
-            for each in self._catalog.all()
-            for name in each.names
-            if Reference.parse(name).repository == asked.repository
-        ]
-        if not found:
-            raise NoSuchImage(asked.with_default_tag().familiar)
-        return found
-
-    def _kept(self, image: Image, platforms: Sequence[Platform]) -> Iterator[Digest]:
-        """Yield what of an image is here and wanted."""
-        variants = image.variants
-        if platforms:
-            chosen = {
-                record.choose(image, p, image.id).variant.descriptor.digest for p in platforms
-            }
-            variants = tuple(
-                v for v in variants if v.descriptor.digest in chosen or v.attestation_of in chosen
-            )
-        for descriptor in (*image.indexes, *(d for v in variants for d in v.content)):
-            if self._blobs.has(descriptor.digest):
-                yield descriptor.digest
 
     # removing
 

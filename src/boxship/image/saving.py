@@ -11,14 +11,66 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from boxship.content.store import Blobs
+from boxship.image import record
+from boxship.image.catalog import Catalog
+from boxship.image.errors import NoSuchImage
 from boxship.image.record import Image
 from boxship.lib import strictjson
 from boxship.spec.digest import Digest
 from boxship.spec.oci import image as oci
 from boxship.spec.oci.image import Descriptor, Index
+from boxship.spec.platform import Platform
 from boxship.spec.reference import Reference
 from boxship.wire import tarwriter
 from boxship.wire.tar import Entry
+
+
+def choose(catalog: Catalog, refs: Sequence[str]) -> list[tuple[Image, tuple[str, ...]]]:
+    """Return the images that the words mean, each once, with the names to save them under."""
+    chosen: dict[Digest, tuple[Image, list[str]]] = {}
+    for ref in refs:
+        for image, name in _meant(catalog, ref):
+            names = chosen.setdefault(image.id, (image, []))[1]
+            if name and name not in names:
+                names.append(name)
+    return [(image, tuple(names)) for image, names in chosen.values()]
+
+
+def _meant(catalog: Catalog, ref: str) -> list[tuple[Image, str]]:
+    """Return what one word means: a repository alone means all its tags."""
+    image: Image | None = None
+    name: Reference | None = None
+    try:
+        image, name = catalog.find(ref)
+    except NoSuchImage:
+        if ":" in ref.rpartition("/")[2]:
+            raise
+    if image is not None and name is None:
+        return [(image, "")]
+    asked = Reference.parse(ref)
+    if image is not None and (asked.tag or asked.digest):
+        return [(image, str(asked) if asked.tag else "")]
+    found = [
+        (each, known)
+        for each in catalog.all()
+        for known in each.names
+        if Reference.parse(known).repository == asked.repository
+    ]
+    if not found:
+        raise NoSuchImage(asked.with_default_tag().familiar)
+    return found
+
+
+def content(image: Image, platforms: Sequence[Platform]) -> Iterator[Digest]:
+    """Yield what belongs to an image, or to what it has for some platforms."""
+    variants = image.variants
+    if platforms:
+        chosen = {record.choose(image, p, image.id).variant.descriptor.digest for p in platforms}
+        variants = tuple(
+            v for v in variants if v.descriptor.digest in chosen or v.attestation_of in chosen
+        )
+    for descriptor in (*image.indexes, *(d for v in variants for d in v.content)):
+        yield descriptor.digest
 
 
 def archive(
