@@ -310,16 +310,16 @@ async def test_an_exit_while_no_daemon_is_there_is_in_the_record(w: World):
 async def test_a_daemon_cut_off_in_the_middle_of_a_message_harms_nothing(w: World):
     case = await w.case()
     started = await case.start("sleep 100")
+    before = open_descriptors(case.shim.pid)
     message = protocol.encode(protocol.Signal(number=1, target="init", signal=9), 1)
     for cut in range(1, len(message)):
         sock = socket.socket(socket.AF_UNIX)
         sock.connect(f"{case.shim.folder}/shim.sock")
         socket.send_fds(sock, [message[:cut]], [0])
         sock.close()
-    before = open_descriptors(case.shim.pid)
-    assert processes.is_alive(started.pid)
     await (await Shim.connect(case.shim.folder)).close()
-    assert open_descriptors(case.shim.pid) <= before
+    assert processes.is_alive(started.pid)
+    await until(lambda: open_descriptors(case.shim.pid) == before)
 
 
 @story
@@ -354,6 +354,41 @@ async def test_shims_live_on_when_the_spawner_is_killed_and_the_next_one_forks_m
     assert (await other.exited()).code == 3
     await case.shim.signal("init", 9)
     assert (await case.exited()).code == 137
+
+
+@story
+async def test_nothing_is_left_of_a_spawner_that_was_stopped_or_killed(w: World):
+    """Not even the shim that it keeps ready."""
+    for end in (w.spawner.stop, lambda: asyncio.to_thread(os.kill, w.spawner.pid, signal.SIGKILL)):
+        case = await w.case()
+        spawner = w.spawner.pid
+        children = Path(f"/proc/{spawner}/task/{spawner}/children")
+        await until(lambda children=children: len(children.read_text().split()) == 2)
+        forked = [int(pid) for pid in children.read_text().split()]
+        await case.shim.close()
+        await end()
+        for pid in (spawner, *forked):
+            await until(lambda pid=pid: not processes.is_alive(pid))
+
+
+@story
+async def test_many_containers_at_once_start_and_end(w: World):
+    async def one(number: int) -> int:
+        case = await w.case(f"c{number}")
+        await case.start(f"exit {number}")
+        return (await case.exited()).code
+
+    codes = await asyncio.gather(*(one(number) for number in range(40)))
+    assert codes == list(range(40))
+
+
+@story
+async def test_the_end_is_told_even_where_the_record_cannot_be_written(w: World):
+    case = await w.case()
+    await case.start("sleep 0.1; exit 4")
+    case.exit_file.mkdir()  # a folder is in its way
+    assert (await case.exited()).code == 4
+    assert not os.path.exists(case.shim.folder)
 
 
 @story
@@ -450,7 +485,7 @@ async def test_orphans_are_waited_for(w: World):
 async def test_nothing_leaks_over_many_execs_and_clients(w: World):
     case = await w.case()
     await case.start("sleep 100")
-    counts = []
+    before = open_descriptors(case.shim.pid)
     for n in range(30):
         mine, theirs = client()
         await case.exec(f"e{n}", "echo hi", clients=[(BOTH, theirs)])
@@ -460,9 +495,7 @@ async def test_nothing_leaks_over_many_execs_and_clients(w: World):
         await case.shim.attach("init", BOTH, theirs.fileno())
         theirs.close()
         mine.close()
-        counts.append(open_descriptors(case.shim.pid))
-    await asyncio.sleep(0.1)
-    assert open_descriptors(case.shim.pid) <= counts[0]
+    await until(lambda: open_descriptors(case.shim.pid) == before)
 
 
 @story

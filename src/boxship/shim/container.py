@@ -6,12 +6,12 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from select import POLLIN, POLLPRI
 
 import msgspec
 
-from boxship.errors import InvalidRequest
+from boxship.errors import InvalidRequest, NotFound
 from boxship.kernel import processes, terminals
 from boxship.runtime import api
 from boxship.shim import protocol, record
@@ -156,7 +156,8 @@ class Container:
         """Take back what a failed start has done."""
         if self.init:
             self.init.kill()
-        self._runtime.delete(self.name)
+        with suppress(NotFound):  # it may have failed before there was anything
+            self._runtime.delete(self.name)
         self.close_journal()
         self.streams.end()
 
@@ -224,6 +225,24 @@ class Container:
             self._memory_watch = None
         self._memory = None
         self._runtime.delete(self.name)
+
+
+def rehearse_start(loop: Loop) -> None:
+    """Go once through what a start does before and after its runtime's part."""
+    spec = _SPEC.decode(_SAMPLE)
+    asked = protocol.StartRequest(bundle="", exit_record="", open_stdin=True)
+    streams = Streams(loop, None, lambda _: None, raw=False)
+    with Pipes(spec.process, spec, asked) as pipes:
+        pipes.give(streams, None, once=True)
+    streams.drain()
+    streams.end()
+
+
+_SAMPLE = (
+    b'{"ociVersion":"1.2.0","process":{"args":["a"],"env":["A=b"],"cwd":"/","capabilities":{}},'
+    b'"root":{"path":"r"},"mounts":[{"destination":"/proc","type":"proc","options":["ro"]}],'
+    b'"linux":{"namespaces":[{"type":"pid"}],"resources":{"memory":{}},"maskedPaths":["/m"]}}'
+)
 
 
 class Pipes:

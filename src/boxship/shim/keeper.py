@@ -21,7 +21,7 @@ from boxship.errors import BoxshipError
 from boxship.kernel import processes
 from boxship.runtime.errors import StartFailed
 from boxship.shim import fdsocket, protocol, record
-from boxship.shim.container import Container, Program
+from boxship.shim.container import Container, Program, rehearse_start
 from boxship.shim.control import Connection, Door
 from boxship.shim.loop import Loop
 from boxship.shim.needs import Host
@@ -59,6 +59,18 @@ class Keeper:
         self._is_over = False
         self._is_finished = False
         self._loop.watch(catch_children(), self._on_child)
+
+    def rehearse(self) -> None:
+        """Do once, for nobody, what will be waited for soon: a page written to is faster then."""
+        ours, theirs = socket.socketpair()
+        loop = Loop(on_error=report)
+        connection = Connection(loop, ours, self._on_message, lambda _: None)
+        connection.send(self._state())
+        theirs.send(protocol.encode(protocol.Signal(number=0, target=INIT, signal=0)))
+        loop.turn()
+        connection.close()
+        theirs.close()
+        rehearse_start(loop)
 
     def run(self, name: str, folder: str, control: socket.socket) -> None:
         """Serve until the container has ended and everybody was told."""
@@ -273,14 +285,14 @@ class Keeper:
         assert container
         assert container.init
         self._is_over = True
-        container.stop_the_rest()
+        _attempt(container.stop_the_rest)
         self._reap_the_rest()
         container.init.ended(status)
         container.close_journal()
         how = container.exit_record(time_ns())
-        self._write_exit(container, how)
-        container.delete()
-        self._close_door()
+        _attempt(lambda: record.write_exit(container.request.exit_record, how))
+        _attempt(container.delete)
+        _attempt(self._close_door)
         self._tell(
             protocol.Exited(
                 code=how.exit_code, signal=how.signal, oom=how.oom_killed, time=how.finished_at
@@ -291,12 +303,6 @@ class Keeper:
             program.streams.end()
         self._loop.after(LINGER, self._finish)
         self._loop.after_each_turn(self._linger)
-
-    def _write_exit(self, container: Container, how: record.ExitRecord) -> None:
-        try:
-            record.write_exit(container.request.exit_record, how)
-        except OSError as failure:  # no room, or no folder any more: then only the event tells
-            report(failure)
 
     def _reap_the_rest(self) -> None:
         """Wait for execs that were killed with the container, so that their ends are told."""
@@ -347,6 +353,16 @@ def _not_understood(body: bytes, why: msgspec.DecodeError) -> protocol.Failed:
 
 class _Numbered(msgspec.Struct):
     number: int = 0
+
+
+def _attempt(step: Callable[[], None]) -> None:
+    """Take a step of the end. None may keep the others from being taken, or the daemon waiting:
+    without room for the record, the event alone tells; a cgroup that stays is swept later.
+    """
+    try:
+        step()
+    except Exception as failure:
+        report(failure)
 
 
 _wakeups = -1

@@ -141,6 +141,7 @@ class Nursery:
             processes.become_subreaper()
             self._title.set("boxship-shim (ready)")
             keeper = Keeper(self._host)
+            keeper.rehearse()
             if request := _wait_request(spawner):
                 asked = _SPAWN.decode(request.body)
                 self._title.set(f"boxship-shim {asked.container}")
