@@ -18,22 +18,41 @@ def run() -> None:
 
     gc.disable()  # a command lives shorter than a collection would pay for
     sys.path.insert(0, SOURCE)
-    use_bundle()
+    bundle = use_bundle()
     from boxship.cli.main import main
 
-    _exit(main())
+    status = main()
+    if bundle.is_stale:
+        renew()
+    _exit(status)
 
 
-def use_bundle() -> None:
-    """Let modules come from the bundle, where there is one that fits the sources."""
+def use_bundle() -> "Bundle":
+    """Let modules come from the bundle, as far as there is one that fits the sources."""
     import marshal
 
+    modules = {}
     try:
         with open(CACHE, "rb") as file:
             modules = marshal.loads(file.read())
-        sys.meta_path.insert(0, Bundle(modules))
     except (OSError, ValueError, EOFError, TypeError):
-        return
+        pass
+    bundle = Bundle(modules)
+    sys.meta_path.insert(0, bundle)
+    return bundle
+
+
+def renew() -> None:
+    """Make the bundle anew, where we may: what has been printed is out, nobody waits for this."""
+    from posix import W_OK, access
+
+    if access(CACHE.rpartition("/")[0], W_OK):
+        from boxship.cli.bundle import build
+
+        try:
+            build()
+        except (OSError, SyntaxError):
+            pass  # the next command is as slow as this one
 
 
 class Bundle:
@@ -41,6 +60,7 @@ class Bundle:
 
     def __init__(self, modules: dict) -> None:  # type: ignore[type-arg]
         self.modules = modules
+        self.is_stale = not modules
 
     def find_spec(self, name, path=None, target=None):  # type: ignore[no-untyped-def]
         found = self.modules.get(name)
@@ -51,9 +71,10 @@ class Bundle:
         source, changed, size, is_package, _ = found
         try:
             status = stat(source)
+            if status.st_mtime_ns != changed or status.st_size != size:
+                raise OSError
         except OSError:
-            return None
-        if status.st_mtime_ns != changed or status.st_size != size:
+            self.is_stale = True
             return None
         spec = SPEC(name, self, origin=source, is_package=is_package)  # type: ignore[arg-type]
         spec.has_location = True

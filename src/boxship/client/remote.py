@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import socket
 import ssl
 import subprocess
+import threading
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from boxship.client.target import TLS, Target
 
 CONNECT_SECONDS = 30.0
+RELAYED = 64 * 1024
+MOST_WAITING = 256 * 1024
 # The far side has our command, or only Docker's.
 DIAL_STDIO = (
     "if command -v boxship >/dev/null 2>&1; then exec boxship{host} system dial-stdio; "
@@ -98,3 +102,70 @@ def connect_ssh(target: Target) -> socket.socket:
     subprocess.Popen(command, stdin=theirs.fileno(), stdout=theirs.fileno(), start_new_session=True)
     theirs.close()
     return ours
+
+
+def plain_end(tls: ssl.SSLSocket) -> socket.socket:
+    """Return a plain socket that stands for a TLS connection.
+
+    A stream is waited for with poll and written without blocking, which TLS cannot offer: its
+    records are read and written by a thread of its own. It ends with the connection.
+    """
+    ours, theirs = socket.socketpair()
+    threading.Thread(target=_relay, args=(tls, theirs), daemon=True).start()
+    return ours
+
+
+def _relay(tls: ssl.SSLSocket, plain: socket.socket) -> None:
+    tls.setblocking(False)
+    waiting = bytearray()
+    listening = True
+    with tls, plain:
+        while True:
+            reads = [tls, plain] if listening and len(waiting) < MOST_WAITING else [tls]
+            if not tls.pending():
+                select.select(reads, [tls] if waiting else [], [])
+            try:
+                if not _to_plain(tls, plain):
+                    return
+                if listening and plain in reads:
+                    listening = _from_plain(plain, waiting)
+                _to_tls(tls, waiting)
+                if not listening and not waiting:
+                    _end_of_input(tls)
+            except (OSError, ssl.SSLError):
+                return
+
+
+def _to_plain(tls: ssl.SSLSocket, plain: socket.socket) -> bool:
+    try:
+        data = tls.recv(RELAYED)
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        return True
+    if data:
+        plain.sendall(data)
+    return bool(data)
+
+
+def _from_plain(plain: socket.socket, waiting: bytearray) -> bool:
+    try:
+        data = plain.recv(RELAYED, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return True
+    waiting += data
+    return bool(data)
+
+
+def _to_tls(tls: ssl.SSLSocket, waiting: bytearray) -> None:
+    try:
+        while waiting:
+            del waiting[: tls.send(waiting)]
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        return
+
+
+def _end_of_input(tls: ssl.SSLSocket) -> None:
+    """Say that no more comes from us; what the other side sends is still read."""
+    try:
+        tls.unwrap()
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        return

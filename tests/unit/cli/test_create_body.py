@@ -1,7 +1,7 @@
 """What `create` asks of the engine, option by option.
 
-golden/create-bodies.json was recorded from Docker's own client (28.2.2) at API 1.50: the document of
-`create busybox`, and for each case only what its options change in it.
+golden/create-bodies.json was recorded from Docker's own client (28.2.2) at API 1.50: the document
+of `create busybox`, and for each case only what its options change in it.
 """
 
 from __future__ import annotations
