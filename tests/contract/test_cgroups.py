@@ -299,6 +299,9 @@ def test_a_group_that_is_used_is_neither_made_anew_nor_removed(made, tree):
     assert exit_of(pid) == -signal.SIGKILL
     assert not group.exists()
     group.remove()  # nothing left to do is no failure
+    group.kill()
+    assert (group.pids(), group.oom_watch(), group.oom_kills()) == ([], None, 0)
+    assert group.stats().memory is None
 
 
 def test_what_an_earlier_group_left_behind_does_not_limit_the_next(made, tree):

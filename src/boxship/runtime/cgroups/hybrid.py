@@ -84,7 +84,7 @@ class HybridGroup:
     def kill(self) -> None:
         """Kill by v2, and let v1's freezer go, under which nobody dies."""
         self._v2.kill()
-        with suppress(ControllerMissing):
+        with suppress(ControllerMissing, FileNotFoundError):
             self._v1.thaw()
 
     def pids(self) -> list[int]:

@@ -57,7 +57,7 @@ class Cgroup(Protocol):
         """Open a descriptor that turns readable when memory ran out, and when the group goes.
 
         Its reader takes what there is to read and asks `oom_kills`. None without a memory
-        controller.
+        controller, or when the group is gone.
         """
 
     def oom_kills(self) -> int:

@@ -159,7 +159,7 @@ class V1Group:
 
     def oom_watch(self) -> int | None:
         path = self.place("memory.oom_control")
-        if path is None:
+        if path is None or not os.path.exists(path):
             return None
         signalled = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         try:

@@ -143,7 +143,7 @@ class V2Group:
 
     def remove(self, within: float = EMPTY_WITHIN) -> None:
         def until_empty(longest: float) -> None:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # it is gone, or going
                 self._wait_until("populated", 0, longest)
 
         folders.delete_soon(self._folder, within, until_empty)
