@@ -185,3 +185,68 @@ def test_udp_moves_to_the_new_container_though_the_client_keeps_its_port():
             return said
 
     assert in_new_host(story) == ["one", "two"]
+
+
+def test_ipv6_ports_answer_from_the_lan_and_nothing_else_does():
+    """SEC-77 for IPv6: with our rules, and while they are gone."""
+
+    def story():
+        with engine_host() as host, neighbour() as lan:
+            run("ip addr add 2001:db8::1/64 dev lan0 nodad")
+            lan.do(run, "ip addr add 2001:db8::2/64 dev eth0 nodad")
+            lan.do(run, "ip route add fd00::/8 via 2001:db8::1")
+            for name in ("six", "far"):
+                host.create_network(name, ipv6=True)
+            web = host.start("web", mode="six", publish={"80/tcp": [("", 8080)]})
+            away = host.start("away", mode="far")
+            settings = web.sandbox.settings["six"]
+            address = settings.global_i_pv6_address
+            web.place.do(listen, 80, "web", "tcp", "::")
+            lan.do(listen, 80, "lan", "tcp", "::")
+            seen = {
+                "LAN": lan.do(ask, "2001:db8::1", 8080),
+                "host": ask("2001:db8::1", 8080),
+                "itself": web.place.do(ask, "2001:db8::1", 8080),
+                "other network": away.place.do(ask, "2001:db8::1", 8080),
+                "out": web.place.do(ask, "2001:db8::2", 80),
+                "LAN, direct": lan.do(ask, address, 80),
+                "other network, direct": away.place.do(ask, address, 80),
+            }
+            run("nft flush ruleset")
+            seen["LAN, direct, no rules"] = lan.do(ask, address, 80)
+            seen["other network, no rules"] = away.place.do(ask, address, 80)
+            return seen, address, settings.i_pv6_gateway
+
+    seen, address, gateway = in_new_host(story)
+    assert seen == {
+        "LAN": "web saw 2001:db8::2",
+        "host": "web saw 2001:db8::1",
+        "itself": f"web saw {gateway}",
+        "other network": f"web saw {gateway}",
+        "out": "lan saw 2001:db8::1",
+        "LAN, direct": "TimeoutError",
+        "other network, direct": "TimeoutError",
+        "LAN, direct, no rules": "TimeoutError",
+        "other network, no rules": "TimeoutError",
+    }, address
+
+
+def test_the_hosts_ipv6_loopback_refuses_at_once_so_that_clients_try_the_other():
+    """The kernel redirects nothing from ::1; a client of "localhost" must not hang there."""
+
+    def story():
+        with engine_host() as host:
+            host.create_network("six", ipv6=True)
+            web = host.start("web", mode="six", publish={"80/tcp": [("", 8080)]})
+            web.place.do(listen, 80, "web", "tcp", "::")
+            try:
+                socket.create_server(("::", 8080), family=socket.AF_INET6)
+                said = ""
+            except OSError as refused:
+                said = str(refused.strerror).partition(" (")[0]
+            return ask("::1", 8080), ask("127.0.0.1", 8080), said
+
+    one, four, taken = in_new_host(story)
+    assert one == "ConnectionRefusedError"
+    assert four.startswith("web saw")
+    assert taken == "Address already in use"

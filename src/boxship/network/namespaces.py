@@ -25,11 +25,13 @@ READY: Final = 4
 LOOPBACK: Final = 1  # the index of "lo", in every namespace
 
 # before the first link of a namespace is made: IPv6 is off on links unless a network has it
-# (then nobody's router advertisement counts either), and a link that comes up tells the bridge
-# where its address is now, which an earlier container may have had
+# (then nobody's router advertisement counts either, and an address given out once is used at once,
+# not after a second of asking for duplicates), and a link that comes up tells the bridge where its
+# address is now, which an earlier container may have had
 PREPARED: Final = {
     "ipv6/conf/default/disable_ipv6": "1",
     "ipv6/conf/default/accept_ra": "0",
+    "ipv6/conf/default/accept_dad": "0",
     "ipv4/conf/default/arp_notify": "1",
 }
 

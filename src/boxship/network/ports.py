@@ -1,6 +1,6 @@
 """Published ports: what was asked for, parsed; which host ports that takes; who holds them.
 
-A host port in use is held by a socket of the daemon's own, bound and, for TCP, listening: other
+A host port in use is held by a socket of the daemon's own, bound and mostly listening: other
 programs then get "address already in use", as users expect. A filter on it drops whatever the
 rules failed to redirect, so a client that comes while the rules are being put back tries again
 instead of being refused.
@@ -229,12 +229,15 @@ def _reserve(protocol: str, host_address: str, port: int) -> socket.socket | Non
         reserved.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
         if family == socket.AF_INET6:
             reserved.setsockopt(socket.IPPROTO_IPV6, IPV6_V6ONLY, 1)
-        if protocol == "tcp":
+        listening = protocol == "tcp" and family == socket.AF_INET
+        if listening:
             # past connections of an earlier owner must not keep the port; listening is what
             # makes it exclusive all the same
             reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind((host_address, port))
-        if protocol == "tcp":
+        # on IPv6 the host's own ::1 cannot be redirected: there a client must be refused at once
+        # and go on to 127.0.0.1, so the port is only bound
+        if listening:
             reserved.listen(1)
     except BaseException:
         reserved.close()

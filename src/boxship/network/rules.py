@@ -151,6 +151,8 @@ def _translation(bridges: Sequence[BridgeRules]) -> Iterator[str]:
     for chain, hook in (("prerouting", "dstnat"), ("output", "-100")):
         yield f" chain nat_{chain} {{"
         yield f"  type nat hook {chain} priority {hook}; policy accept;"
+        if chain == "output":  # the kernel lets nothing from ::1 leave by another link
+            yield "  ip6 daddr ::1 return"
         yield "  fib daddr type local jump publish"
         yield " }"
     # a jump needs the chain to be known, not to stand before it

@@ -288,6 +288,7 @@ class BridgeDriver:
             off = "0" if network.subnet(6) else "1"
             write_setting(f"ipv6/conf/{options.bridge}/disable_ipv6", off)
             write_setting(f"ipv6/conf/{options.bridge}/accept_ra", "0")
+            write_setting(f"ipv6/conf/{options.bridge}/accept_dad", "0")
         if self._firewall is not None:  # never without the guard against what it opens
             write_setting(f"ipv4/conf/{options.bridge}/route_localnet", "1")
         requests = [
