@@ -7,8 +7,6 @@ named for us, by --config or BOXSHIP_CONFIG, so that what switches docker switch
 
 from __future__ import annotations
 
-import os
-
 from boxship.errors import InvalidRequest
 
 TYPE_CHECKING = False
@@ -45,18 +43,23 @@ class Config:
 def config_folder(named: str, environment: Mapping[str, str]) -> str:
     """Return the folder of the configuration."""
     folder = named or environment.get("BOXSHIP_CONFIG") or environment.get("DOCKER_CONFIG")
-    return folder or os.path.join(home(environment), ".docker")
+    return folder or f"{home(environment)}/.docker"
 
 
 def home(environment: Mapping[str, str]) -> str:
-    return environment.get("HOME") or os.path.expanduser("~")
+    found = environment.get("HOME", "")
+    if not found:
+        import os
+
+        found = os.path.expanduser("~")
+    return found
 
 
 def read_config(named: str, environment: Mapping[str, str]) -> Config:
     """Read the configuration; a folder or file that is not there says nothing."""
     folder = config_folder(named, environment)
     ours = bool(named or environment.get("BOXSHIP_CONFIG"))
-    path = os.path.join(folder, "config.json")
+    path = f"{folder}/config.json"
     try:
         with open(path, "rb") as file:
             data = file.read(LARGEST)

@@ -6,7 +6,7 @@ configuration's current context, and else the socket of our own engine. Never Do
 
 from __future__ import annotations
 
-import os
+import posix
 
 from boxship.client.engine import Engine, parse_version
 from boxship.client.errors import BadAddress
@@ -32,7 +32,7 @@ def engine_of(shell: Shell) -> Engine:
     if version:
         parse_version(version)
     revive: Callable[[], None] | None = None
-    if not chosen and os.geteuid() == 0:
+    if not chosen and posix.geteuid() == 0:
         from boxship.cli.engine import start_engine
 
         revive = start_engine
@@ -111,9 +111,9 @@ def _tls(shell: Shell) -> TLS | None:
         options.get("config") or "", environment
     )
     return TLS(
-        options.get("tlscacert") or os.path.join(folder, "ca.pem"),
-        options.get("tlscert") or os.path.join(folder, "cert.pem"),
-        options.get("tlskey") or os.path.join(folder, "key.pem"),
+        options.get("tlscacert") or f"{folder}/ca.pem",
+        options.get("tlscert") or f"{folder}/cert.pem",
+        options.get("tlskey") or f"{folder}/key.pem",
         verify=bool(verify),
     )
 
@@ -121,6 +121,7 @@ def _tls(shell: Shell) -> TLS | None:
 def context_target(shell: Shell, name: str) -> Target:
     """Return the engine of one of Docker's context files."""
     import hashlib
+    import os
 
     from boxship.lib import quickjson
 

@@ -7,8 +7,6 @@ The short forms of Docker's first years stand in SHORT; other names come from th
 
 from __future__ import annotations
 
-import os
-
 GROUPS = {
     "container": "Manage containers",
     "image": "Manage images",
@@ -67,6 +65,8 @@ def module_of(group: str, name: str) -> str | None:
     if not name.replace("-", "").isalpha():
         return None
     file = name.replace("-", "_")
+    import os
+
     folder = os.path.join(os.path.dirname(__file__), group)
     for stem in (file, file + "_"):
         if os.path.exists(os.path.join(folder, stem + ".py")):
@@ -76,6 +76,8 @@ def module_of(group: str, name: str) -> str | None:
 
 def commands_of(group: str) -> list[str]:
     """Return the names of a management command's commands."""
+    import os
+
     folder = os.path.join(os.path.dirname(__file__), group)
     found: list[str] = []
     for file in os.listdir(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posix
 import sys
 
 from boxship.cli.command import Command, Flag, UsageError
@@ -46,10 +47,8 @@ ROOT = Command(usage=USAGE, summary="Run and manage containers", names=("",), fl
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; return its exit code."""
-    import os
-
     words = list(sys.argv[1:] if arguments is None else arguments)
-    shell = Shell(Output(1), Output(2), os.environ)
+    shell = Shell(Output(1), Output(2), environment())
     try:
         status = dispatch(shell, words)
         shell.out.flush()
@@ -76,6 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError:
         status = status or BROKEN_PIPE
     return status
+
+
+def environment() -> dict[str, str]:
+    """Return the environment; `posix` has it as bytes, and `os` would cost a millisecond."""
+    return {
+        name.decode("utf-8", "surrogateescape"): value.decode("utf-8", "surrogateescape")
+        for name, value in posix.environ.items()
+    }
 
 
 def dispatch(shell: Shell, words: list[str]) -> int:

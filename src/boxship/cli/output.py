@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Output:
             write_all(self.descriptor, parts[0] if len(parts) == 1 else b"".join(parts))
 
     def is_terminal(self) -> bool:
-        return os.isatty(self.descriptor)
+        return posix.isatty(self.descriptor)
 
 
 def write_all(descriptor: int, data: Buffer) -> None:
@@ -49,7 +49,7 @@ def write_all(descriptor: int, data: Buffer) -> None:
     view = memoryview(data)
     while view:
         try:
-            view = view[os.write(descriptor, view) :]
+            view = view[posix.write(descriptor, view) :]
         except BlockingIOError:
             import select
 

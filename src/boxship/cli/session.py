@@ -6,7 +6,7 @@ as it comes; what is typed waits when the engine is slow, so that neither side b
 
 from __future__ import annotations
 
-import os
+import posix
 import select
 import time
 
@@ -115,7 +115,7 @@ class Session:
 
     def _read_input(self) -> None:
         try:
-            data = os.read(0, CHUNK)
+            data = posix.read(0, CHUNK)
         except OSError:  # the terminal has gone
             data = b""
         if not data:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from boxship.lib.words import visible_block
 
@@ -60,7 +60,7 @@ class Shell:
         return self._client
 
     def input_is_terminal(self) -> bool:
-        return os.isatty(0)
+        return posix.isatty(0)
 
     def say(self, text: str) -> None:
         """Put a line on standard error at once, after what has been written to standard output."""
@@ -87,7 +87,7 @@ class Shell:
         self.out.flush()
         answer = b""
         while not answer.endswith(b"\n") and len(answer) < 100:
-            byte = os.read(0, 1)
+            byte = posix.read(0, 1)
             if not byte:
                 break
             answer += byte

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
-import os
+import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Signals:
 
     def __enter__(self) -> Signals:
         if self._numbers:
-            self.descriptor, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            self.descriptor, self._write = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
             _signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
             for number in self._numbers:
                 self._kept.append((number, _signal.signal(number, _ignore)))
@@ -46,14 +46,14 @@ class Signals:
             _signal.signal(number, _signal.SIG_DFL if handler is None else handler)
         if self.descriptor >= 0:
             _signal.set_wakeup_fd(-1)
-            os.close(self.descriptor)
-            os.close(self._write)
+            posix.close(self.descriptor)
+            posix.close(self._write)
             self.descriptor = -1
 
     def take(self) -> bytes:
         """Return the numbers of the signals that have come."""
         try:
-            return os.read(self.descriptor, 100)
+            return posix.read(self.descriptor, 100)
         except BlockingIOError:
             return b""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from boxship.errors import InvalidRequest
 
@@ -72,7 +72,7 @@ class RawMode:
     __slots__ = ("_descriptor", "_kept")
 
     def __init__(self, descriptor: int, wanted: bool) -> None:
-        self._descriptor = descriptor if wanted and os.isatty(descriptor) else -1
+        self._descriptor = descriptor if wanted and posix.isatty(descriptor) else -1
         self._kept: list[Any] | None = None
 
     def __enter__(self) -> RawMode:
@@ -106,7 +106,7 @@ class RawMode:
 def size(descriptor: int = 1) -> tuple[int, int]:
     """Return height and width of a terminal; zeros when it is none."""
     try:
-        found = os.get_terminal_size(descriptor)
+        found = posix.get_terminal_size(descriptor)
     except OSError:
         return 0, 0
     return found.lines, found.columns

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from boxship.cli.command import Command, UsageError
 from boxship.cli.container import description, flags
 from boxship.client.errors import EngineError
@@ -42,7 +40,7 @@ def create(shell: Shell, body: dict[str, Any], options: dict[str, Any]) -> str:
             f'boxship: {problem} "always", "missing" or "never"{shell.usage_tail}', status=125
         )
     path: str = options["cidfile"]
-    if path and os.path.lexists(path):
+    if path and exists(path):
         raise UsageError(
             "boxship: container ID file found, make sure the other container isn't running "
             f"or delete {path}{shell.usage_tail}",
@@ -70,10 +68,18 @@ def create(shell: Shell, body: dict[str, Any], options: dict[str, Any]) -> str:
         shell.say(f"WARNING: {warning}")
     identifier = made["Id"]
     if path:
+        import os
+
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         with open(descriptor, "w") as file:
             file.write(identifier)
     return identifier
+
+
+def exists(path: str) -> bool:
+    import os
+
+    return os.path.lexists(path)
 
 
 def _is_about(error: EngineError, image: str) -> bool:

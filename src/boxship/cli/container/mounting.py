@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +22,7 @@ def volumes_of(
             volumes[text] = {}  # a path of the container alone, or what the engine will refuse
             continue
         if source[0] == ".":
-            source = os.path.abspath(source)
+            source = absolute(source)
         bind = f"{source}:{rest}"
         if bind not in binds:
             binds.append(bind)
@@ -33,6 +31,12 @@ def volumes_of(
         path, _, options = text.partition(":")
         mounts[path] = options
     return binds, volumes, mounts
+
+
+def absolute(path: str) -> str:
+    import os
+
+    return os.path.abspath(path)
 
 
 def fields_of(text: str) -> list[str]:
@@ -151,7 +155,7 @@ def _checked(
 
 def _source(value: str) -> str:
     if value == "." or value.startswith(("./", "../")) or value == "..":
-        return os.path.abspath(value)
+        return absolute(value)
     return value
 
 
