@@ -112,7 +112,7 @@ class LocalFormat:
         return [
             Line(
                 _NUMBERS.get(entry.source, 1),
-                entry.line if entry.partial and not entry.partial.last else entry.line + b"\n",
+                _text(entry),
                 jsonlog.stamp(entry.time),
                 _NOTHING,
             )
@@ -120,7 +120,13 @@ class LocalFormat:
         ]
 
     def plain(self, data: bytes, *, frames: bool) -> bytes:
-        return joined(self.lines(data), frames=frames)
+        parts: list[bytes] = []
+        for entry in locallog.decode(data)[0]:
+            text = _text(entry)
+            if frames:
+                parts.append(_HEADER(_NUMBERS.get(entry.source, 1), len(text)))
+            parts.append(text)
+        return b"".join(parts)
 
     def start_of_last(self, fd: int, size: int, count: int) -> tuple[int, int]:
         at = size
@@ -139,6 +145,12 @@ class LocalFormat:
 
     def count(self, data: bytes) -> int:
         return len(locallog.ends(data)) - 1
+
+
+def _text(entry: locallog.Entry) -> bytes:
+    """Return a record's line, with its newline unless the line goes on."""
+    goes_on = entry.partial is not None and not entry.partial.last
+    return entry.line if goes_on else entry.line + b"\n"
 
 
 def joined(lines: Iterable[Line], *, frames: bool) -> bytes:

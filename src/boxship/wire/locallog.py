@@ -78,6 +78,34 @@ def decode(data: bytes, start: int = 0) -> tuple[list[Entry], int]:
 
 def decode_entry(body: bytes) -> Entry:
     """Read one LogEntry; members we do not know are passed over."""
+    return _usual(body) or _any(body)
+
+
+def _usual(body: bytes) -> Entry | None:
+    """Read an entry of just a source, a time and a line, in this order; None for any other."""
+    if len(body) < 2 or body[0] != 0x0A or body[1] > 0x7F:
+        return None
+    at = 2 + body[1]
+    if body[at : at + 1] != b"\x10":
+        return None
+    time, shift = 0, 0
+    for byte in body[at + 1 : at + 11]:
+        time |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            break
+    else:
+        return None
+    end = at + 1 + shift // 7
+    if body[end : end + 1] != b"\x1a":
+        return None
+    size, start = _read_varint(body, end + 1)
+    if start + size != len(body):
+        return None
+    return Entry(body[2:at].decode(errors="replace"), time, body[start:])
+
+
+def _any(body: bytes) -> Entry:
     source, time, line, is_partial, partial = "", 0, b"", False, None
     for number, value in _members(body):
         if number == 1 and isinstance(value, bytes):
