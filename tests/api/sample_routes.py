@@ -103,6 +103,15 @@ async def ticks(call: Call, diary: Diary) -> Stream:
     return Stream(200, forever(), "text/plain")
 
 
+@route("GET", "/breaks")
+async def breaks(call: Call) -> Stream:
+    async def some() -> AsyncIterator[bytes]:
+        yield b"some"
+        raise Conflict("lost the rest")
+
+    return Stream(200, some(), "text/plain")
+
+
 @route("GET", "/slow")
 async def slow(call: Call, diary: Diary) -> Reply:
     try:

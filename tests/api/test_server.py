@@ -218,6 +218,11 @@ def test_a_stream_ends_when_its_client_leaves(served: Served, diary: Diary) -> N
     assert wait_until(lambda: diary.lines == ["begun", "ended"])
 
 
+def test_a_stream_that_fails_half_way_does_not_look_whole(served: Served) -> None:
+    received = exchange(served, b"GET /breaks HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert received.endswith(b"4\r\nsome\r\n")
+
+
 def test_a_stream_waits_for_a_slow_client(served: Served, diary: Diary) -> None:
     answer = served.get("/ticks?n=3")
     assert answer.body == b"tick 0\ntick 1\ntick 2\n"

@@ -220,7 +220,11 @@ def _reply(
 def _say(exchange: Exchange, status: HTTPStatus, message: str) -> None:
     """Answer with an error, unless an answer has begun: then end the connection in the middle."""
     if exchange.answered:
-        raise ClientGone(f"the answer was cut short: {message}")
+        log.warning(
+            "the answer to %s %s was cut short: %s",
+            *(exchange.head.method, _shown(exchange.head.target), message),
+        )
+        raise ClientGone("the answer was cut short")
     body = msgspec.json.encode({"message": message.encode("utf-8", "replace").decode()}) + b"\n"
     if status is HTTPStatus.NOT_MODIFIED:
         body = b""

@@ -64,6 +64,10 @@ class Folders:
     def shm(self) -> str:
         return os.path.join(self.run, "shm")
 
+    @property
+    def work(self) -> str:
+        return os.path.join(self.data, "tmp")
+
     def make(self) -> None:
         """Create what is missing, closed to others."""
         for path, mode in (
@@ -72,6 +76,7 @@ class Folders:
             (self.containers, 0o710),
             (self.keepers, 0o700),
             (self.shm, 0o700),
+            (self.work, 0o700),
         ):
             os.makedirs(path, mode, exist_ok=True)
             os.chmod(path, mode)
@@ -208,7 +213,7 @@ async def build(
         cgroup_parent=defaults.cgroup_parent,
     )
     execs = Execs(containers)
-    bootstrap = BootstrapHost(environment, os.path.join(folders.data, "tmp"))
+    bootstrap = BootstrapHost(environment, folders.work)
     parts: dict[type, object] = {
         type(part): part
         for part in (

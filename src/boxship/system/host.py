@@ -51,3 +51,15 @@ def reads_true(path: str) -> bool:
 def open_descriptors() -> int:
     """Return how many descriptors this process has open."""
     return len(os.listdir("/proc/self/fd"))
+
+
+def filesystem(path: str) -> str:
+    """Return the kind of filesystem that a path lies on."""
+    device = os.stat(path).st_dev
+    mark = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            fields, _, rest = line.partition(" - ")
+            if fields.split(" ", 3)[2] == mark:
+                return rest.split(" ", 1)[0]
+    return "unknown"

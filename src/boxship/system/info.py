@@ -43,7 +43,7 @@ class Facts:
     memory: int
     features: Features
     cgroup_version: int
-    started: int
+    filesystem: str  # that the data root lies on
 
     @classmethod
     def of_host(cls, data_root: str, features: Features, cgroup_version: int) -> Self:
@@ -61,7 +61,7 @@ class Facts:
             memory=host.memory(),
             features=features,
             cgroup_version=cgroup_version,
-            started=time.time_ns(),
+            filesystem=host.filesystem(data_root),
         )
 
 
@@ -222,9 +222,9 @@ class System:
             info.security_options.append("name=no-new-privileges")
 
     def _surroundings(self, info: engine.SystemInfo) -> None:
-        settings = self.settings
+        facts, settings = self.facts, self.settings
         info.driver = self._images.driver
-        info.driver_status = [["Live restore", "always"]]
+        info.driver_status = [["Backing Filesystem", facts.filesystem]]
         volumes = list(self._volumes.driver_names) if self._volumes else []
         info.plugins = engine.PluginsInfo(
             volume=volumes,

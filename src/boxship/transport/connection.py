@@ -43,6 +43,9 @@ class Host(Protocol):
 
     def closed(self, connection: Connection) -> None: ...
 
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """Hold a handler whose connection no longer belongs to HTTP."""
+
     def speak_http2(self, connection: Connection, received: bytes) -> None:
         """Take over a connection that began with HTTP/2's preface."""
 
@@ -168,6 +171,8 @@ class Connection(asyncio.Protocol):
         await self.drain()
         self._disarm()
         self._state = "upgraded"
+        if self._task is not None:
+            self._host.keep(self._task)
         pending = bytes(self._buffer)
         self._buffer.clear()
         return Upgraded(self.transport, pending)
@@ -231,7 +236,8 @@ class Connection(asyncio.Protocol):
         try:
             await self._host.handler(exchange)
         except ClientGone:
-            pass
+            if self._state != "upgraded":
+                self.transport.abort()
         except asyncio.CancelledError:
             if self._state != "upgraded":
                 self.transport.abort()

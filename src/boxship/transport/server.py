@@ -31,6 +31,7 @@ class Server:
         self._most = most
         self._connections: dict[Connection, None] = {}  # oldest first
         self._servers: list[asyncio.Server] = []
+        self._kept: set[asyncio.Task[None]] = set()  # handlers of upgraded connections
 
     async def listen(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Serve on a bound socket, from now on."""
@@ -63,7 +64,8 @@ class Server:
         await asyncio.sleep(0)
 
     def _working(self) -> list[asyncio.Task[None]]:
-        return [task for made in self._connections if (task := made.work) is not None]
+        working = [task for made in self._connections if (task := made.work) is not None]
+        return [*working, *self._kept]
 
     # What connections call
 
@@ -82,6 +84,10 @@ class Server:
 
     def closed(self, connection: Connection) -> None:
         self._connections.pop(connection, None)
+
+    def keep(self, task: asyncio.Task[None]) -> None:
+        self._kept.add(task)
+        task.add_done_callback(self._kept.discard)
 
     def _drop_idle(self) -> None:
         """Close the oldest connection that waits for nothing, to make room."""
