@@ -40,16 +40,15 @@ class Encoder:
     """Writes what came from one stream."""
 
     def __init__(self, source: str) -> None:
-        name = source.encode()
-        self._source = b"\x0a" + _varint(len(name)) + name
+        self._name = source.encode()
 
     def entry(self, line: bytes, time: int, partial: Partial | None = None) -> bytes:
         """Encode one record with its sizes."""
-        return self._framed(self._source + b"\x10" + _varint(time), line, _partial(partial))
+        return self._framed(_head(self._name, time), line, _partial(partial))
 
     def lines(self, text: bytes, time: int) -> bytes:
         """Encode whole lines that came together; `text` ends with a newline."""
-        start = self._source + b"\x10" + _varint(time)
+        start = _head(self._name, time)
         return b"".join([self._framed(start, line, b"") for line in text[:-1].split(b"\n")])
 
     def _framed(self, start: bytes, line: bytes, end: bytes) -> bytes:
@@ -63,7 +62,9 @@ def decode(data: bytes, start: int = 0) -> tuple[list[Entry], int]:
 
     A size that cannot be raises InvalidRequest: the rest of the file is not readable.
     """
-    entries = []
+    entries: list[Entry] = []
+    # Lines that came together share all that is before their text.
+    head, source, time = b"", "", 0
     while start + SIZE.size <= len(data):
         (size,) = SIZE.unpack_from(data, start)
         end = start + 2 * SIZE.size + size
@@ -71,41 +72,22 @@ def decode(data: bytes, start: int = 0) -> tuple[list[Entry], int]:
             raise InvalidRequest("the log is damaged: a record has an impossible size")
         if end > len(data):
             break
-        entries.append(decode_entry(data[start + SIZE.size : end - SIZE.size]))
+        body = data[start + SIZE.size : end - SIZE.size]
         start = end
+        if head and body.startswith(head):
+            length, at = _read_varint(body, len(head))
+            if at + length == len(body):
+                entries.append(Entry(source, time, body[at:]))
+                continue
+        entry = decode_entry(body)
+        entries.append(entry)
+        source, time = entry.source, entry.time
+        head = _head(source.encode(), time) + b"\x1a"
     return entries, start
 
 
 def decode_entry(body: bytes) -> Entry:
     """Read one LogEntry; members we do not know are passed over."""
-    return _usual(body) or _any(body)
-
-
-def _usual(body: bytes) -> Entry | None:
-    """Read an entry of just a source, a time and a line, in this order; None for any other."""
-    if len(body) < 2 or body[0] != 0x0A or body[1] > 0x7F:
-        return None
-    at = 2 + body[1]
-    if body[at : at + 1] != b"\x10":
-        return None
-    time, shift = 0, 0
-    for byte in body[at + 1 : at + 11]:
-        time |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            break
-    else:
-        return None
-    end = at + 1 + shift // 7
-    if body[end : end + 1] != b"\x1a":
-        return None
-    size, start = _read_varint(body, end + 1)
-    if start + size != len(body):
-        return None
-    return Entry(body[2:at].decode(errors="replace"), time, body[start:])
-
-
-def _any(body: bytes) -> Entry:
     source, time, line, is_partial, partial = "", 0, b"", False, None
     for number, value in _members(body):
         if number == 1 and isinstance(value, bytes):
@@ -133,6 +115,10 @@ def _decode_partial(body: bytes) -> Partial:
         elif number == 3 and isinstance(value, int):
             ordinal = value
     return Partial(last, name, ordinal)
+
+
+def _head(source: bytes, time: int) -> bytes:
+    return b"\x0a" + _varint(len(source)) + source + b"\x10" + _varint(time)
 
 
 def _partial(partial: Partial | None) -> bytes:
