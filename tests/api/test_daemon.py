@@ -129,6 +129,11 @@ def test_a_hangup_reloads_and_says_so(daemon: Engine, root: Path) -> None:
     (event,) = api.events(since=since, until=time.time(), decode=True)
     assert (event["Type"], event["Action"]) == ("daemon", "reload")
     assert json.loads(event["Actor"]["Attributes"]["labels"]) == ["a=b"]
+    assert api.info()["DefaultRuntime"] == "native"
+    (root / "daemon.json").write_text('{"labels": ["a=b"], "default-runtime": "runc"}')
+    os.kill(daemon.process.pid, signal.SIGHUP)  # type: ignore[union-attr]
+    while api.info()["DefaultRuntime"] != "runc" and time.monotonic() < deadline + 5:
+        time.sleep(0.02)
     (root / "daemon.json").write_text('{"labels": ["broken"]}')
     os.kill(daemon.process.pid, signal.SIGHUP)  # type: ignore[union-attr]
     assert api.info()["Labels"] == ["a=b"]

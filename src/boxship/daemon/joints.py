@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from boxship.container.defaults import Defaults
 from boxship.container.registry import Registry
 from boxship.model.ids import ContainerId
 from boxship.network.needs import Attachable
@@ -63,6 +64,16 @@ class Counted:
     def states(self) -> list[str]:
         """Return the state of each."""
         return [str(cell.record.state.value) for cell in self._registry]
+
+
+class LiveDefaults:
+    """What containers get by default, read anew each time: a reload replaces `current`."""
+
+    def __init__(self, current: Defaults) -> None:
+        self.current = current
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.current, name)
 
 
 class Keepers:

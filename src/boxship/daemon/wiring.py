@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from boxship.container import recovery
 from boxship.container.background import Background
@@ -24,7 +24,7 @@ from boxship.container.starting import Starting
 from boxship.container.tables import Table as ContainerTable
 from boxship.content.store import Blobs
 from boxship.daemon.config import Config
-from boxship.daemon.joints import Connected, Counted, Keepers
+from boxship.daemon.joints import Connected, Counted, Keepers, LiveDefaults
 from boxship.events.journal import Journal
 from boxship.image.bootstrap import Host as BootstrapHost
 from boxship.image.images import Images
@@ -94,12 +94,14 @@ class Engine:
     spawner: Spawner
     background: Background
     system: System
+    defaults: LiveDefaults
     to_start: list[Cell]
     parts: Mapping[type, object]
 
     def take_settings(self, config: Config) -> None:
         """Let the parts hear of a configuration that has changed."""
         self.system.settings = settings(config)
+        self.defaults.current = container_defaults(config)
 
 
 async def build(
@@ -137,7 +139,8 @@ async def build(
     tree = cgroups.detect()
     background = Background()
     undo.push_async_callback(background.close)
-    defaults = container_defaults(config)
+    live = LiveDefaults(container_defaults(config))
+    defaults = cast(Defaults, live)  # has all that a Defaults has
     container_host = ContainerHost(
         kernel=_kernel(),
         machine=platform.machine(),
@@ -229,7 +232,17 @@ async def build(
         )
     }
     return Engine(
-        journal, images, networks, volumes, containers, spawner, background, system, to_start, parts
+        journal=journal,
+        images=images,
+        networks=networks,
+        volumes=volumes,
+        containers=containers,
+        spawner=spawner,
+        background=background,
+        system=system,
+        defaults=live,
+        to_start=to_start,
+        parts=parts,
     )
 
 
