@@ -1,8 +1,12 @@
-"""A layer and a configuration become an image."""
+"""A layer and a configuration become an image.
+
+The layer is kept as it is, unpacked, so that its digest and its diff ID are one and nobody waits
+for a compressor; whoever sends it somewhere packs it then.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,12 +22,12 @@ from boxship.lib import compression, strictjson
 from boxship.lib.pipe import Abandoned, Pipe
 from boxship.snapshot.driver import ChainId
 from boxship.snapshot.snapshots import Layer, Snapshots
-from boxship.spec.digest import Digest
 from boxship.spec.engine.image import ImageConfig as RunConfig
 from boxship.spec.oci import image as oci
 from boxship.spec.oci.image import Descriptor, History, Manifest
 from boxship.spec.platform import Platform
 
+PIECE: Final = 1 << 18  # small pieces would cost more to hand over than to take
 MADE_ANEW: Final = ("container", "container_config", "docker_version", "id", "parent", "throwaway")
 
 
@@ -51,16 +55,14 @@ def make(
     """Put an image's documents and its layer in place; return what points to it."""
     below = parent.variant.manifest if parent else None
     docker = below is not None and below.config.media_type == oci.DOCKER_CONFIG
-    packed, layer = take_layer(
-        recipe.layer, blobs, snapshots, lease, parent.chain_id if parent else None
-    )
-    kind = oci.DOCKER_LAYER_GZIP if docker else oci.OCI_LAYER_GZIP
+    layer = take_layer(recipe.layer, blobs, snapshots, lease, parent.chain_id if parent else None)
+    kind = oci.DOCKER_LAYER if docker else oci.OCI_LAYER
     config = blobs.put(_config(recipe, blobs, parent, layer), lease)
     manifest = Manifest(
         schema_version=2,
         media_type=oci.DOCKER_MANIFEST if docker else oci.OCI_MANIFEST,
         config=describe(blobs, config, oci.DOCKER_CONFIG if docker else oci.OCI_CONFIG),
-        layers=[*(below.layers if below else ()), describe(blobs, packed, kind)],
+        layers=[*(below.layers if below else ()), describe(blobs, layer.diff_id, kind)],
     )
     target = blobs.put(strictjson.encode(manifest), lease)
     return describe(blobs, target, manifest.media_type)
@@ -103,15 +105,16 @@ def take_layer(
     snapshots: Snapshots,
     lease: Lease,
     parent: ChainId | None,
-) -> tuple[Digest, Layer]:
-    """Unpack a layer and, at the same time, pack it into the content store."""
+) -> Layer:
+    """Unpack a layer and, at the same time, put it into the content store."""
     pipe = Pipe()
     with ThreadPoolExecutor(1, "unpack") as worker:
-        unpacking = worker.submit(snapshots.unpack, pipe, parent)
+        unpacking = worker.submit(snapshots.unpack, pipe, parent, hashed=False)
         try:
             with blobs.arriving() as ingest:
-                for packed in compression.gzip(_both(compression.decompress(pieces), pipe)):
-                    ingest.write(packed)
+                for piece in compression.even(compression.decompress(pieces), PIECE):
+                    pipe.put(piece)
+                    ingest.write(piece)
                 pipe.end()
                 unpacked = unpacking.result()
                 try:
@@ -127,11 +130,4 @@ def take_layer(
             with suppress(BaseException):
                 snapshots.discard(unpacking.result())
             raise
-    return digest, snapshots.commit(unpacked, parent)
-
-
-def _both(pieces: Iterable[bytes], pipe: Pipe) -> Iterator[bytes]:
-    """Yield pieces and hand them over too."""
-    for piece in pieces:
-        pipe.put(piece)
-        yield piece
+    return snapshots.commit(unpacked, parent, digest)

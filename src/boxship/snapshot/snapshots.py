@@ -60,7 +60,7 @@ class Hashed:
 class Unpacked:
     """A layer that is unpacked and not yet committed; `discard` it or `Snapshots.commit` it."""
 
-    def __init__(self, stage: Stage, diff_id: Digest) -> None:
+    def __init__(self, stage: Stage, diff_id: Digest | None) -> None:
         self.stage = stage
         self.diff_id = diff_id
 
@@ -118,18 +118,21 @@ class Snapshots:
         pieces: Iterable[bytes],
         parent: ChainId | None = None,
         diff_id: Digest | None = None,
+        *,
+        hashed: bool = True,
     ) -> Unpacked:
         """Unpack a layer, packed in whatever way, where nobody sees it yet.
 
-        With `diff_id` the content is known to be that already, and is not hashed again.
+        With `diff_id` the content is known to be that already, and is not hashed again. What is
+        not `hashed` has the diff ID that is given to `commit`.
         """
         stage = self._driver.stage(parent)
         try:
             kind, content = compression.unpacked(pieces)
-            if diff_id is None or kind is not compression.Compression.NONE:
-                hashed = Hashed(content)
-                stage.extraction.extract(hashed)
-                diff_id = hashed.digest
+            if hashed and (diff_id is None or kind is not compression.Compression.NONE):
+                known = Hashed(content)
+                stage.extraction.extract(known)
+                diff_id = known.digest
             else:
                 stage.extraction.extract(content)
             return Unpacked(stage, diff_id)
@@ -142,14 +145,15 @@ class Snapshots:
     ) -> Layer:
         """Put an unpacked layer on top of `parent`; `expected` is the diff ID it must have."""
         try:
-            if expected is not None and unpacked.diff_id != expected:
-                raise WrongLayer(f"layer has the diff ID {unpacked.diff_id}, not {expected}")
-            name = ChainId(chain(parent, unpacked.diff_id))
+            diff_id = unpacked.diff_id or expected
+            if diff_id is None or (expected is not None and diff_id != expected):
+                raise WrongLayer(f"layer has the diff ID {diff_id}, not {expected}")
+            name = ChainId(chain(parent, diff_id))
             self._driver.commit(unpacked.stage, name, parent)
         except BaseException:
             self.discard(unpacked)
             raise
-        return Layer(name, unpacked.diff_id)
+        return Layer(name, diff_id)
 
     def discard(self, unpacked: Unpacked) -> None:
         """Remove an unpacked layer."""

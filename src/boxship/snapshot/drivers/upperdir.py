@@ -18,14 +18,17 @@ WITHIN: Final = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
 
 def differences(upper: int, below: int) -> Iterator[Difference]:
     """Yield what `upper` changes of what is `below`, folders before what they hold."""
+    absent = b"\0"  # the last folder that is not below: nothing in it is, either
     for node in trees.walk(upper):
-        lower = status(below, node.path)
+        lower = None if node.path.startswith(absent) else status(below, node.path)
         if is_whiteout(node.stat):
             if lower is not None:
                 yield Difference(node.path, Kind.DELETED, None)
             continue
         kind = Kind.ADDED if lower is None else Kind.MODIFIED
         folder = stat.S_ISDIR(node.stat.st_mode)
+        if folder and (lower is None or not stat.S_ISDIR(lower.st_mode)):
+            absent = absent if node.path.startswith(absent) else node.path + b"/"
         opaque = folder and _is_opaque(node)
         if lower is not None and folder and stat.S_ISDIR(lower.st_mode):
             yield Difference(
