@@ -62,7 +62,7 @@ def _rows(image: ImageSummary, shows_digest: bool, wants_named: bool, whole: boo
         if name != "<none>@<none>":
             digests.setdefault(repository, []).append(digest)
     found: list[Row] = []
-    for repository, names in sorted(tags.items()):
+    for repository, names in tags.items():
         known = digests.pop(repository, [])
         if not shows_digest:
             found += [Row(image, repository, tag, NONE, whole=whole) for tag in names]
