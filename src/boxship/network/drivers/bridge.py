@@ -8,6 +8,7 @@ import ipaddress
 import socket
 import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Final
@@ -56,6 +57,7 @@ class BridgeDriver:
         self._enclosure = Enclosure(owner, self._netlink)
         self._made: dict[NetworkId, int] = {}  # the bridges seen to be in order, by index
         self._making = threading.Lock()
+        self._forgetting = ThreadPoolExecutor(1, "conntrack")
 
     def check(self, network: Network) -> Network:
         """Refuse options that cannot be meant."""
@@ -164,7 +166,11 @@ class BridgeDriver:
         self._firewall.publish(add, remove=remove)
         datagrams = [one for one in (*add, *remove) if one.protocol == "udp"]
         if datagrams:
-            _forget(datagrams)
+            # the kernel walks its whole table for that, some 5 ms: who gives a port up need not
+            # wait, and who gets it waits for those before too
+            forgotten = self._forgetting.submit(_forget, datagrams)
+            if add:
+                forgotten.result()
 
     def leaks(
         self,
@@ -219,6 +225,7 @@ class BridgeDriver:
 
     def close(self) -> None:
         """Let go of the kernel; the networks stay."""
+        self._forgetting.shutdown()
         self._netlink.close()
 
     def _join(
