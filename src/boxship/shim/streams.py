@@ -16,7 +16,7 @@ from select import POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT
 from time import monotonic, sleep
 from typing import Final
 
-from boxship.shim.escape import DetachKeys
+from boxship.shim.clients import Client
 from boxship.shim.journal import Journal
 from boxship.shim.loop import Loop
 from boxship.shim.protocol import Attachment
@@ -29,52 +29,6 @@ TYPED: Final = 16 << 10  # the most that is read from a keyboard at once
 OFTEN: Final = 0.001  # seconds between reads, in a stream that does not pause
 PAUSE: Final = 0.0001
 GONE: Final = POLLHUP | POLLERR | POLLNVAL
-_QUIET: Final = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
-
-
-class Client:
-    """An attached client's socket, and what it is still owed."""
-
-    def __init__(self, sock: socket.socket, attachment: Attachment, *, raw: bool) -> None:
-        sock.setblocking(False)
-        self.sock = sock
-        self.fd = sock.fileno()
-        self.wants = (False, attachment.stdout, attachment.stderr)
-        self.sends_input = attachment.stdin
-        self.frames = attachment.multiplex and not raw
-        self.keys = DetachKeys(attachment.detach_keys if raw else b"")
-        self.backlog: list[bytes | memoryview] = []
-        self.owed: Output | None = None  # whose bytes are promised by a frame's header
-        self.leaving = False  # gets what it is owed and is closed then
-        self.unread_input = attachment.pending
-        self.watched = -1  # for which events the loop watches it
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether it has not yet taken what it was given."""
-        return bool(self.backlog) or self.owed is not None
-
-    def send(self, stream: int, data: bytes) -> None:
-        """Give it output; what its socket does not take now is its backlog."""
-        if self.frames:
-            self.backlog.append(multiplex.header(stream, len(data)))
-        self.backlog.append(data)
-        self.flush()
-
-    def flush(self) -> None:
-        """Send what its socket takes; raises OSError when the client is gone."""
-        while self.backlog:
-            try:
-                sent = self.sock.sendmsg(self.backlog, (), _QUIET)
-            except BlockingIOError:
-                return
-            while sent:
-                first = self.backlog[0]
-                if sent < len(first):
-                    self.backlog[0] = memoryview(first)[sent:]
-                    break
-                sent -= len(first)
-                del self.backlog[0]
 
 
 class Output:
