@@ -207,3 +207,29 @@ def test_tls_serves_known_clients_only(daemon: Engine, root: Path) -> None:
     )
     assert nobody.returncode != 0
     assert nobody.stdout == b""
+
+
+def test_secrets_that_clients_send_are_not_logged(daemon: Engine) -> None:
+    """Credentials travel in headers, bodies and query strings; the log has none of these."""
+    daemon.flags = [*daemon.flags, "-D"]
+    daemon.start()
+    secret = "canary-4711"
+    for method, path in (
+        ("POST", "/auth"),
+        ("GET", f"/events?since={secret}"),
+        ("POST", f"/containers/create?name={secret}&x={secret}"),
+        ("POST", f"/images/create?fromImage=nowhere&x={secret}"),
+        ("GET", f"/nowhere?token={secret}"),
+    ):
+        subprocess.run(
+            [
+                *("curl", "-s", "--unix-socket", daemon.socket, "-X", method),
+                *("-H", f"X-Registry-Auth: {secret}", "-H", "Content-Type: application/json"),
+                *("-d", f'{{"password": "{secret}", "Env": ["P={secret}"]}}', f"http://d{path}"),
+            ],
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+    daemon.stop()
+    assert secret not in daemon.log.read_text()
