@@ -224,7 +224,7 @@ def _descriptor(image: Image | None) -> bytes:
     """Return the manifest's descriptor, its platform included, as the API shows it."""
     if image is None:
         return b""
-    shown = msgspec.to_builtins(image.variant.descriptor)
+    shown = msgspec.to_builtins(image.variant.descriptor, enc_hook=str)
     if "platform" not in shown and image.variant.platform is not None:
         platform = image.variant.platform
         shown["platform"] = {"architecture": platform.architecture, "os": platform.os}
