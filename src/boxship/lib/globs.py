@@ -18,6 +18,8 @@ def match(pattern: str, text: str, separator: str = "/") -> bool:
     Neither a star nor a question mark stands for the separator.
     """
     steps = _parse(pattern)
+    if sum(step is not None for step in steps) > len(text):
+        return False  # each step but a star takes one character
     at = step = 0
     star, marked = -1, 0
     while at < len(text) or step < len(steps):
