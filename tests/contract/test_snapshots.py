@@ -4,6 +4,7 @@ import io
 import os
 import stat
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -71,7 +72,7 @@ def tree(mounted):
             path = os.path.join(folder, name)
             short = path.removeprefix(root + "/")
             mode = os.lstat(path).st_mode
-            found[short] = open(path, "rb").read() if stat.S_ISREG(mode) else stat.S_IFMT(mode)
+            found[short] = Path(path).read_bytes() if stat.S_ISREG(mode) else stat.S_IFMT(mode)
     os.close(mounted)
     return found
 
@@ -91,7 +92,7 @@ def test_a_layer_is_seen_as_it_was_packed(snapshots):
         assert os.stat(f"{root}/null").st_rdev == os.makedev(1, 3)
         assert os.stat(f"{root}/dir").st_mtime == 1_600_000_000
         with pytest.raises(OSError, match="Read-only"):
-            open(f"{root}/new", "w")
+            Path(f"{root}/new").touch()
     finally:
         os.close(mounted)
 
@@ -280,6 +281,26 @@ def test_a_restart_knows_what_was_committed_and_forgets_the_rest(snapshots, tmp_
     again = Snapshots.at(root, snapshots.driver)
     assert (set(again.layers()), again.keys()) == ({base}, ["one"])
     assert not os.path.exists(staging)
+    os.close(again.open("one"))
+
+
+def test_a_layer_that_was_not_flushed_is_not_believed_after_another_boot(snapshots, tmp_path):
+    base = apply(snapshots, None, data=BASE)
+    snapshots.settle()
+    top = apply(snapshots, base, ("t", b"t", {}))
+    snapshots.prepare("one", top)
+    root = str(tmp_path / "snapshots")
+    assert set(Snapshots.at(root, snapshots.driver).layers()) == {base, top}
+    file = os.path.join(root, snapshots.driver, "layers", top.hex, "layer.json")
+    with open(file, "r+") as opened:
+        text = opened.read()
+        opened.seek(0)
+        opened.truncate()
+        opened.write(text.replace('"boot":"', '"boot":"another'))
+    again = Snapshots.at(root, snapshots.driver)
+    assert set(again.layers()) == {base}
+    assert list(again.missing()) == [top]
+    apply(again, base, ("t", b"t", {}))
     os.close(again.open("one"))
 
 

@@ -35,6 +35,7 @@ class Catalog:
         self._turn = threading.RLock()
         self._images: dict[Digest, Image] = {}
         self._names: dict[str, Digest] = {}
+        self.damaged: set[str] = set()  # images that are recorded and cannot be read
         database.migrate("image", tables.MIGRATIONS)
         for name, row in self._rows():
             self._remember(name, row)
@@ -49,6 +50,7 @@ class Catalog:
             try:
                 image = record.read(self._blobs, descriptor, self._host)
             except (NoSuchBlob, WrongContent, InvalidRequest, OSError) as error:
+                self.damaged.add(id)
                 LOG.warning("image %s cannot be read and is left out: %s", id, error)
                 continue
             yield replace(image, parent=Digest.parse(parent) if parent else None), names.get(id, [])

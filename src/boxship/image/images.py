@@ -419,11 +419,11 @@ class Images:
         """Remove content and layers that no image and no snapshot needs.
 
         While something is being made, its parts belong to no image yet; whoever ends last
-        collects.
+        collects. Where an image cannot be read nobody knows what it needs, so all is kept.
         """
         with self._turn:
             self._littered = bool(self._working)
-            if self._littered:
+            if self._littered or self._catalog.damaged:
                 return
             every = self._catalog.all()
             self._blobs.collect({digest for image in every for digest in image.content})

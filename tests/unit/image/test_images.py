@@ -272,6 +272,22 @@ def test_a_restart_finds_all_and_drops_what_belongs_to_nothing(engine):
     assert [len(part) for part in engine.stored()] == [3, 1, 0]
 
 
+def test_an_image_that_cannot_be_read_loses_nothing_more(engine):
+    image = load(engine)
+    kept = load(engine, layer=OTHER, tags=["kept:1"])
+    path = engine.blobs.path(image.variant.manifest.config.digest)
+    with open(path, "rb") as file:
+        good = file.read()
+    with open(path, "wb") as file:
+        file.write(b"damaged")
+    stored = engine.stored()
+    assert engine.again().list() == [kept]
+    assert engine.stored() == stored
+    with open(path, "wb") as file:
+        file.write(good)
+    assert {found.id for found in engine.again().list()} == {image.id, kept.id}
+
+
 def test_what_a_power_cut_made_doubtful_is_unpacked_again(engine):
     image = load(engine)
     engine.snapshots.prepare("c", image.chain_id)
