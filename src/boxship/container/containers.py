@@ -32,7 +32,7 @@ from boxship.container.record import Container, NetworkView, Run
 from boxship.container.registry import Cell, Ending, Registry
 from boxship.container.removal import Removal
 from boxship.container.starting import Starting
-from boxship.errors import BoxshipError, Conflict, InvalidRequest
+from boxship.errors import BoxshipError, Conflict, InvalidRequest, NotFound
 from boxship.runtime.errors import NOT_EXECUTABLE, NOT_FOUND, OTHER, StartFailed
 from boxship.shim.errors import NoSuchProcess, ShimLost
 from boxship.shim.protocol import INIT
@@ -69,6 +69,7 @@ class Containers:
         self._endings = Endings(
             registry, networks, volumes, publisher, background, self._removal, starting, self._again
         )
+        self.pruning = False
         self.started: list[Callable[[Cell], None]] = []  # who is told of each start
 
     # ---- reading
@@ -380,6 +381,21 @@ class Containers:
     def announce(self, cell: Cell, action: str, **more: str) -> None:
         """Tell of something that happened to a container."""
         announce(self._publisher, cell.record, action, **more)
+
+    def announce_all(self, action: str, **attributes: str) -> None:
+        """Tell of something that happened to no container in particular."""
+        self._publisher.publish("container", action, "", attributes)
+
+    def sizes(self, cell: Cell) -> tuple[int, int]:
+        """Return the bytes a container wrote, and those with its image's; reads every folder."""
+        written = self.snapshots.usage(cell.id).size
+        image = self.creation.images
+        try:
+            chains = image.get(cell.record.image).variant.chains if cell.record.image else []
+        except NotFound:
+            chains = []
+        layers = self.snapshots.layers()
+        return written, written + sum(layers[c].size for c in chains if c in layers)
 
     @property
     def endings(self) -> Endings:

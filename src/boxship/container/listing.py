@@ -14,7 +14,23 @@ from boxship.errors import InvalidRequest
 
 Filters = Mapping[str, Sequence[str]]
 KNOWN: Final = frozenset(
-    ["ancestor", "before", "exited", "expose", "health", "id", "isolation", "is-task", "label", "name", "network", "publish", "since", "status", "volume"]
+    {
+        "ancestor",
+        "before",
+        "exited",
+        "expose",
+        "health",
+        "id",
+        "isolation",
+        "is-task",
+        "label",
+        "name",
+        "network",
+        "publish",
+        "since",
+        "status",
+        "volume",
+    }
 )
 HEALTHS: Final = frozenset({"none", "starting", "healthy", "unhealthy"})
 TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})

@@ -48,14 +48,14 @@ class Recovery:
         Returns the containers to be started now, by their restart policies.
         """
         found = await self._find_keepers()
-        alive = {cell.id: shim for cell, shim in found if shim is not None}
+        alive = {cell.id: keeper for cell, keeper in found if keeper is not None}
         await self._restore_parts(alive)
         for identifier, shim in alive.items():
             cell = self.registry.find(identifier)
             cell.shim = shim
             self.endings.listen(cell, shim)
-        for cell, shim in found:
-            if shim is None:
+        for cell, keeper in found:
+            if keeper is None:
                 await self._settle_end(cell)
         await asyncio.to_thread(self._clear_orphans)
         for cell in self.registry:
