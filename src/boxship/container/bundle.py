@@ -223,10 +223,8 @@ def _system(container: Container, setting: Setting, host: Host) -> list[oci.Moun
         ),
         _mount("/sys", "sysfs", [*secure, *access]),
         _mount("/sys/fs/cgroup", "cgroup", [*secure, *([] if writable else access)]),
-        _mount("/dev/mqueue", "mqueue", secure),
+        _mount("/dev/mqueue", "mqueue", secure),  # shows the queues of the ipc namespace
     ]
-    if wanted.ipc_mode == "host":
-        found[-1] = _bind("/dev/mqueue", "/dev/mqueue")
     match wanted.ipc_mode or "private":
         case "none":
             pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 
@@ -14,6 +15,9 @@ from boxship.container.execs import ExecConfig, Execs, keys_for_exec
 from boxship.errors import BoxshipError, InvalidRequest
 from boxship.shim.protocol import Attachment
 from boxship.spec.engine import container_bodies as bodies
+from boxship.wire import multiplex
+from boxship.wire import multiplex
+from boxship.wire.multiplex import Stream as Channel
 
 
 @route("POST", "/containers/{id}/exec")
@@ -69,7 +73,8 @@ async def start(call: Call, execs: Execs) -> Reply | Hijacked:
     try:
         await execs.start(run, attachment, fd)
     except BoxshipError as failure:
-        os.write(fd, f"{failure}\r\n".encode())
+        said = f"{failure}\r\n".encode()
+        os.write(fd, said if config.tty else multiplex.header(Channel.STDOUT, len(said)) + said)
     finally:
         os.close(fd)
     return hijacked
