@@ -37,7 +37,7 @@ def test_members_follow_each_other(kind):
     assert b"".join(compression.decompress(cut(twice, 1000))) == DATA * 2
 
 
-@pytest.mark.parametrize("kind", set(PACK) - {Compression.ZSTD})
+@pytest.mark.parametrize("kind", [kind for kind in PACK if kind is not Compression.ZSTD])
 def test_a_stream_that_ends_early_is_refused(kind):
     packed = PACK[kind](DATA)
     for size in (len(packed) - 3, len(packed) // 2):
