@@ -1,0 +1,175 @@
+"""Starting a planned process and talking with it until its program runs."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+from boxship.kernel import processes
+from boxship.runtime.errors import StartFailed, exit_code_of
+from boxship.runtime.init import FAILED, SECOND, Plan
+from boxship.runtime.memory import Memory
+from boxship.runtime.program import VALUE, Program
+
+SCORE: Final = "/proc/self/oom_score_adj"
+ANYTHING: Final = 0x40000000  # __WALL
+
+
+class Executor(Protocol):
+    """Starts a process that performs a program."""
+
+    def launch(
+        self, program: Program, flags: int = 0, signal: int = 17, cgroup: int = 0
+    ) -> tuple[int, Memory]: ...
+
+
+Meeting = Callable[["Launched"], None]
+
+
+class Launched:
+    """A process between its clone and its program."""
+
+    def __init__(self, executor: Executor, plan: Plan, wire: socket.socket) -> None:
+        self._plan = plan
+        self._wire = wire
+        self._memory: Memory | None = None
+        self.pid, self._memory = executor.launch(plan.program, plan.flags)
+        self.pidfd = self._memory.pidfd
+        self.master: int | None = None
+
+    def follow(self, meetings: Mapping[bytes, Meeting], until: bytes = b"") -> None:
+        """Go along until the process says `until`, or (by its silence) that its program runs.
+
+        A failure is a StartFailed, and the process is gone then.
+        """
+        while (said := self._hear()) != until:
+            if said == FAILED or said not in meetings:
+                failure = self._why()
+                self.abandon()
+                raise failure
+            if self._plan.has_second:
+                self._take_second()
+            meetings[said](self)
+            self.go_on()
+        if self._plan.has_second:
+            self._take_second()
+
+    def go_on(self) -> None:
+        """Let the process go on from where it waits."""
+        self._wire.send(b"g")
+
+    def _hear(self) -> bytes:
+        while True:
+            try:
+                return self._wire.recv(1)
+            except InterruptedError:
+                continue
+            except ConnectionResetError:
+                return b""
+
+    def _take_second(self) -> None:
+        """The process cloned has made another, which is the one that counts, and has ended."""
+        assert self._memory
+        self._plan.has_second = False
+        os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | ANYTHING)
+        os.close(self.pidfd)
+        self.pidfd = -1
+        pid = self._memory.scratch(SECOND.name)
+        if not pid:  # the silence was that of a process killed
+            raise StartFailed("the process was killed while it was set up", 128)
+        self.pid = pid
+        self.pidfd = processes.open_pidfd(pid)
+
+    def take_master(self) -> None:
+        """Take a copy of the terminal's side that the process has opened for us."""
+        assert self._memory
+        assert self._plan.master
+        number = self._memory.result(self._plan.master)
+        self.master = processes.take_descriptor(self.pidfd, number)
+
+    def _why(self) -> StartFailed:
+        assert self._memory
+        failed = self._memory.failure()
+        if failed is None:
+            return StartFailed("the process ended while it was set up")
+        index, number = failed
+        call = self._plan.program.calls[index]
+        about = call.about or call.name
+        if call.name == VALUE and about.endswith("$PATH"):
+            return StartFailed(about, exit_code_of(number))
+        reason = os.strerror(number).lower()
+        if call.name == "move_mount" and number == 20:
+            reason = (
+                "not a directory: unknown: Are you trying to mount a directory onto a file (or "
+                "vice-versa)? Check if the specified host path exists and is the expected type"
+            )
+        return StartFailed(f"{about}: {reason}", exit_code_of(number))
+
+    def abandon(self) -> None:
+        """Kill the process, wait for its end and give all back."""
+        if self.pidfd >= 0:
+            processes.send_signal(self.pidfd, 9)
+            try:
+                os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | ANYTHING)
+            except ChildProcessError:
+                pass
+            os.close(self.pidfd)
+            self.pidfd = -1
+        if self._plan.has_second and self._memory and (pid := self._memory.scratch(SECOND.name)):
+            self._end_second(pid)
+        if self.master is not None:
+            os.close(self.master)
+            self.master = None
+        self.close()
+
+    def _end_second(self, pid: int) -> None:
+        """End the second process too; it is our child, so its number is still its own."""
+        self._plan.has_second = False
+        try:
+            os.kill(pid, 9)
+            os.waitpid(pid, ANYTHING)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+
+    def close(self) -> None:
+        """Let go of what only the way to the program needed."""
+        self._wire.close()
+        if self._memory:
+            self._memory.close()
+            self._memory = None
+
+
+@contextmanager
+def oom_score(wanted: int | None) -> Iterator[None]:
+    """Have processes made meanwhile begin with this score.
+
+    It is inherited. A process that shares our memory could not set its own: the kernel would give
+    it to us as well.
+    """
+    if wanted is None:
+        yield
+        return
+    with open(SCORE, "rb", buffering=0) as file:
+        own = int(file.read())
+    if own == wanted:
+        yield
+        return
+    try:
+        _write_score(wanted)
+    except OSError as failure:
+        raise StartFailed(
+            f"can't set oom_score_adj: write {SCORE}: {os.strerror(failure.errno or 0).lower()}",
+            exit_code_of(failure.errno or 0),
+        ) from failure
+    try:
+        yield
+    finally:
+        _write_score(own)
+
+
+def _write_score(value: int) -> None:
+    with open(SCORE, "wb", buffering=0) as file:
+        file.write(str(value).encode())

@@ -1,0 +1,259 @@
+"""The runtime of our own: from a bundle to processes, by one table of system calls each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Final
+
+import msgspec
+
+from boxship.errors import BoxshipError
+from boxship.kernel import processes
+from boxship.kernel.syscalls import MACHINE
+from boxship.runtime import cgroups, consoles, enter, holding, hooks, init, seccomp, sources
+from boxship.runtime.api import CreateRequest, ExecRequest, Init, Stdio
+from boxship.runtime.cgroups import Cgroup, CgroupTree, layout
+from boxship.runtime.errors import NoSuchContainer, StartFailed, WrongState, exit_code_of
+from boxship.runtime.launch import Executor, Launched, Meeting, oom_score
+from boxship.runtime.mapping import write_maps
+from boxship.runtime.plain import PlainExecutor
+from boxship.runtime.rootfs import CgroupView
+from boxship.runtime.small_init import code_of_init
+from boxship.runtime.table import STUBS, TableExecutor
+from boxship.spec.oci import runtime as oci
+
+CREATING: Final = "OCI runtime create failed: runc create failed: unable to start container process"
+EXECUTING: Final = "OCI runtime exec failed: exec failed: unable to start container process"
+DEFAULT_GROUP: Final = "/boxship"
+
+
+def default_executor() -> Executor:
+    """Return the better of the two executors that this machine can have."""
+    return TableExecutor() if MACHINE in STUBS else PlainExecutor()
+
+
+class NativeRuntime:
+    """Starts containers as children of the calling process, which must have one thread."""
+
+    def __init__(
+        self,
+        executor: Executor | None = None,
+        tree: CgroupTree | None = None,
+        *,
+        filters: str | None = None,
+    ) -> None:
+        """Look at the machine; `filters` is a folder in which compiled filters are kept."""
+        self._executor = executor or default_executor()
+        self._tree = tree or cgroups.detect()
+        self._layout = layout.here()
+        self._filters = filters
+        self._waiting: dict[int, tuple[Launched, CreateRequest]] = {}  # by pid
+        self._containers: dict[str, tuple[oci.Spec, Cgroup]] = {}
+        # Our memory is the container's first process's too until its program runs.
+        processes.set_dumpable(False)
+
+    # -- the first process
+
+    def create(self, request: CreateRequest) -> Init:
+        """Set a container up to where only the program's start is missing."""
+        with told_as(CREATING):
+            launched = self._launch(request, until=init.READY)
+        self._waiting[launched.pid] = launched, request
+        return Init(launched.pid, launched.pidfd, launched.master)
+
+    def start(self, init: Init) -> None:
+        """Let a created container's program run; StartFailed when it cannot."""
+        waiting = self._waiting.pop(init.pid, None)
+        if waiting is None:
+            raise WrongState("cannot start an already running container")
+        launched, request = waiting
+        with told_as(CREATING):
+            launched.go_on()
+            launched.follow(self._meetings(request))
+        launched.close()
+
+    def run(self, request: CreateRequest) -> Init:
+        """Create and start in one go."""
+        with told_as(CREATING):
+            launched = self._launch(request, until=b"")
+        launched.close()
+        return Init(launched.pid, launched.pidfd, launched.master)
+
+    def _launch(self, request: CreateRequest, *, until: bytes) -> Launched:
+        spec = request.spec
+        with ExitStack() as undo, ExitStack() as held:
+            group = self._make_group(request)
+            undo.callback(self.delete, request.id)
+            wire, theirs = holding.wire(undo, held)
+            facts = init.Facts(
+                wire=theirs.fileno(),
+                root=holding.copy(request.root, held),
+                stdio=holding.streams(request.stdio, held),
+                sources=sources.gather(spec.mounts, request.root, request.bundle, held),
+                join=holding.joined(spec, request.join, request.netns, held),
+                join_cgroup=holding.own(group.join_files(), held),
+                cgroup=CgroupView(self._layout, group.path, has(spec, "cgroup")),
+                keyring=request.id,
+                filter=self._filter(spec),
+                filter_flags=filter_flags(spec),
+                console_size=request.console_size,
+                init_program=code_of_init() if request.init_program else None,
+                waits=bool(until),
+                hooked_outside=hooks.any_outside(spec.hooks),
+                hooked_inside=hooks.any_inside(spec.hooks),
+            )
+            plan = init.plan(spec, facts)
+            with oom_score(spec.process.oom_score_adj if spec.process else None):
+                launched = Launched(self._executor, plan, wire)
+            undo.callback(launched.abandon)
+            theirs.close()
+            launched.follow(self._meetings(request), until)
+            undo.pop_all()
+            return launched
+
+    def _make_group(self, request: CreateRequest) -> Cgroup:
+        linux = request.spec.linux or oci.Linux()
+        path = linux.cgroups_path or f"{DEFAULT_GROUP}/{request.id}"
+        group = self._tree.create(path, linux.resources)
+        self._containers[request.id] = request.spec, group
+        return group
+
+    def _meetings(self, request: CreateRequest) -> Mapping[bytes, Meeting]:
+        """What to do at each place where the new process waits for us."""
+        spec, linux = request.spec, request.spec.linux or oci.Linux()
+        kinds = [space.type for space in linux.namespaces]
+
+        def state(launched: Launched) -> oci.State:
+            return oci.State(
+                id=request.id,
+                status="creating",
+                pid=launched.pid,
+                bundle=request.bundle,
+                annotations=spec.annotations,
+            )
+
+        return {
+            init.MAPPED: lambda launched: write_maps(launched.pid, linux),
+            init.HOSTED: lambda launched: hooks.run_outside(
+                spec.hooks, state(launched), launched.pidfd, kinds
+            ),
+            init.TERMINAL: lambda launched: launched.take_master(),
+            init.PROGRAM: lambda launched: self._run_inside(request, launched, state(launched)),
+        }
+
+    def _run_inside(self, request: CreateRequest, launched: Launched, state: oci.State) -> None:
+        """Run the hooks that belong to the container's side, as processes in it."""
+        listed = request.spec.hooks.start_container if request.spec.hooks else []
+        for number, hook in enumerate(listed):
+            if code := self._run_hook(request, launched, hook, msgspec.json.encode(state)):
+                raise StartFailed(
+                    f"error running startContainer hook #{number}: exit status {code}"
+                )
+
+    def _run_hook(
+        self, request: CreateRequest, launched: Launched, hook: oci.Hook, state: bytes
+    ) -> int:
+        asked = request.spec.process
+        assert asked is not None
+        process = msgspec.structs.replace(
+            asked, args=[hook.path, *hook.args[1:]], env=hook.env, terminal=False
+        )
+        stdin, tells = os.pipe2(os.O_CLOEXEC)
+        with open(tells, "wb", buffering=0) as told, open(stdin, "rb", buffering=0):
+            there = Init(launched.pid, launched.pidfd)
+            made = self.exec(
+                ExecRequest(request.id, there, request.spec, process, Stdio(stdin=stdin))
+            )
+            told.write(state)
+        ended = processes.wait(made.pidfd)
+        os.close(made.pidfd)
+        return processes.exit_code(ended) if ended else 0
+
+    # -- further processes
+
+    def exec(self, request: ExecRequest) -> Init:
+        """Run one more program inside; its terminal is one of the container's own."""
+        with told_as(EXECUTING), ExitStack() as undo, ExitStack() as held:
+            process = request.process
+            wire, theirs = holding.wire(undo, held)
+            master = slave = None
+            if process.terminal:
+                master, slave = consoles.open_in(request.init.pid, process.user.uid)
+                undo.callback(os.close, master)
+                held.callback(os.close, slave)
+                slave = holding.high(slave, held)
+            facts = enter.Facts(
+                wire=theirs.fileno(),
+                pidfd=holding.copy(request.init.pidfd, held),
+                stdio=holding.streams(request.stdio, held),
+                join_cgroup=holding.own(self._group(request).join_files(), held),
+                keyring=request.id,
+                terminal=slave,
+                filter=self._filter(request.spec),
+                filter_flags=filter_flags(request.spec),
+                console_size=request.console_size,
+            )
+            plan = enter.plan(request.spec, process, facts)
+            with oom_score(process.oom_score_adj):
+                launched = Launched(self._executor, plan, wire)
+            undo.callback(launched.abandon)
+            theirs.close()
+            launched.follow({})
+            launched.close()
+            undo.pop_all()
+            return Init(launched.pid, launched.pidfd, master)
+
+    def _group(self, request: ExecRequest) -> Cgroup:
+        kept = self._containers.get(request.id)
+        if kept is not None:
+            return kept[1]
+        linux = request.spec.linux or oci.Linux()
+        return self._tree.open(linux.cgroups_path or f"{DEFAULT_GROUP}/{request.id}")
+
+    def _filter(self, spec: oci.Spec) -> bytes | None:
+        profile = spec.linux.seccomp if spec.linux else None
+        return seccomp.compiled(profile, MACHINE, self._filters) if profile else None
+
+    # -- the end
+
+    def kill_all(self, container: str) -> None:
+        """Kill every process of a container."""
+        self._kept(container)[1].kill()
+
+    def delete(self, container: str) -> None:
+        """Remove what the runtime keeps for a container that has ended: its cgroup."""
+        self._kept(container)[1].remove()
+        del self._containers[container]
+
+    def _kept(self, container: str) -> tuple[oci.Spec, Cgroup]:
+        try:
+            return self._containers[container]
+        except KeyError:
+            raise NoSuchContainer(container) from None
+
+
+@contextmanager
+def told_as(prefix: str) -> Iterator[None]:
+    """Tell failures as clients know them: with what was tried before, and `unknown` after."""
+    try:
+        yield
+    except StartFailed as failure:
+        raise StartFailed(f"{prefix}: {failure.message}: unknown", failure.exit_code) from failure
+    except BoxshipError as failure:
+        raise StartFailed(f"{prefix}: {failure}: unknown") from failure
+    except OSError as failure:
+        code = exit_code_of(failure.errno or 0)
+        raise StartFailed(f"{prefix}: {failure}: unknown", code) from failure
+
+
+def has(spec: oci.Spec, kind: str) -> bool:
+    """Whether a container has a namespace of a kind for itself."""
+    return any(space.type == kind for space in (spec.linux.namespaces if spec.linux else ()))
+
+
+def filter_flags(spec: oci.Spec) -> int:
+    """Return what the container's filter is loaded with."""
+    profile = spec.linux.seccomp if spec.linux else None
+    return seccomp.flags_of(profile) if profile else 0
