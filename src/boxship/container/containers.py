@@ -433,7 +433,9 @@ def _told(failure: Exception) -> tuple[Exception, int]:
     """Return what is told of a start that failed, and the exit code that is recorded for it."""
     if not isinstance(failure, StartFailed):
         return failure, OTHER
-    message = f"{NOT_THE_PROGRAM}{failure.message}"
+    message = failure.message
+    if not message.startswith(NOT_THE_PROGRAM):
+        message = f"{NOT_THE_PROGRAM}{message}"
     if failure.exit_code in (NOT_EXECUTABLE, NOT_FOUND):
         return CannotStart(message, failure.exit_code), failure.exit_code
     return StartRefused(message, failure.exit_code), failure.exit_code

@@ -130,7 +130,9 @@ class Execs:
             started = await shim.exec(request, [fd] if attachment else [])
         except StartFailed as failure:
             self._failed(run, failure.exit_code)
-            message = f"{NOT_THE_PROGRAM}{failure.message}"
+            message = failure.message
+            if not message.startswith(NOT_THE_PROGRAM):
+                message = f"{NOT_THE_PROGRAM}{message}"
             kind = CannotStart if failure.exit_code in (NOT_EXECUTABLE, NOT_FOUND) else StartRefused
             raise kind(message, failure.exit_code) from failure
         except (NoSuchProcess, ShimLost):

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import shutil
+import time
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -22,6 +23,7 @@ from boxship.shim import record as shim_record
 from boxship.shim.errors import ShimLost
 
 LOG: Final = logging.getLogger(__name__)
+DYING_LOOKS, DYING_PAUSE = 100, 0.02  # how often, and seconds between, to look for its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Recovery:
 
         Returns the containers to be started now, by their restart policies.
         """
+        self.endings.lost = self._settle_folder
         found = await self._find_keepers()
         alive = {cell.id: keeper for cell, keeper in found if keeper is not None}
         await self._restore_parts(alive)
@@ -105,7 +108,20 @@ class Recovery:
                 except TimeoutError:
                     LOG.warning("container %s does not end", name)
             await shim.close()
-        await asyncio.to_thread(self.keepers.settle, folder)
+        try:
+            await asyncio.to_thread(self._settle_folder, name)
+        except FileNotFoundError:  # all is killed by then; the exit record has no place any more
+            await asyncio.to_thread(shim_record.remove_folder, folder)
+
+    def _settle_folder(self, identifier: str) -> None:
+        """Bring what a lost keeper kept to its end; it may take a moment to be gone itself."""
+        folder = os.path.join(self.run_folder, identifier)
+        for _ in range(DYING_LOOKS):
+            self.keepers.settle(folder)
+            if not os.path.exists(folder):
+                return
+            time.sleep(DYING_PAUSE)
+        LOG.warning("the keeper of container %s answers no more, but lives", identifier)
 
     # ---- parts
 
@@ -125,8 +141,7 @@ class Recovery:
             LOG.warning("networks: %s", trouble)
 
     async def _settle_end(self, cell: Cell) -> None:
-        folder = os.path.join(self.run_folder, cell.id)
-        await asyncio.to_thread(self.keepers.settle, folder)
+        await asyncio.to_thread(self._settle_folder, cell.id)
         how = shim_record.read_exit(os.path.join(self.folder, cell.id, "exit.json"))
         async with cell.turn.take("settle the end of", cell.id):
             await self.endings.settle_missed(cell, how)
