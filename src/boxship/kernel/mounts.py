@@ -211,7 +211,8 @@ def overlay(
     """
     folders = list(lower)
     writable = [("upperdir", upper), ("workdir", work)] if upper and work else []
-    pairs: list[tuple[str, Option]] = [("lowerdir+", folder) for folder in folders]
+    named: tuple[str, Option] = ("source", "overlay")
+    pairs: list[tuple[str, Option]] = [named, *(("lowerdir+", folder) for folder in folders)]
     try:
         return new_filesystem("overlay", [*pairs, *writable, *options], attributes=attributes)
     except OSError as failure:
@@ -219,7 +220,12 @@ def overlay(
             raise
     joined = ":".join(folder.replace("\\", "\\\\").replace(":", "\\:") for folder in folders)
     if len(joined) < 256 and all(len(value or "") < 256 for _, value in writable):
-        classic: list[tuple[str, Option]] = [("lowerdir", joined), *writable, *options]
+        classic: list[tuple[str, Option]] = [
+            named,
+            ("lowerdir", joined),
+            *writable,
+            *options,
+        ]
         return new_filesystem("overlay", classic, attributes=attributes)
     return _overlay_by_mount(joined, writable, options, attributes)
 

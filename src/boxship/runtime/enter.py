@@ -110,4 +110,4 @@ def _divide(program: Program, process: oci.Process, facts: Facts) -> None:
     init.go_on_in_child(program)
     program.add("setsid", about="setsid")
     if process.terminal:
-        init.use_terminal(program, 0, facts.console_size, process)
+        init.control(program, 0, facts.console_size, process)

@@ -1,56 +1,92 @@
-"""A runtime that is somebody else's program: runc, or any with its command line.
+"""Another OCI runtime, driven by its command line: runc, crun, youki, gVisor's runsc.
 
-The calling shim makes a mount namespace of its own and attaches the container's root in it, so
-that the program finds a path and the host sees no mount. Containers are made detached; their
-processes become children of the shim, which is a subreaper.
+The container's root is attached in a mount namespace of the calling process's own, so that here
+too nothing is mounted where the host would see it. What the runtime leaves running becomes the
+caller's child, since the caller is a subreaper.
+
+    <folder>/config.json   the spec, with descriptors named by paths
+    <folder>/rootfs        where the root is attached
+    <folder>/pid, console, log, process.json, docker-init
 """
 
 from __future__ import annotations
 
-import array
+import contextlib
 import os
+import shutil
 import socket
+import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
 from typing import Final
 
 import msgspec
 
-from boxship.kernel import mounts, namespaces, processes, terminals
-from boxship.lib import atomicfile
+from boxship.kernel import mounts, namespaces, processes
 from boxship.runtime.api import CreateRequest, ExecRequest, Init, Stdio
-from boxship.runtime.errors import NOT_EXECUTABLE, NOT_FOUND, OTHER, StartFailed
+from boxship.runtime.errors import NOT_EXECUTABLE, NOT_FOUND, OTHER, NoSuchContainer, StartFailed
+from boxship.runtime.init import INIT_PATH
+from boxship.runtime.small_init import code_of_init
 from boxship.spec.oci import runtime as oci
 
-DEFAULT_ROOT: Final = "/run/boxship/oci"
-MOST_LOG: Final = 1 << 20
-SEARCH: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-TERMINAL_WITHIN: Final = 10.0  # seconds, for the runtime to send what it has opened
-
-# How the runtimes' own words tell why a program did not start.
-MISSING: Final = ("executable file not found", "no such file or directory")
-REFUSED: Final = ("permission denied", "not a directory", "is a directory")
+CREATING: Final = "OCI runtime create failed"
+STARTING: Final = "OCI runtime start failed"
+EXECUTING: Final = "OCI runtime exec failed"
+NOBODY: Final = 0
+_ABSENT: Final = ("executable file not found", "no such file or directory")
+_REFUSED: Final = ("permission denied", "is a directory")
 
 
 class LogLine(msgspec.Struct):
+    """A line of a runtime's log in the JSON format."""
+
     level: str = ""
     msg: str = ""
 
 
 class ForeignRuntime:
-    """Calls the program at `path`, with `args` before its own, keeping its state in `root`."""
+    """Starts containers by a runtime's commands."""
 
-    def __init__(self, path: str, args: Sequence[str] = (), root: str = "") -> None:
-        self._root = root or DEFAULT_ROOT
-        self._command = [path, *args, "--root", self._root]
-        self._created: dict[int, str] = {}  # by the pid of the first process
+    def __init__(self, path: str, args: Sequence[str] = (), root: str | None = None) -> None:
+        """`path` is the program, `args` go before every command, `root` is its state folder."""
+        self._path = shutil.which(path) or path
+        self._args = [*args, *(["--root", root] if root else [])]
+        self._folders: dict[str, str] = {}
+        self._is_apart = False
+
+    def create(self, request: CreateRequest) -> Init:
+        """Set a container up to where only the program's start is missing."""
+        self._go_apart()
+        folder = tempfile.mkdtemp(prefix="boxship-oci-")
+        self._folders[request.id] = folder
+        try:
+            spec = self._write_bundle(folder, request)
+            terminal = bool(spec.process and spec.process.terminal)
+            with Console(folder, wanted=terminal) as console:
+                self._call(
+                    folder, CREATING, request.stdio,
+                    "create", "--bundle", folder, "--pid-file", f"{folder}/pid",
+                    *console.arguments, request.id,
+                )  # fmt: skip
+                return adopt(folder, console.take())
+        except BaseException:
+            self.delete(request.id)
+            raise
+
+    def start(self, init: Init) -> None:
+        """Let a created container's program run."""
+        name = next((n for n, f in self._folders.items() if _read_pid(f) == init.pid), None)
+        if name is None:
+            raise NoSuchContainer(str(init.pid))
+        self._call(self._folders[name], STARTING, Stdio(), "start", name)
 
     def run(self, request: CreateRequest) -> Init:
-        """Create and start; a container that cannot be started is deleted again."""
+        """Create and start in one go."""
         init = self.create(request)
         try:
             self.start(init)
         except BaseException:
+            processes.send_signal(init.pidfd, 9)
+            processes.wait(init.pidfd)
             os.close(init.pidfd)
             if init.terminal is not None:
                 os.close(init.terminal)
@@ -58,164 +94,192 @@ class ForeignRuntime:
             raise
         return init
 
-    def create(self, request: CreateRequest) -> Init:
-        """Set the container up in a mount namespace of the calling process's own."""
-        bundle = os.path.join(request.bundle, "foreign")
-        os.makedirs(os.path.join(bundle, "rootfs"), 0o700, exist_ok=True)
-        os.makedirs(self._root, 0o700, exist_ok=True)
-        namespaces.unshare(namespaces.FLAGS["mount"])
-        mounts.set_propagation("/", mounts.MS_SLAVE)
-        mounts.move_mount(request.root, os.path.join(bundle, "rootfs"))
-        spec = self._own_spec(request)
-        config = os.path.join(bundle, "config.json")
-        atomicfile.write(config, msgspec.json.encode(spec), durable=False)
-        terminal = bool(spec.process and spec.process.terminal)
-        words = ["create", "--bundle", bundle]
-        init = self._process(words, request.id, request.stdio, terminal, request)
-        self._created[init.pid] = request.id
-        return init
-
-    def start(self, init: Init) -> None:
-        """Let a created container's program run."""
-        self._call("start", self._created[init.pid])
-
     def exec(self, request: ExecRequest) -> Init:
         """Run one more program inside."""
-        with ExitStack() as undo:
-            file = os.memfd_create("process", 0)
-            undo.callback(os.close, file)
-            os.write(file, msgspec.json.encode(request.process))
-            words = ["exec", "--detach", "--process", f"/proc/{os.getpid()}/fd/{file}"]
-            terminal = request.process.terminal
-            return self._process(words, request.id, request.stdio, terminal, request)
+        with contextlib.ExitStack() as undo:
+            folder = tempfile.mkdtemp(prefix="boxship-oci-")
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            with open(f"{folder}/process.json", "wb") as file:
+                file.write(msgspec.json.encode(request.process))
+            with Console(folder, wanted=request.process.terminal) as console:
+                self._call(
+                    folder, EXECUTING, request.stdio,
+                    "exec", "--detach", "--process", f"{folder}/process.json",
+                    "--pid-file", f"{folder}/pid", *console.arguments, request.id,
+                )  # fmt: skip
+                return adopt(folder, console.take())
 
     def kill_all(self, container: str) -> None:
         """Kill every process of a container."""
-        with suppress(StartFailed):
-            self._call("kill", "--all", container, "KILL")
+        folder = self._folder(container)
+        self._call(folder, "OCI runtime kill failed", Stdio(), "kill", "--all", container, "KILL")
 
     def delete(self, container: str) -> None:
-        """Remove what the runtime keeps; nothing is done where it keeps nothing."""
-        with suppress(StartFailed):
-            self._call("delete", "--force", container)
+        """Remove what the runtime keeps for a container that has ended."""
+        folder = self._folder(container)
+        try:
+            with contextlib.suppress(StartFailed):  # it may not have come so far as to be known
+                self._call(folder, "", Stdio(), "delete", "--force", container)
+            with contextlib.suppress(OSError):
+                mounts.umount(f"{folder}/rootfs", mounts.MNT_DETACH)
+        finally:
+            del self._folders[container]
+            shutil.rmtree(folder, ignore_errors=True)
 
-    def _own_spec(self, request: CreateRequest) -> oci.Spec:
-        """Name descriptors by paths that another program can open."""
-        spec = request.spec
-        linux = spec.linux or oci.Linux()
-        joined = dict(request.join)
-        if request.netns is not None:
-            joined["network"] = request.netns
-        spaces = [space for space in linux.namespaces if space.type not in joined]
-        spaces += [
-            oci.Namespace(type=kind, path=f"/proc/{os.getpid()}/fd/{descriptor}")
-            for kind, descriptor in joined.items()
-        ]
-        return msgspec.structs.replace(
-            spec,
-            root=oci.Root(path="rootfs", readonly=bool(spec.root and spec.root.readonly)),
-            linux=msgspec.structs.replace(linux, namespaces=spaces),
-        )
+    def _folder(self, container: str) -> str:
+        try:
+            return self._folders[container]
+        except KeyError:
+            raise NoSuchContainer(container) from None
 
-    def _process(
-        self,
-        words: Sequence[str],
-        container: str,
-        stdio: Stdio,
-        terminal: bool,
-        asked: CreateRequest | ExecRequest,
-    ) -> Init:
-        """Have the program make a process; return it, with its terminal when it has one."""
-        with ExitStack() as undo:
-            place = _Place()
-            undo.callback(place.remove)
-            words = [*words, "--pid-file", f"{place.path}/pid"]
-            console: socket.socket | None = None
-            if terminal:
-                console = undo.enter_context(socket.socket(socket.AF_UNIX))
-                console.bind(f"{place.path}/console")
-                console.listen(1)
-                console.settimeout(TERMINAL_WITHIN)
-                words += ["--console-socket", f"{place.path}/console"]
-                stdio = Stdio()
-            self._call(*words, container, stdio=stdio)
-            with open(f"{place.path}/pid", encoding="ascii") as file:
-                pid = int(file.read())
-            pidfd = processes.open_pidfd(pid)
-            master = _receive(console) if console else None
-            if master is not None and asked.console_size:
-                terminals.set_size(master, *asked.console_size)
-            return Init(pid, pidfd, master)
+    def _go_apart(self) -> None:
+        """Have a mount namespace of our own, which still sees what is mounted outside."""
+        if not self._is_apart:
+            namespaces.unshare(namespaces.CLONE_NEWNS)
+            mounts.set_propagation("/", mounts.MS_SLAVE)
+            self._is_apart = True
 
-    def _call(self, *words: str, stdio: Stdio | None = None) -> None:
-        """Run the program; what its log says is the failure's message."""
-        log = os.memfd_create("log", 0)
+    def _write_bundle(self, folder: str, request: CreateRequest) -> oci.Spec:
+        """Attach the root, and write the spec as a program that has only paths needs it."""
+        os.mkdir(f"{folder}/rootfs", 0o700)
+        mounts.move_mount(request.root, f"{folder}/rootfs")
+        spec = with_paths(request)
+        if request.init_program:
+            spec = with_init(spec, folder)
+        with open(f"{folder}/config.json", "wb") as file:
+            file.write(msgspec.json.encode(spec))
+        return spec
+
+    def _call(self, folder: str, doing: str, stdio: Stdio, *words: str) -> None:
+        """Run a command to its end; its own words become the failure's."""
+        log = f"{folder}/log"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(log)
+        command = [self._path, *self._args, "--log", log, "--log-format", "json", *words]
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         try:
-            command = [*self._command, "--log", f"/proc/{os.getpid()}/fd/{log}"]
-            command += ["--log-format", "json", *words]
-            given = stdio or Stdio()
-            streams = (given.stdin, given.stdout, given.stderr)
+            streams = (stdio.stdin, stdio.stdout, stdio.stderr)
             actions = [
                 (os.POSIX_SPAWN_DUP2, null if stream is None else stream, number)
                 for number, stream in enumerate(streams)
             ]
-            try:
-                pid = os.posix_spawnp(command[0], command, SEARCH, file_actions=actions)
-            except OSError as failure:
-                raise StartFailed(f"{command[0]}: {failure.strerror}", OTHER) from failure
-            _, status = os.waitpid(pid, 0)
-            if status:
-                raise _failure(words[0], os.pread(log, MOST_LOG, 0), command[0])
+            environment = {"PATH": os.defpath}
+            pid = os.posix_spawn(self._path, command, environment, file_actions=actions)
+        except OSError as failure:
+            reason = os.strerror(failure.errno or 0).lower()
+            raise StartFailed(f"{doing}: {self._path}: {reason}: unknown") from failure
         finally:
-            os.close(log)
             os.close(null)
+        _, status = os.waitpid(pid, 0)
+        if status:
+            raise refused(doing, read_log(log), os.waitstatus_to_exitcode(status))
 
 
-class _Place:
-    """A folder with a short name, for the files and the socket of one call."""
+def with_paths(request: CreateRequest) -> oci.Spec:
+    """Return the spec with every descriptor named by a path of this process's /proc folder."""
+    join = dict(request.join)
+    if request.netns is not None:
+        join["network"] = request.netns
+    spec, me = request.spec, os.getpid()
+    linux = spec.linux or oci.Linux()
+    spaces = [space for space in linux.namespaces if space.type not in join]
+    spaces += [oci.Namespace(type=kind, path=f"/proc/{me}/fd/{fd}") for kind, fd in join.items()]
+    moved = [
+        msgspec.structs.replace(mount, source=os.path.join(request.bundle, mount.source))
+        if mount.type == "bind" or {"bind", "rbind"} & set(mount.options)
+        else mount
+        for mount in spec.mounts
+    ]
+    root = oci.Root(path="rootfs", readonly=bool(spec.root and spec.root.readonly))
+    linux = msgspec.structs.replace(linux, namespaces=spaces)
+    return msgspec.structs.replace(spec, linux=linux, mounts=moved, root=root)
 
-    def __init__(self) -> None:
-        self.path = f"/run/boxship-{os.getpid()}"
-        os.mkdir(self.path, 0o700)
 
-    def remove(self) -> None:
-        for name in os.listdir(self.path):
-            os.unlink(os.path.join(self.path, name))
-        os.rmdir(self.path)
+def with_init(spec: oci.Spec, folder: str) -> oci.Spec:
+    """Return the spec with the small init before the program."""
+    path = f"{folder}/docker-init"
+    with open(path, "wb") as file:
+        file.write(code_of_init())
+        os.fchmod(file.fileno(), 0o555)
+    mount = oci.Mount(
+        destination=INIT_PATH, type="bind", source=path, options=["bind", "ro", "rprivate"]
+    )
+    assert spec.process is not None
+    process = msgspec.structs.replace(spec.process, args=[INIT_PATH, "--", *spec.process.args])
+    return msgspec.structs.replace(spec, process=process, mounts=[*spec.mounts, mount])
 
 
-def _receive(console: socket.socket) -> int:
-    """Take the terminal that the runtime sends."""
+def adopt(folder: str, terminal: int | None) -> Init:
+    """Return the process that a runtime has left to us."""
+    pid = _read_pid(folder)
+    return Init(pid, processes.open_pidfd(pid), terminal)
+
+
+def _read_pid(folder: str) -> int:
     try:
-        sender, _ = console.accept()
-        with sender:
-            sender.settimeout(TERMINAL_WITHIN)
-            _, found, _, _ = sender.recvmsg(4096, socket.CMSG_SPACE(4))
-    except TimeoutError:
-        raise StartFailed("the runtime sent no terminal", OTHER) from None
-    for level, kind, data in found:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            descriptors = array.array("i", data[:4])
-            os.set_inheritable(descriptors[0], False)
-            return descriptors[0]
-    raise StartFailed("the runtime sent no terminal", OTHER)
+        with open(f"{folder}/pid", encoding="ascii") as file:
+            return int(file.read())
+    except FileNotFoundError:
+        return NOBODY
 
 
-def _failure(verb: str, log: bytes, program: str) -> StartFailed:
-    """Read the last error that the program has logged."""
-    message = ""
-    for line in log.splitlines():
-        with suppress(msgspec.DecodeError):
-            said = msgspec.json.decode(line, type=LogLine)
-            if said.level in ("error", "fatal"):
-                message = said.msg
-    lower = message.lower()
-    code = OTHER
-    if any(words in lower for words in MISSING):
-        code = NOT_FOUND
-    elif any(words in lower for words in REFUSED):
-        code = NOT_EXECUTABLE
-    what = "exec" if verb == "exec" else "create"
-    said_or_not = message or f"{os.path.basename(program)} did not say why"
-    return StartFailed(f"OCI runtime {what} failed: {said_or_not}: unknown", code)
+def read_log(path: str) -> str:
+    """Return the last error that a runtime has logged."""
+    said = ""
+    try:
+        with open(path, "rb") as file:
+            lines = file.read(1 << 20).splitlines()
+    except FileNotFoundError:
+        return said
+    for line in lines:
+        with contextlib.suppress(msgspec.DecodeError):
+            found = msgspec.json.decode(line, type=LogLine)
+            if found.level in ("error", "fatal"):
+                said = found.msg
+    return said
+
+
+def refused(doing: str, said: str, code: int) -> StartFailed:
+    """Return the failure for what a runtime said, with the exit code that its words stand for."""
+    words = said.lower()
+    if any(text in words for text in _ABSENT):
+        stands_for = NOT_FOUND
+    elif any(text in words for text in _REFUSED):
+        stands_for = NOT_EXECUTABLE
+    else:
+        stands_for = OTHER
+    reason = said or f"the runtime ended with status {code}"
+    return StartFailed(f"{doing}: {reason}: unknown", stands_for)
+
+
+class Console:
+    """The socket on which a runtime hands over the terminal it has opened."""
+
+    def __init__(self, folder: str, *, wanted: bool) -> None:
+        self._listener: socket.socket | None = None
+        self.arguments: tuple[str, ...] = ()
+        if wanted:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(f"{folder}/console")
+            self._listener.listen(1)
+            self.arguments = ("--console-socket", f"{folder}/console")
+
+    def __enter__(self) -> Console:
+        return self
+
+    def take(self) -> int | None:
+        """Return the terminal's master side; the runtime has sent it by now."""
+        if self._listener is None:
+            return None
+        self._listener.settimeout(5)
+        connection, _ = self._listener.accept()
+        with connection:
+            _, descriptors, _, _ = socket.recv_fds(connection, 4096, 1)
+        if not descriptors:
+            raise StartFailed("the runtime did not hand over its terminal")
+        os.set_inheritable(descriptors[0], False)
+        return descriptors[0]
+
+    def __exit__(self, *_: object) -> None:
+        if self._listener is not None:
+            self._listener.close()

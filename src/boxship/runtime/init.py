@@ -272,26 +272,26 @@ def _take_terminal(
         program.add("fchown", terminal, process.user.uid, identity.ALL, tolerated=ANY)
     if own_dev:
         devices.attach_console(program, facts.root, terminal)
-    use_terminal(program, terminal, facts.console_size, process)
+    control(program, terminal, facts.console_size, process)
+    for number in range(3):
+        program.add("dup3", terminal, number, 0, about="dup3")
     parts.meet(program, facts.wire, TERMINAL)
     program.add("close", made.master, tolerated=ANY)
 
 
-def use_terminal(
+def control(
     program: Program,
     terminal: parts.Descriptor,
     size: tuple[int, int] | None,
     process: oci.Process,
 ) -> None:
-    """Make a terminal the controlling one of this new session, and its streams."""
+    """Make a terminal the controlling one of this new session."""
     if size is None and process.console_size is not None:
         size = (process.console_size.height, process.console_size.width)
     if size and any(size):
         packed = struct.pack("HHHH", *size, 0, 0)
         program.add("ioctl", terminal, termios.TIOCSWINSZ, packed, about="error sizing console")
     program.add("ioctl", terminal, termios.TIOCSCTTY, 0, about="error setting console")
-    for number in range(3):
-        program.add("dup3", terminal, number, 0, about="dup3")
 
 
 def _make_init_program(program: Program, code: bytes | None) -> Result | None:

@@ -93,7 +93,8 @@ class Performer:
             return value
         result = raw(NUMBER[call.name], *words)
         for argument in call.arguments:
-            if type(argument) is Scratch:
+            # Of a process and its new child, only the first has been told the child's number.
+            if type(argument) is Scratch and result > 0:
                 number = struct.unpack_from("i", self._scratch[argument.name])[0]
                 self._memory.set_scratch(argument.name, number)
         return result
