@@ -104,6 +104,7 @@ async def serve(
 def route_modules() -> list[ModuleType]:
     """Return every module that has routes."""
     from boxship.api.routes import (
+        commit,
         containers,
         diskusage,
         events,
@@ -111,12 +112,14 @@ def route_modules() -> list[ModuleType]:
         images,
         networks,
         session,
+        stats,
         swarm,
         system,
         volumes,
     )
 
     engine = [containers, exec, images, volumes, networks]
+    engine += [stats, commit]
     return [*engine, diskusage, events, session, swarm, system]
 
 

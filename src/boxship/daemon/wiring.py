@@ -15,11 +15,13 @@ from typing import Final, cast
 from boxship.container import recovery
 from boxship.container.background import Background
 from boxship.container.bundle import Host as ContainerHost
+from boxship.container.commit import Commits
 from boxship.container.containers import Containers
 from boxship.container.create import Creation
 from boxship.container.defaults import Defaults
 from boxship.container.execs import Execs
 from boxship.container.registry import Cell, Registry
+from boxship.container.sampling import Sampler
 from boxship.container.starting import Starting
 from boxship.container.tables import Table as ContainerTable
 from boxship.content.store import Blobs
@@ -226,6 +228,8 @@ async def build(
             networks,
             containers,
             execs,
+            Sampler(containers),
+            Commits(containers, images, snapshots),
             system,
             bootstrap,
             ledger,
