@@ -98,6 +98,10 @@ class PlainHost:
     def memory(self, cgroup: str) -> MemoryEvents | None:
         return None
 
+    def sweep(self, choice: RuntimeChoice, container: str, cgroup: str) -> None:
+        self._runtime.kill_all(container)
+        self._runtime.delete(container)
+
 
 def main(descriptor: int) -> None:
     serve(socket.socket(fileno=descriptor), PlainHost())

@@ -64,14 +64,20 @@ class Load:
         made.remove(force=True)
 
 
-def processes_of(engine: Engine, word: str) -> list[int]:
-    """Return the engine's processes of one kind, by the name the kernel shows."""
+def processes_of(engine: Engine, kind: str) -> list[int]:
+    """Return the spawner, or the shims of the containers that the engine has."""
+    known = os.listdir(engine.root / "x" / "c") if kind == "shim" else []
+    child = f"PPid:\t{engine.process.pid if engine.process else 0}\n"
     found = []
     for entry in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            name = Path(f"/proc/{entry}/comm").read_text()
-            line = Path(f"/proc/{entry}/cmdline").read_bytes()
-            if word in name and str(engine.root).encode() in line:
+        with contextlib.suppress(OSError, IndexError):
+            words = Path(f"/proc/{entry}/cmdline").read_bytes().rstrip(b"\0 ").split()
+            status = Path(f"/proc/{entry}/status").read_text()
+            is_ours = {
+                "shim": words[0] == b"boxship-shim" and words[1].decode() in known,
+                "spawner": words[0] == b"boxship-spawner" and child in status,
+            }
+            if is_ours[kind]:
                 found.append(int(entry))
     return found
 

@@ -30,3 +30,14 @@ class ThisHost:
         """Return a container's cgroup."""
         group = self._tree.open(cgroup)
         return group if group.exists() else None
+
+    def sweep(self, choice: RuntimeChoice, container: str, cgroup: str) -> None:
+        """Kill and remove what a container has left; our own runtime keeps a cgroup and no more."""
+        if choice.path is not None:
+            foreign = self.runtime(choice)
+            foreign.kill_all(container)
+            foreign.delete(container)
+        group = self._tree.open(cgroup) if cgroup else None
+        if group and group.exists():
+            group.kill()
+            group.remove()

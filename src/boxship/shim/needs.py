@@ -26,3 +26,6 @@ class Host(Protocol):
 
     def memory(self, cgroup: str) -> MemoryEvents | None:
         """Return the memory events of a container's cgroup, where there are any."""
+
+    def sweep(self, choice: RuntimeChoice, container: str, cgroup: str) -> None:
+        """Kill and remove what a container has left whose shim, and maybe init, are gone."""

@@ -64,9 +64,7 @@ def _kill_the_rest(standing: record.Standing, host: Host) -> None:
     assert standing.runtime
     if standing.init:
         _kill(standing.init)
-    runtime = host.runtime(standing.runtime)
-    runtime.kill_all(standing.container)
-    runtime.delete(standing.container)
+    host.sweep(standing.runtime, standing.container, standing.cgroup)
 
 
 def _kill(process: record.Process) -> None:

@@ -15,7 +15,7 @@ def test_our_own_process_is_shown_in_the_default_columns() -> None:
     assert titles == ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
     assert [row[1] for row in rows] == [str(os.getpid())]
     assert rows[0][2] == str(os.getppid())
-    assert "pytest" in rows[0][7]
+    assert "python" in rows[0][7]
 
 
 def test_only_the_processes_asked_for_are_kept_and_the_last_column_is_whole() -> None:
