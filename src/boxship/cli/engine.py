@@ -37,7 +37,10 @@ def start_engine() -> None:
 
 
 def interpreter() -> str:
-    """Return the Python that has the engine's dependencies: the one we run in."""
+    """Return the Python that has the engine's dependencies: the one we run in.
+
+    It must be called by this name too: an interpreter finds its environment by it.
+    """
     return sys.executable
 
 
@@ -57,7 +60,7 @@ def spawn(log: str) -> int:
     try:
         return os.posix_spawn(
             interpreter(),
-            ["boxshipd", "-P", "-s", "-c", program],
+            [interpreter(), "-P", "-s", "-c", program],
             environment,
             file_actions=(
                 (os.POSIX_SPAWN_DUP2, nothing, 0),
