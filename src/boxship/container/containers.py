@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from boxship.container import names, restart, signals
+from boxship.container import health, names, restart, signals
 from boxship.container.announce import announce
 from boxship.container.background import Background
 from boxship.container.bundle import cgroups_path
@@ -71,6 +71,7 @@ class Containers:
         )
         self.pruning = False
         self.started: list[Callable[[Cell], None]] = []  # who is told of each start
+        self.paused: list[Callable[[Cell], None]] = []  # of each pause, and of its end
 
     # ---- reading
 
@@ -129,6 +130,7 @@ class Containers:
                 failures=failures,
                 restart_count=restarts,
                 manually_stopped=False,
+                health=health.at_start(record.config),
             ),
         )
         announce(self._publisher, cell.record, "start")
@@ -305,6 +307,8 @@ class Containers:
     async def _move(self, cell: Cell, event: Event) -> None:
         record = cell.record
         await self.registry.put(cell, replace(record, state=after(record.state, event)))
+        for hear in self.paused:
+            hear(cell)
 
     # ---- names
 

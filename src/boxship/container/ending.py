@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from boxship.container import restart
+from boxship.container import health, restart
 from boxship.container.announce import announce
 from boxship.container.background import Background
 from boxship.container.lifecycle import Event, State, after
@@ -118,7 +118,11 @@ class Endings:
             record.run, pid=0, exit_code=code, finished_at=at, oom_killed=oom, error=error
         )
         ended = replace(
-            record, state=after(record.state, Event.EXITED), run=run, network=NetworkView()
+            record,
+            state=after(record.state, Event.EXITED),
+            run=run,
+            network=NetworkView(),
+            health=health.at_end(record.health),
         )
         plan = self._plan(cell, ended, lasted)
         if plan is not None:

@@ -6,9 +6,7 @@ import asyncio
 import os
 import secrets
 import signal
-import socket
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -64,7 +62,12 @@ class Exec:
     pid: int = 0
     exit_code: int | None = None
     ended_at: float = 0.0
-    ended: asyncio.Event | None = None
+    ended: asyncio.Event | None = None  # of a probe of the engine's own, which no client sees
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether the engine asks for itself."""
+        return self.ended is not None
 
 
 class Execs:
@@ -80,13 +83,21 @@ class Execs:
     def get(self, identifier: str) -> Exec:
         """Return an exec by its ID."""
         found = self._execs.get(identifier)
-        if found is None or self._containers.registry.get(found.container) is None:
+        if (
+            found is None
+            or found.is_probe
+            or self._containers.registry.get(found.container) is None
+        ):
             raise NoSuchExec(identifier)
         return found
 
     def of(self, container: str) -> list[str]:
         """Return the IDs of a container's execs that run."""
-        return [e.id for e in self._execs.values() if e.container == container and e.running]
+        return [
+            e.id
+            for e in self._execs.values()
+            if e.container == container and e.running and not e.is_probe
+        ]
 
     def create(self, ref: str, config: ExecConfig) -> Exec:
         """Note a program to be run."""
@@ -145,6 +156,8 @@ class Execs:
 
     def _failed(self, run: Exec, code: int) -> None:
         run.running, run.exit_code, run.ended_at = False, code, time.monotonic()
+        if run.is_probe:
+            self._execs.pop(run.id, None)
 
     def _process(self, cell: Cell, config: ExecConfig) -> oci.Process:
         record = cell.record
@@ -194,38 +207,6 @@ class Execs:
         except (NoSuchProcess, ShimLost):
             raise Conflict(f"exec process {identifier} is not running") from None
 
-    # ---- probes
-
-    async def probe(
-        self, container: ContainerId, command: Sequence[str], timeout: float, most: int = 4096
-    ) -> tuple[int, bytes]:
-        """Run a command and return its exit code and the first of its output.
-
-        It is killed when `timeout` seconds have passed, and TimeoutError raised.
-        """
-        run = self.create(container, ExecConfig(command=tuple(command), stdout=True, stderr=True))
-        run.ended = asyncio.Event()
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        output = bytearray()
-        try:
-            try:
-                attachment = Attachment(stdout=True, stderr=True)
-                await self.start(run, attachment, theirs.fileno())
-            finally:
-                theirs.close()
-            async with asyncio.timeout(timeout):
-                while data := await asyncio.get_running_loop().sock_recv(ours, 1 << 16):
-                    output += data[: max(0, most - len(output))]
-                await run.ended.wait()
-        except TimeoutError:
-            with suppress(NoSuchProcess, ShimLost, NotRunning):
-                await running(self._containers.find(container)).signal(run.id, signal.SIGKILL)
-            raise
-        finally:
-            ours.close()
-        return (run.exit_code if run.exit_code is not None else -1), bytes(output)
-
     # ---- what keepers tell
 
     def _on_ended(self, container: str, identifier: str, code: int) -> None:
@@ -248,6 +229,7 @@ class Execs:
         self._tell(run, "exec_die", exitCode=str(code))
         if run.ended is not None:
             run.ended.set()
+            self._execs.pop(run.id, None)
 
     def _on_detached(self, container: str, identifier: str) -> None:
         run = self._execs.get(identifier)
@@ -255,7 +237,7 @@ class Execs:
             self._tell(run, "exec_detach")
 
     def _on_container_ended(self, cell: Cell) -> None:
-        for run in self._execs.values():
+        for run in list(self._execs.values()):
             if run.container == cell.id and run.running:
                 self._end(run, 128 + signal.SIGKILL)
 

@@ -16,7 +16,7 @@ import msgspec
 from boxship.lib import duration, moments
 from boxship.model.ids import ContainerId
 from boxship.spec.engine.common import HealthConfig
-from boxship.spec.engine.container import Health, HealthcheckResult
+from boxship.spec.engine.container import ContainerConfig, Health, HealthcheckResult
 
 SECOND: Final = 1_000_000_000
 DEFAULT_INTERVAL: Final = 30 * SECOND
@@ -27,6 +27,7 @@ MOST_OUTPUT: Final = 4096  # bytes of a probe's output that are kept
 MOST_RESULTS: Final = 5
 DEFAULT_SHELL: Final = ("/bin/sh", "-c")
 
+NONE: Final = "none"
 STARTING: Final = "starting"
 HEALTHY: Final = "healthy"
 UNHEALTHY: Final = "unhealthy"
@@ -89,6 +90,31 @@ def after_probe(check: HealthConfig, health: Health, probed: Probed, started_at:
     return Health(status=status, failing_streak=streak, log=log)
 
 
+def at_start(config: ContainerConfig) -> Health | None:
+    """Return the health of a container that starts; None where no health check is wanted."""
+    if command_of(config.healthcheck, config.shell or ()) is None:
+        return None
+    return Health(status=STARTING, failing_streak=0, log=[])
+
+
+def at_end(health: Health | None) -> Health | None:
+    """Return the health of a container whose process has ended; clients know it as unhealthy."""
+    return None if health is None else msgspec.structs.replace(health, status=UNHEALTHY)
+
+
+def status_of(health: Health | None) -> str:
+    """Return the word for a container's health."""
+    return (health.status if health else None) or NONE
+
+
+class ProbeTimedOut(Exception):
+    """A probe did not end in time, and was killed; `output` is what it said until then."""
+
+    def __init__(self, output: bytes = b"") -> None:
+        super().__init__("the probe did not end in time")
+        self.output = output
+
+
 class Patient(Protocol):
     """The container that is probed: how it runs a program, and where its health is kept."""
 
@@ -97,11 +123,11 @@ class Patient(Protocol):
     ) -> tuple[int, bytes]:
         """Run the command inside and return its exit code and output.
 
-        The command and all that it started are killed after `timeout` seconds (TimeoutError);
+        The command and all that it started are killed after `timeout` seconds (ProbeTimedOut);
         no more than MOST_OUTPUT bytes of its output are kept.
         """
 
-    def set_health(self, container: ContainerId, health: Health) -> None:
+    async def set_health(self, container: ContainerId, health: Health) -> None:
         """Keep the new health, and announce a change of status."""
 
 
@@ -126,13 +152,13 @@ class Monitor:
         """Probe for ever; `health` is what is known already, after the daemon was restarted."""
         if health is None or not health.status:
             health = Health(status=STARTING, failing_streak=0, log=[])
-            self._patient.set_health(self._container, health)
+            await self._patient.set_health(self._container, health)
         while True:
             age = time.time_ns() - self._started_at
             await asyncio.sleep(wait_before_probe(self._check, health, age) / SECOND)
             probed = await self._probe()
             health = after_probe(self._check, health, probed, self._started_at)
-            self._patient.set_health(self._container, msgspec.structs.replace(health))
+            await self._patient.set_health(self._container, health)
 
     async def _probe(self) -> Probed:
         limit = self._check.timeout or DEFAULT_TIMEOUT
@@ -140,9 +166,11 @@ class Monitor:
         try:
             code, output = await self._patient.probe(self._container, self._command, limit / SECOND)
             text = output[:MOST_OUTPUT].decode(errors="replace")
-        except TimeoutError:
+        except ProbeTimedOut as late:
             code = -1
+            said = late.output[:MOST_OUTPUT].decode(errors="replace")
             text = f"Health check exceeded timeout ({duration.show(limit)})"
+            text += f": {said}" if said else ""
         except Exception as failure:  # whatever keeps a probe from running is its result
             code, text = -1, str(failure)
         return Probed(began, time.time_ns(), code, text)

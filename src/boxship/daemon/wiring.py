@@ -20,6 +20,8 @@ from boxship.container.containers import Containers
 from boxship.container.create import Creation
 from boxship.container.defaults import Defaults
 from boxship.container.execs import Execs
+from boxship.container.monitors import Monitors
+from boxship.container.probes import Probes
 from boxship.container.registry import Cell, Registry
 from boxship.container.sampling import Sampler
 from boxship.container.starting import Starting
@@ -218,6 +220,7 @@ async def build(
         cgroup_parent=defaults.cgroup_parent,
     )
     execs = Execs(containers)
+    Monitors(containers, Probes(containers, execs)).attend_all()
     bootstrap = BootstrapHost(environment, folders.work)
     parts: dict[type, object] = {
         type(part): part

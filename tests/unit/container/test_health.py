@@ -77,7 +77,7 @@ def test_the_monitor_stores_each_result_and_a_timeout_is_a_failure() -> None:
 
     class Patient:
         def __init__(self) -> None:
-            self.answers = [(0, b"fine"), TimeoutError(), (1, b"x" * 9000)]
+            self.answers = [(0, b"fine"), h.ProbeTimedOut(), (1, b"x" * 9000)]
 
         async def probe(
             self, container: ContainerId, command: Sequence[str], timeout: float
@@ -87,7 +87,7 @@ def test_the_monitor_stores_each_result_and_a_timeout_is_a_failure() -> None:
                 raise answer
             return answer
 
-        def set_health(self, container: ContainerId, health: Health) -> None:
+        async def set_health(self, container: ContainerId, health: Health) -> None:
             seen.append(health)
             if len(seen) == 4:
                 raise asyncio.CancelledError

@@ -1,0 +1,81 @@
+"""Probes: programs that the engine itself runs in a container to learn how it is."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from boxship.container.containers import Containers, running
+from boxship.container.errors import NoSuchContainer, NotRunning
+from boxship.container.execs import Exec, ExecConfig, Execs
+from boxship.container.health import MOST_OUTPUT, ProbeTimedOut
+from boxship.kernel import families
+from boxship.model.ids import ContainerId
+from boxship.shim.errors import NoSuchProcess, ShimLost
+from boxship.shim.protocol import Attachment
+
+PIECE: Final = 1 << 16
+OUTPUT_WITHIN: Final = 1.0  # seconds for output that comes after the end, of what was left behind
+
+
+class Probes:
+    """Runs probes, by the way of execs that no client sees."""
+
+    def __init__(self, containers: Containers, execs: Execs) -> None:
+        self._containers = containers
+        self._execs = execs
+
+    async def probe(
+        self, container: ContainerId, command: Sequence[str], timeout: float
+    ) -> tuple[int, bytes]:
+        """Run a command and return its exit code and the first of its output.
+
+        It is killed with its children when `timeout` seconds have passed, and ProbeTimedOut
+        raised; also when the caller is cancelled.
+        """
+        config = ExecConfig(command=tuple(command), stdout=True, stderr=True)
+        run = self._execs.create(container, config)
+        run.ended = ended = asyncio.Event()
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        output = bytearray()
+        reading = asyncio.create_task(_read(ours, output), name=f"output of probe {run.id[:12]}")
+        try:
+            try:
+                attachment = Attachment(stdout=True, stderr=True)
+                await self._execs.start(run, attachment, theirs.fileno())
+            finally:
+                theirs.close()
+            async with asyncio.timeout(timeout):
+                await ended.wait()
+            await asyncio.wait([reading], timeout=OUTPUT_WITHIN)
+        except TimeoutError:
+            raise ProbeTimedOut(bytes(output)) from None
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            ours.close()
+            if not ended.is_set():
+                await self._kill(run)
+        return (run.exit_code if run.exit_code is not None else -1), bytes(output)
+
+    async def _kill(self, run: Exec) -> None:
+        with suppress(NoSuchContainer, NotRunning, NoSuchProcess, ShimLost):
+            cell = self._containers.find(run.container)
+            shim = running(cell)
+            if run.pid:
+                group = self._containers.cgroup(cell)
+                await asyncio.to_thread(families.kill, run.pid, group.pids)
+            await shim.signal(run.id, signal.SIGKILL)
+
+
+async def _read(sock: socket.socket, output: bytearray) -> None:
+    """Take what comes until its end, and keep the first of it."""
+    loop = asyncio.get_running_loop()
+    with suppress(ConnectionError):
+        while data := await loop.sock_recv(sock, PIECE):
+            output += data[: max(0, MOST_OUTPUT - len(output))]
