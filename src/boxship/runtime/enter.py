@@ -37,6 +37,7 @@ class Facts(Struct, frozen=True):
     console_size: tuple[int, int] | None = None
     kept: int = 0
     new_keyring: bool = True
+    dies_with_us: bool = True
 
 
 def plan(spec: oci.Spec, process: oci.Process, facts: Facts) -> Plan:
@@ -102,6 +103,8 @@ def _drop_and_divide(program: Program, process: oci.Process, facts: Facts) -> No
     entry.find(program, process.args, process.env)
     if not divided:
         _divide(program, process, facts)
+    if facts.dies_with_us:
+        identity.die_with_parent(program)
     if filtered is None:
         identity.load_filter(program, facts.filter, facts.filter_flags)
 

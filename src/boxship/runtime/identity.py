@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import signal
 import struct
 from collections.abc import Sequence
 from functools import lru_cache
@@ -13,7 +14,7 @@ from typing import Final
 from boxship.kernel import capabilities, seccomp
 from boxship.kernel.keyrings import KEYCTL_JOIN_SESSION_KEYRING
 from boxship.kernel.paths import RESOLVE_NO_MAGICLINKS
-from boxship.kernel.processes import PR_SET_KEEPCAPS, PR_SET_NO_NEW_PRIVS
+from boxship.kernel.processes import PR_SET_KEEPCAPS, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG
 from boxship.kernel.syscalls import AT_FDCWD
 from boxship.runtime.errors import BadBundle
 from boxship.runtime.parts import open_inside
@@ -178,6 +179,13 @@ def _set_capabilities(program: Program, privileges: Privileges) -> None:
                 "prctl", capabilities.PR_CAP_AMBIENT, capabilities.PR_CAP_AMBIENT_RAISE,
                 number, 0, 0, about="unable to apply caps",
             )  # fmt: skip
+
+
+def die_with_parent(program: Program) -> None:
+    """Have the kernel kill the process when we end; a change of user would undo it."""
+    program.add(
+        "prctl", PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0, about="error setting pdeathsig"
+    )
 
 
 def forbid_new_privileges(program: Program, process: oci.Process) -> None:

@@ -54,6 +54,7 @@ class Facts(Struct, frozen=True):
     hooked_inside: bool = False
     pivot: bool = True
     new_keyring: bool = True
+    dies_with_us: bool = True
 
 
 class Plan(Struct):
@@ -345,6 +346,8 @@ def _finish(made: Plan, spec: oci.Spec, facts: Facts) -> None:
     identity.forbid_new_privileges(program, process)
     identity.load_filter(program, filtered, facts.filter_flags)
     identity.become_user(program, process)
+    if facts.dies_with_us:
+        identity.die_with_parent(program)
     entry.find(program, arguments, process.env)
     if facts.waits:
         parts.meet(program, facts.wire, READY)

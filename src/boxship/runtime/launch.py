@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from boxship.kernel import processes
@@ -32,11 +31,18 @@ Meeting = Callable[["Launched"], None]
 class Launched:
     """A process between its clone and its program."""
 
-    def __init__(self, executor: Executor, plan: Plan, wire: socket.socket) -> None:
+    def __init__(
+        self, executor: Executor, plan: Plan, wire: socket.socket, score: int | None
+    ) -> None:
         self._plan = plan
         self._wire = wire
         self._memory: Memory | None = None
-        self.pid, self._memory = executor.launch(plan.program, plan.flags)
+        self._score = OomScore(score)
+        try:
+            self.pid, self._memory = executor.launch(plan.program, plan.flags)
+        except BaseException:
+            self._score.restore()
+            raise
         self.pidfd = self._memory.pidfd
         self.master: int | None = None
 
@@ -137,39 +143,42 @@ class Launched:
     def close(self) -> None:
         """Let go of what only the way to the program needed."""
         self._wire.close()
+        self._score.restore()
         if self._memory:
             self._memory.close()
             self._memory = None
 
 
-@contextmanager
-def oom_score(wanted: int | None) -> Iterator[None]:
-    """Have processes made meanwhile begin with this score.
+class OomScore:
+    """The score that a process made now begins with: it is inherited, so we have it meanwhile.
 
-    It is inherited. A process that shares our memory could not set its own: the kernel would give
-    it to us as well.
+    A process that shares our memory could not set its own, since the kernel would give it to us
+    as well; and for the same reason we take ours back only when the program runs.
     """
-    if wanted is None:
-        yield
-        return
-    with open(SCORE, "rb", buffering=0) as file:
-        own = int(file.read())
-    if own == wanted:
-        yield
-        return
-    try:
-        _write_score(wanted)
-    except OSError as failure:
-        raise StartFailed(
-            f"can't set oom_score_adj: write {SCORE}: {os.strerror(failure.errno or 0).lower()}",
-            exit_code_of(failure.errno or 0),
-        ) from failure
-    try:
-        yield
-    finally:
-        _write_score(own)
 
+    def __init__(self, wanted: int | None) -> None:
+        self._own: int | None = None
+        if wanted is None:
+            return
+        with open(SCORE, "rb", buffering=0) as file:
+            own = int(file.read())
+        if own != wanted:
+            self._write(wanted)
+            self._own = own
 
-def _write_score(value: int) -> None:
-    with open(SCORE, "wb", buffering=0) as file:
-        file.write(str(value).encode())
+    def restore(self) -> None:
+        """Have our own again."""
+        if self._own is not None:
+            own, self._own = self._own, None
+            self._write(own)
+
+    def _write(self, value: int) -> None:
+        try:
+            with open(SCORE, "wb", buffering=0) as file:
+                file.write(str(value).encode())
+        except OSError as failure:
+            number = failure.errno or 0
+            reason = os.strerror(number).lower()
+            raise StartFailed(
+                f"can't set oom_score_adj: write {SCORE}: {reason}", exit_code_of(number)
+            ) from failure

@@ -16,7 +16,7 @@ from boxship.runtime import cgroups, consoles, enter, holding, hooks, init, secc
 from boxship.runtime.api import CreateRequest, ExecRequest, Init, Stdio
 from boxship.runtime.cgroups import Cgroup, CgroupTree, layout
 from boxship.runtime.errors import NoSuchContainer, StartFailed, WrongState, exit_code_of
-from boxship.runtime.launch import Executor, Launched, Meeting, oom_score
+from boxship.runtime.launch import Executor, Launched, Meeting
 from boxship.runtime.mapping import write_maps
 from boxship.runtime.plain import PlainExecutor
 from boxship.runtime.rootfs import CgroupView
@@ -105,8 +105,8 @@ class NativeRuntime:
                 hooked_inside=hooks.any_inside(spec.hooks),
             )
             plan = init.plan(spec, facts)
-            with oom_score(spec.process.oom_score_adj if spec.process else None):
-                launched = Launched(self._executor, plan, wire)
+            score = spec.process.oom_score_adj if spec.process else None
+            launched = Launched(self._executor, plan, wire, score)
             undo.callback(launched.abandon)
             theirs.close()
             launched.follow(self._meetings(request), until)
@@ -196,8 +196,7 @@ class NativeRuntime:
                 console_size=request.console_size,
             )
             plan = enter.plan(request.spec, process, facts)
-            with oom_score(process.oom_score_adj):
-                launched = Launched(self._executor, plan, wire)
+            launched = Launched(self._executor, plan, wire, process.oom_score_adj)
             undo.callback(launched.abandon)
             theirs.close()
             launched.follow({})
