@@ -51,8 +51,7 @@ class System:
         found: dict[str, Any] = self._engine.call("POST", "/build/prune", query)
         return found
 
-    def check(self, *, repair: bool) -> dict[str, Any]:
-        """Ask the engine to look for what is broken or left over; a call of ours, not Docker's."""
-        query = {"repair": repair}
-        found: dict[str, Any] = self._engine.call("POST", "/system/check", query)
+    def check(self) -> dict[str, Any]:
+        """Ask the engine to look for what is left over; a call of ours, not Docker's."""
+        found: dict[str, Any] = self._engine.call("GET", "/system/check")
         return found

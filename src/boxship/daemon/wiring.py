@@ -218,6 +218,7 @@ async def build(
         data_root=folders.data,
         exec_root=folders.run,
         cgroup_parent=defaults.cgroup_parent,
+        parts=(networks,),
     )
     execs = Execs(containers)
     Monitors(containers, Probes(containers, execs)).attend_all()

@@ -211,14 +211,33 @@ def _package(name: str, folder: str, host: Host) -> str:
     return path
 
 
+def _install(package: str, host: Host, say: Say) -> str:
+    """Install a package that brings a program of its own name; return the program's path."""
+    if not which("apt-get"):
+        raise CannotBootstrap(f"{package} is not installed, and apt-get is missing")
+    say(f"Installing the package {package}")
+    environment = {**host.environment, "DEBIAN_FRONTEND": "noninteractive"}
+    last = ""
+    install = ["install", "-y", "-qq", "--no-install-recommends", package]
+    for words in (install, ["update", "-qq"], install):
+        done = subprocess.run(
+            ["apt-get", *words],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        if words is install and not done.returncode and (tool := which(package)):
+            return tool
+        last = (done.stderr.decode(errors="replace").strip().splitlines() or [last])[-1]
+    raise CannotBootstrap(f"{package} cannot be installed: {last}")
+
+
 def _debian(images: Images, suite: str, host: Host, say: Say) -> Image:
     if not SUITE.fullmatch(suite):
         raise InvalidRequest(f"invalid suite: {suite!r}")
-    tool = which("mmdebstrap")
-    if tool is None:
-        raise CannotBootstrap(
-            "mmdebstrap is not installed; `apt-get install mmdebstrap` installs it"
-        )
+    tool = which("mmdebstrap") or _install("mmdebstrap", host, say)
     epoch = host.epoch if host.epoch is not None else _published(suite)
     environment = {**host.environment, "SOURCE_DATE_EPOCH": str(epoch), "LC_ALL": "C.UTF-8"}
     command = [

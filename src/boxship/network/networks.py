@@ -7,7 +7,7 @@ import contextlib
 import os
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from boxship.errors import Forbidden
@@ -219,6 +219,10 @@ class Networks:
         return self._bridges.leaks(
             self._networks.values(), self._sandboxes.open_now.values(), self._sandboxes.departed
         )
+
+    def leftovers(self) -> Iterator[str]:
+        """Say the same in sentences, for the ledger of the whole engine."""
+        yield from (f"network: {leak} belongs to no running container" for leak in self.leaks())
 
     # ---- the daemon's life
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 
@@ -15,7 +14,6 @@ from boxship.container.execs import ExecConfig, Execs, keys_for_exec
 from boxship.errors import BoxshipError, InvalidRequest
 from boxship.shim.protocol import Attachment
 from boxship.spec.engine import container_bodies as bodies
-from boxship.wire import multiplex
 from boxship.wire import multiplex
 from boxship.wire.multiplex import Stream as Channel
 
