@@ -21,6 +21,13 @@ class NoSuchExec(NotFound):
         self.ref = ref
 
 
+class NoSuchFile(NotFound):
+    """A path leads to nothing in a container."""
+
+    def __init__(self, path: str, container: str) -> None:
+        super().__init__(f"Could not find the file {path} in container {container}")
+
+
 class AmbiguousPrefix(InvalidRequest):
     """More than one container's ID starts like this."""
 

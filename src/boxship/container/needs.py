@@ -11,7 +11,7 @@ from boxship.network.sandbox import Sandbox, SandboxRequest
 from boxship.runtime.cgroups.stats import CgroupStats
 from boxship.shim.client import ShimEvent, Started
 from boxship.shim.protocol import Attachment, ExecRequest, StartRequest, State
-from boxship.snapshot.driver import ChainId
+from boxship.snapshot.driver import ChainId, Change
 from boxship.snapshot.trees import Usage
 from boxship.spec.oci import runtime as oci
 from boxship.spec.platform import Platform
@@ -48,6 +48,7 @@ class Snapshots(Protocol):
     def mount_info(self, key: str) -> dict[str, str]: ...
     def usage(self, key: str) -> Usage: ...
     def layers(self) -> Mapping[ChainId, Usage]: ...
+    def changes(self, key: str) -> list[Change]: ...
 
 
 class Networks(Protocol):

@@ -104,6 +104,7 @@ async def serve(
 def route_modules() -> list[ModuleType]:
     """Return every module that has routes."""
     from boxship.api.routes import (
+        archive,
         commit,
         containers,
         diskusage,
@@ -119,7 +120,7 @@ def route_modules() -> list[ModuleType]:
     )
 
     engine = [containers, exec, images, volumes, networks]
-    engine += [stats, commit]
+    engine += [stats, commit, archive]
     return [*engine, diskusage, events, session, swarm, system]
 
 

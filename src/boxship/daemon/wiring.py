@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from boxship.container import recovery
+from boxship.container.archive import Archives
 from boxship.container.background import Background
 from boxship.container.bundle import Host as ContainerHost
 from boxship.container.commit import Commits
@@ -69,6 +70,10 @@ class Folders:
         return os.path.join(self.run, "shm")
 
     @property
+    def roots(self) -> str:
+        return os.path.join(self.run, "roots")
+
+    @property
     def work(self) -> str:
         return os.path.join(self.data, "tmp")
 
@@ -80,6 +85,7 @@ class Folders:
             (self.containers, 0o710),
             (self.keepers, 0o700),
             (self.shm, 0o700),
+            (self.roots, 0o700),
             (self.work, 0o700),
         ):
             os.makedirs(path, mode, exist_ok=True)
@@ -232,6 +238,7 @@ async def build(
             networks,
             containers,
             execs,
+            Archives(containers, snapshots, volumes, folders.roots),
             Sampler(containers),
             Commits(containers, images, snapshots),
             system,

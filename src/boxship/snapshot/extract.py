@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import Enum
 from typing import Final
@@ -91,11 +91,18 @@ class Extraction:
             os.close(folder)
         self._folders.clear()
 
-    def extract(self, pieces: Iterable[bytes]) -> None:
-        """Unpack the archive to its end; all of the stream is taken."""
+    def extract(
+        self, pieces: Iterable[bytes], prepare: Callable[[tar.Entry], None] | None = None
+    ) -> None:
+        """Unpack the archive to its end; all of the stream is taken.
+
+        `prepare` sees each entry first, and may change or refuse it.
+        """
         reader = tar.Reader(pieces)
         for entry in reader:
             try:
+                if prepare is not None:
+                    prepare(entry)
                 self.add(entry, reader)
             except OSError as error:
                 if error.errno in ARCHIVE_FAULTS:
@@ -133,6 +140,15 @@ class Extraction:
                 raise CannotUnpack(entry.name, f"unhandled tar header type {entry.type[0]}")
         if self._whiteouts is Whiteouts.REMOVE:
             self._made.add(path)
+
+    def is_folder(self, name: bytes) -> bool | None:
+        """Tell what an entry of this name would meet: a folder, something else, or nothing."""
+        up, _, last = clean(name).rpartition(b"/")
+        try:
+            there = os.stat(last or b".", dir_fd=self._open_folder(up), follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return stat.S_ISDIR(there.st_mode)
 
     def finish(self) -> None:
         """Set the times of folders, which all that was made in them has changed."""

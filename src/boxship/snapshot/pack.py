@@ -1,16 +1,21 @@
-"""Trees become tar streams: layers of what a snapshot changes, archives of whole roots.
+"""Trees become tar streams: layers of what a snapshot changes, archives of roots or of parts.
+
+A tree may change while it is read: each name is looked up in its folder's descriptor and never
+followed, and what is no longer what it was is passed over. A file that changes keeps the size its
+header said.
 
 Memory is constant, but for the files with several names whose other names have not come yet.
-A file that changes while it is read keeps the size its header said. Times are whole seconds, as in
-Docker's layers: anything finer would take two more blocks for each file.
+Times are whole seconds, as in Docker's layers: anything finer would take two more blocks for each
+file.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from boxship.snapshot.driver import Difference
@@ -20,6 +25,7 @@ from boxship.wire import tar, tarwriter
 
 CHUNK: Final = 1 << 18
 READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+REPLACED: Final = frozenset((errno.ELOOP, errno.ENXIO, errno.ENOTDIR, errno.EINVAL, errno.ENODEV))
 
 
 class Packer:
@@ -53,7 +59,8 @@ class Packer:
             entry.xattrs = _attributes(f"/proc/self/fd/{node.folder}/".encode() + node.name)
         elif kind == stat.S_IFLNK:
             entry.type = tar.SYMLINK
-            entry.link = os.readlink(node.name, dir_fd=node.folder)
+            with _still_there():
+                entry.link = os.readlink(node.name, dir_fd=node.folder)
         elif kind == stat.S_IFIFO:
             entry.type = tar.FIFO
         else:
@@ -86,6 +93,30 @@ def root(folder: int) -> Iterator[bytes]:
     yield tarwriter.END
 
 
+def subtree(folder: int, name: bytes, skipped: Container[int] = ()) -> Iterator[bytes]:
+    """Yield the archive of a folder and all beneath it, the folder itself called `name`."""
+    packer = Packer()
+    top = os.open(".", READ | os.O_DIRECTORY, dir_fd=folder)
+    try:
+        with suppress(FileNotFoundError):
+            yield from packer.pack(Node(b"", top, b".", os.fstat(top)), name.rstrip(b"/"))
+        before = name.rstrip(b"/") + b"/"
+        for node in walk(top, skipped):
+            with suppress(FileNotFoundError):
+                yield from packer.pack(node, before + node.path)
+        yield tarwriter.END
+    finally:
+        os.close(top)
+
+
+def single(folder: int, name: bytes) -> Iterator[bytes]:
+    """Yield the archive of one file, link or device."""
+    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    with suppress(FileNotFoundError):
+        yield from Packer().pack(Node(name, folder, name, status))
+    yield tarwriter.END
+
+
 def layer(differences: Iterable[Difference]) -> Iterator[bytes]:
     """Yield the layer that makes these differences."""
     packer = Packer()
@@ -104,7 +135,8 @@ def layer(differences: Iterable[Difference]) -> Iterator[bytes]:
 
 
 def _file(node: Node, entry: tar.Entry) -> Iterator[bytes]:
-    file = os.open(node.name, READ, dir_fd=node.folder)
+    with _still_there():
+        file = os.open(node.name, READ, dir_fd=node.folder)
     try:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
@@ -119,13 +151,25 @@ def _file(node: Node, entry: tar.Entry) -> Iterator[bytes]:
         os.close(file)
 
 
+@contextmanager
+def _still_there() -> Iterator[None]:
+    """Take a name that now means something else for one that is gone."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in REPLACED:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
+        raise
+
+
 def _attributes(file: int | bytes) -> dict[bytes, bytes]:
-    """The extended attributes that a layer keeps."""
+    """The extended attributes that a layer keeps; a path's last name is not followed."""
     found: dict[bytes, bytes] = {}
+    follow = isinstance(file, int)
     with suppress(OSError):
-        for text in os.listxattr(file, follow_symlinks=True):
+        for text in os.listxattr(file, follow_symlinks=follow):
             name = os.fsencode(text)
             if name.startswith(KEPT_ATTRIBUTES) and not name.startswith(OVERLAY_OWN):
                 with suppress(OSError):
-                    found[name] = os.getxattr(file, name)
+                    found[name] = os.getxattr(file, name, follow_symlinks=follow)
     return found

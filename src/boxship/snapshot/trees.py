@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -96,11 +96,12 @@ class Node:
     stat: os.stat_result
 
 
-def walk(root: int) -> Iterator[Node]:
+def walk(root: int, skipped: Container[int] = ()) -> Iterator[Node]:
     """Yield all files beneath `root`, folders before what they hold, in byte order.
 
     Folders are opened by their path from the nearest open folder, so that a tree deeper than
-    PATH_MAX is walked too. One that vanishes meanwhile is passed over.
+    PATH_MAX is walked too. One that vanishes meanwhile is passed over. Of the filesystems whose
+    devices are `skipped`, the top folder is seen and nothing in it.
     """
     stack: list[tuple[bytes, int, list[bytes]]] = [(b"", os.dup(root), _names(root))]
     try:
@@ -117,7 +118,7 @@ def walk(root: int) -> Iterator[Node]:
                 continue
             inner = path + b"/" + name if path else name
             yield Node(inner, folder, name, status)
-            if stat.S_ISDIR(status.st_mode):
+            if stat.S_ISDIR(status.st_mode) and status.st_dev not in skipped:
                 try:
                     opened = os.open(name, FOLDER, dir_fd=folder)
                 except (FileNotFoundError, NotADirectoryError):

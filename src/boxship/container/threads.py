@@ -1,0 +1,44 @@
+"""Threads that end with their work: they may enter namespaces, which no pool's thread may."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+Tell = Callable[[T], None]
+
+
+async def performed(name: str, work: Callable[[Tell[T]], None]) -> T:
+    """Do `work` in a thread of its own; return what it tells, which it may do before its end.
+
+    What it raises before that is raised here. It goes on when whoever waits is cancelled.
+    """
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[T] = loop.create_future()
+
+    def settle(value: T | None, error: BaseException | None) -> None:
+        if told.done():
+            return
+        if error is not None:
+            told.set_exception(error)
+        else:
+            told.set_result(value)  # type: ignore[arg-type]
+
+    def pass_on(value: T | None, error: BaseException | None = None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, value, error)
+
+    def run() -> None:
+        try:
+            work(pass_on)
+        except BaseException as error:
+            pass_on(None, error)
+        else:
+            pass_on(None, RuntimeError(f"{name}: ended without a word"))
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return await told
