@@ -105,6 +105,7 @@ class Peer:
 def boxship(folder: Path) -> Peer:
     root = folder / "boxship"
     root.mkdir()
+    (root / "daemon.json").write_text("{}")
     return Peer(
         "boxship",
         [

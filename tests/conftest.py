@@ -25,15 +25,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(skip_root)
 
 
-def worker_number() -> int:
-    """Return which of the parallel test processes this is, from 0."""
-    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+SPREAD = 6000
+
+
+def engine_number() -> int:
+    """Return a number for this process's engine that no other test run here is likely to use."""
+    return os.getpid() % SPREAD
 
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """An engine shared by this process's tests, with a busybox image; it must leave nothing."""
-    number = worker_number()
+    number = engine_number()
     with private_engine(number) as made:
         names = (str(made.root), made.bridge, made.cgroup_parent)
         made.boxship("image", "bootstrap", "busybox")
@@ -46,7 +49,7 @@ def engine() -> Iterator[Engine]:
 def own_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """An engine for one test, which may kill and restart it."""
     flags = getattr(request, "param", ())
-    with private_engine(worker_number() + 20, flags) as made:
+    with private_engine(engine_number() + SPREAD, flags) as made:
         names = (str(made.root), made.bridge, made.cgroup_parent)
         yield made
     left = ledger.take(*names).beyond(ledger.Ledger(*[frozenset()] * 7))
