@@ -31,9 +31,9 @@ def test_files_and_config_are_carried(api: docker.DockerClient, start: Start) ->
         assert config["Labels"] == {"who": "me"}
         assert config["WorkingDir"] == "/tmp"
         assert config["Cmd"] == ["sleep", "3600"]
-        assert run(
-            api, image, "sh", "-c", "read x < /link; echo $x; ls -d /a/b /bin/cat 2>&1; :"
-        ) == ("text\n/a/b\nls: /bin/cat: No such file or directory\n")
+        assert run(api, image, "head", "/link") == "text\n"
+        listed = run(api, image, "sh", "-c", "ls -d /a/b /bin/cat 2>/dev/null; :")
+        assert listed == "/a/b\n"
         assert len(image.history()) == len(api.images.get(IMAGE).history()) + 1
     finally:
         api.images.remove(image.id, force=True)

@@ -257,11 +257,11 @@ def test_cp_moves_files_both_ways(engine: Engine, name: str, tmp_path) -> None: 
 
 
 def test_commit_keeps_what_changed_and_how_to_run_it(engine: Engine, name: str) -> None:
-    engine.docker("run", "--name", name, IMAGE, "sh", "-c", "echo kept > /kept; rm /bin/tail")
+    engine.docker("run", "--name", name, IMAGE, "sh", "-c", "echo kept > /kept; rm /bin/sleep")
     assert "A /kept" in engine.docker("diff", name).stdout
     engine.docker("commit", "-c", 'CMD ["cat", "/kept"]', "-m", "why", name, "committed:1")
     assert engine.docker("run", "--rm", "committed:1").stdout == "kept\n"
-    gone = engine.docker("run", "--rm", "committed:1", "ls", "/bin/tail", check=False)
+    gone = engine.docker("run", "--rm", "committed:1", "ls", "/bin/sleep", check=False)
     assert gone.returncode != 0
     assert "why" in engine.docker("history", "--no-trunc", "committed:1").stdout
     engine.docker("rm", name)
