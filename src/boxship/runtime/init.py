@@ -51,6 +51,7 @@ class Facts(Struct, frozen=True):
     kept: int = 0  # descriptors from 3 on that the program is to have
     waits: bool = False  # before the program
     hooked_outside: bool = False
+    shown_at: str = "/"  # where hooks of the host's find the root
     hooked_inside: bool = False
     pivot: bool = True
     new_keyring: bool = True
@@ -188,6 +189,7 @@ def _set_up(made: Plan, spec: oci.Spec, facts: Facts, own: frozenset[str]) -> No
         proc = parts.new_filesystem(program, "proc", (), 0, about="error setting sysctls")
     init_file = _make_init_program(program, facts.init_program)
 
+    rootfs.show(program, facts.root, facts.shown_at)
     if facts.hooked_outside:
         rootfs.attach_all(program, facts.root, trees)
         parts.meet(program, facts.wire, HOSTED)
@@ -310,12 +312,13 @@ def _make_init_program(program: Program, code: bytes | None) -> Result | None:
     program.add("write", file, code, len(code), about=said)
     program.add("close", file)
     # A copy can be made only of what is attached: for a moment, in our own namespace.
-    program.add(
-        "move_mount", folder, b"", AT_FDCWD, b"/", kernel.MOVE_MOUNT_F_EMPTY_PATH, about=said
-    )
+    place = b"/proc"
+    attached = kernel.MOVE_MOUNT_F_EMPTY_PATH
+    program.add("move_mount", folder, b"", AT_FDCWD, place, attached, about=said)
     found = parts.open_inside(program, folder, "docker-init", about=said)
     flags = kernel.OPEN_TREE_CLONE | kernel.OPEN_TREE_CLOEXEC | AT_EMPTY_PATH
     copy = program.add("open_tree", found, b"", flags, about=said)
+    program.add("umount2", place, kernel.MNT_DETACH, about=said)
     parts.set_attributes(
         program, copy, add=kernel.MOUNT_ATTR_RDONLY, propagation=kernel.MS_PRIVATE, about=said
     )

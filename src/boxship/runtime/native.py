@@ -11,6 +11,7 @@ import msgspec
 
 from boxship.errors import BoxshipError
 from boxship.kernel import processes
+from boxship.kernel.namespaces import CLONE_PARENT
 from boxship.kernel.syscalls import MACHINE
 from boxship.runtime import cgroups, consoles, enter, holding, hooks, init, seccomp, sources
 from boxship.runtime.api import CreateRequest, ExecRequest, Init, Stdio
@@ -50,9 +51,21 @@ class NativeRuntime:
         self._layout = layout.here()
         self._filters = filters
         self._waiting: dict[int, tuple[Launched, CreateRequest]] = {}  # by pid
-        self._containers: dict[str, tuple[oci.Spec, Cgroup]] = {}
+        self._containers: dict[str, Cgroup] = {}
+        self._flags = 0  # of every clone that starts what was asked for
         # Our memory is the container's first process's too until its program runs.
         processes.set_dumpable(False)
+
+    def start_siblings(self) -> None:
+        """Start everything as a child of this process's parent, from now on.
+
+        The kernel tells that parent of its end, and by dying it ends what dies with its keeper.
+        """
+        self._flags = CLONE_PARENT
+
+    def adopt(self, container: str, cgroup: str) -> None:
+        """Know a container that another process has started for this one."""
+        self._containers[container] = self._tree.open(cgroup or f"{DEFAULT_GROUP}/{container}")
 
     # -- the first process
 
@@ -102,9 +115,11 @@ class NativeRuntime:
                 init_program=code_of_init() if request.init_program else None,
                 waits=bool(until),
                 hooked_outside=hooks.any_outside(spec.hooks),
+                shown_at=shown_at(request),
                 hooked_inside=hooks.any_inside(spec.hooks),
             )
             plan = init.plan(spec, facts)
+            plan.flags |= self._flags
             score = spec.process.oom_score_adj if spec.process else None
             launched = Launched(self._executor, plan, wire, score)
             undo.callback(launched.abandon)
@@ -117,7 +132,7 @@ class NativeRuntime:
         linux = request.spec.linux or oci.Linux()
         path = linux.cgroups_path or f"{DEFAULT_GROUP}/{request.id}"
         group = self._tree.create(path, linux.resources)
-        self._containers[request.id] = request.spec, group
+        self._containers[request.id] = group
         return group
 
     def _meetings(self, request: CreateRequest) -> Mapping[bytes, Meeting]:
@@ -163,8 +178,8 @@ class NativeRuntime:
         stdin, tells = os.pipe2(os.O_CLOEXEC)
         with open(tells, "wb", buffering=0) as told, open(stdin, "rb", buffering=0):
             there = Init(launched.pid, launched.pidfd)
-            made = self.exec(
-                ExecRequest(request.id, there, request.spec, process, Stdio(stdin=stdin))
+            made = self._exec(  # as a child of our own, to wait for
+                ExecRequest(request.id, there, request.spec, process, Stdio(stdin=stdin)), 0
             )
             told.write(state)
         ended = processes.wait(made.pidfd)
@@ -175,6 +190,9 @@ class NativeRuntime:
 
     def exec(self, request: ExecRequest) -> Init:
         """Run one more program inside; its terminal is one of the container's own."""
+        return self._exec(request, self._flags)
+
+    def _exec(self, request: ExecRequest, flags: int) -> Init:
         with told_as(EXECUTING), ExitStack() as undo, ExitStack() as held:
             process = request.process
             wire, theirs = holding.wire(undo, held)
@@ -196,6 +214,7 @@ class NativeRuntime:
                 console_size=request.console_size,
             )
             plan = enter.plan(request.spec, process, facts)
+            plan.flags |= flags
             launched = Launched(self._executor, plan, wire, process.oom_score_adj)
             undo.callback(launched.abandon)
             theirs.close()
@@ -207,7 +226,7 @@ class NativeRuntime:
     def _group(self, request: ExecRequest) -> Cgroup:
         kept = self._containers.get(request.id)
         if kept is not None:
-            return kept[1]
+            return kept
         linux = request.spec.linux or oci.Linux()
         return self._tree.open(linux.cgroups_path or f"{DEFAULT_GROUP}/{request.id}")
 
@@ -219,14 +238,14 @@ class NativeRuntime:
 
     def kill_all(self, container: str) -> None:
         """Kill every process of a container."""
-        self._kept(container)[1].kill()
+        self._kept(container).kill()
 
     def delete(self, container: str) -> None:
         """Remove what the runtime keeps for a container that has ended: its cgroup."""
-        self._kept(container)[1].remove()
+        self._kept(container).remove()
         del self._containers[container]
 
-    def _kept(self, container: str) -> tuple[oci.Spec, Cgroup]:
+    def _kept(self, container: str) -> Cgroup:
         try:
             return self._containers[container]
         except KeyError:
@@ -250,6 +269,17 @@ def told_as(prefix: str) -> Iterator[None]:
 def has(spec: oci.Spec, kind: str) -> bool:
     """Whether a container has a namespace of a kind for itself."""
     return any(space.type == kind for space in (spec.linux.namespaces if spec.linux else ()))
+
+
+def shown_at(request: CreateRequest) -> str:
+    """Return where hooks of the host's look for the root: the bundle says where."""
+    if not hooks.any_outside(request.spec.hooks):
+        return "/"
+    root = request.spec.root
+    path = os.path.join(request.bundle, root.path if root else "rootfs")
+    if not os.path.isdir(path):
+        raise StartFailed(f"the hooks need the folder {path}, where the root is to be seen")
+    return path
 
 
 def filter_flags(spec: oci.Spec) -> int:

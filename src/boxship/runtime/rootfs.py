@@ -13,14 +13,16 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from boxship.kernel import mounts as kernel
-from boxship.kernel.paths import CONFINED, RESOLVE_NO_SYMLINKS
+from boxship.kernel.paths import CONFINED, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV
 from boxship.kernel.syscalls import AT_FDCWD
 from boxship.runtime.cgroups.layout import Hierarchy, Layout
 from boxship.runtime.errors import BadBundle
 from boxship.runtime.parts import (
+    FOLDER,
     Descriptor,
     attach,
     copy_tree,
+    how,
     make_file,
     make_folders,
     new_filesystem,
@@ -146,10 +148,18 @@ def _make_tree(
     return new_filesystem(program, "cgroup2" if tree.unified else "cgroup", data, attrs, about=said)
 
 
+JAILING = "error jailing process inside rootfs"
+
+
+def show(program: Program, root: int, place: str = "/") -> None:
+    """Attach the root, so that mounts can be attached to it: on top of the host's, or elsewhere."""
+    flags = kernel.MOVE_MOUNT_F_EMPTY_PATH
+    program.add("move_mount", root, b"", AT_FDCWD, os.fsencode(place), flags, about=JAILING)
+
+
 def enter(program: Program, root: int, *, by_pivot: bool = True) -> None:
     """Make `root` the root of everything and let go of the host's."""
-    said = "error jailing process inside rootfs"
-    program.add("move_mount", root, b"", AT_FDCWD, b"/", kernel.MOVE_MOUNT_F_EMPTY_PATH, about=said)
+    said = JAILING
     program.add("fchdir", root, about=said)
     if by_pivot:
         program.add("pivot_root", b".", b".", about=f"{said}: pivot_root .")
@@ -158,6 +168,10 @@ def enter(program: Program, root: int, *, by_pivot: bool = True) -> None:
         program.add("mount", b".", b"/", 0, kernel.MS_MOVE, 0, about=said)
         program.add("chroot", b".", about=said)
     program.add("chdir", b"/", about=said)
+    # Whoever joins this namespace later begins on top of what lies on "/": there must be nothing.
+    # From the root, ".." is the root itself and what is mounted on it; NO_XDEV refuses to go there.
+    alone = how(FOLDER, 0, RESOLVE_NO_XDEV)
+    program.add("openat2", AT_FDCWD, b"/..", alone, len(alone), about=f"{said}: host still there")
 
 
 def attach_all(program: Program, root: Descriptor, made: Sequence[Made]) -> None:

@@ -246,7 +246,7 @@ class Spec(Member):
     linux: Linux | None = None
 
 
-class State(Member, kw_only=True):
+class State(Member, omit_defaults=False, kw_only=True):
     """What `state` prints and hooks read on standard input."""
 
     oci_version: str = VERSION
