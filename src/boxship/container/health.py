@@ -168,9 +168,9 @@ class Monitor:
             text = output[:MOST_OUTPUT].decode(errors="replace")
         except ProbeTimedOut as late:
             code = -1
-            said = late.output[:MOST_OUTPUT].decode(errors="replace")
+            said = late.output.decode(errors="replace")
             text = f"Health check exceeded timeout ({duration.show(limit)})"
-            text += f": {said}" if said else ""
+            text = f"{text}: {said}"[:MOST_OUTPUT] if said else text
         except Exception as failure:  # whatever keeps a probe from running is its result
             code, text = -1, str(failure)
         return Probed(began, time.time_ns(), code, text)
