@@ -131,6 +131,7 @@ class Spawner:
                 await asyncio.sleep(0.001)
                 continue
             except OSError as failure:
+                self._give_up()  # it is gone, and its end may not have been noticed yet
                 raise ShimLost("the spawner") from failure
             if sent != len(data):
                 self._give_up()  # half a request: nothing more can be said on this connection
