@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -159,3 +160,30 @@ def test_probes_go_on_after_the_daemon_was_started_again(own_engine: Engine) -> 
     assert status() == "unhealthy\n"
     own_engine.docker("exec", "watched", "touch", "/tmp/ok")
     wait_until(lambda: status() == "healthy\n")
+
+
+def test_a_probe_that_a_crashed_daemon_left_is_ended(own_engine: Engine) -> None:
+    own_engine.boxship("image", "bootstrap", "busybox")
+    own_engine.docker(
+        "run", "-d", "--name", "left", "--health-cmd", "sleep 1236 & sleep 1237",
+        "--health-interval", "200ms", "busybox", "sleep", "3600",
+    )  # fmt: skip
+
+    def probes() -> int:
+        pids = own_engine.docker("top", "left").stdout.splitlines()
+        return sum(line.split()[-1] in ("1236", "1237") for line in pids)
+
+    own_engine.docker("exec", "-d", "left", "sleep", "1238")  # a client's: it stays
+    wait_until(lambda: probes() == 2)
+    with contextlib.closing(own_engine.api()) as api:
+        rows = api.containers.get("left").top()["Processes"]
+        before = {row[1] for row in rows}
+        stays = {row[1] for row in rows if row[-1] in ("sleep 3600", "sleep 1238")}
+        own_engine.kill()
+        own_engine.start()
+
+        def of_before() -> set[str]:
+            return {row[1] for row in api.containers.get("left").top()["Processes"]} & before
+
+        wait_until(lambda: of_before() == stays)
+    assert len(stays) == 2

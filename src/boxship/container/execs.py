@@ -99,13 +99,13 @@ class Execs:
             if e.container == container and e.running and not e.is_probe
         ]
 
-    def create(self, ref: str, config: ExecConfig) -> Exec:
-        """Note a program to be run."""
+    def create(self, ref: str, config: ExecConfig, identifier: str = "") -> Exec:
+        """Note a program to be run; its ID is random, unless one is given."""
         if not config.command or not config.command[0]:
             raise InvalidRequest("No exec command specified")
         cell = self._ready(self._containers.find(ref))
         self._forget_old()
-        made = Exec(ExecId(secrets.token_hex(32)), cell.id, config)
+        made = Exec(ExecId(identifier or secrets.token_hex(32)), cell.id, config)
         self._execs[made.id] = made
         self._tell(made, "exec_create: " + " ".join(config.command))
         return made

@@ -33,6 +33,8 @@ class Monitors:
     def attend_all(self) -> None:
         """Begin with what runs already, at a start of the daemon."""
         for cell in self._containers.started_all():
+            name = f"probes left in {cell.id[:12]}"
+            self._containers.background.start(name, self._probes.end_orphans(cell))
             self.attend(cell)
 
     def attend(self, cell: Cell) -> None:

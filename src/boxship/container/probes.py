@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import secrets
 import signal
 import socket
 from collections.abc import Sequence
@@ -11,13 +13,16 @@ from typing import Final
 
 from boxship.container.containers import Containers, running
 from boxship.container.errors import NoSuchContainer, NotRunning
-from boxship.container.execs import Exec, ExecConfig, Execs
+from boxship.container.execs import ExecConfig, Execs
 from boxship.container.health import MOST_OUTPUT, ProbeTimedOut
+from boxship.container.registry import Cell
 from boxship.kernel import families
 from boxship.model.ids import ContainerId
 from boxship.shim.errors import NoSuchProcess, ShimLost
 from boxship.shim.protocol import Attachment
 
+SALT: Final = 16  # random bytes of an ID
+ID_LENGTH: Final = 64
 PIECE: Final = 1 << 16
 OUTPUT_WITHIN: Final = 1.0  # seconds for output that comes after the end, of what was left behind
 
@@ -38,7 +43,7 @@ class Probes:
         raised; also when the caller is cancelled.
         """
         config = ExecConfig(command=tuple(command), stdout=True, stderr=True)
-        run = self._execs.create(container, config)
+        run = self._execs.create(container, config, new_id(container))
         run.ended = ended = asyncio.Event()
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -60,17 +65,37 @@ class Probes:
             await asyncio.gather(reading, return_exceptions=True)
             ours.close()
             if not ended.is_set():
-                await self._kill(run)
+                await self._kill(container, run.id, run.pid)
         return (run.exit_code if run.exit_code is not None else -1), bytes(output)
 
-    async def _kill(self, run: Exec) -> None:
+    async def end_orphans(self, cell: Cell) -> None:
+        """Kill the probes that a daemon which crashed has left: nobody times them any more."""
+        for left in list(cell.shim.state.execs) if cell.shim else ():
+            if left.exit_code is None and is_probe(cell.id, left.id):
+                await self._kill(cell.id, left.id, left.pid)
+
+    async def _kill(self, container: ContainerId, identifier: str, pid: int) -> None:
         with suppress(NoSuchContainer, NotRunning, NoSuchProcess, ShimLost):
-            cell = self._containers.find(run.container)
+            cell = self._containers.find(container)
             shim = running(cell)
-            if run.pid:
+            if pid:
                 group = self._containers.cgroup(cell)
-                await asyncio.to_thread(families.kill, run.pid, group.pids)
-            await shim.signal(run.id, signal.SIGKILL)
+                await asyncio.to_thread(families.kill, pid, group.pids)
+            await shim.signal(identifier, signal.SIGKILL)
+
+
+def new_id(container: ContainerId) -> str:
+    """Return an exec ID that tells a later daemon, and nobody else, that this is a probe."""
+    return _id_of(container, secrets.token_hex(SALT))
+
+
+def is_probe(container: ContainerId, identifier: str) -> bool:
+    """Whether an exec ID was made by `new_id` for this container."""
+    return identifier == _id_of(container, identifier[: 2 * SALT])
+
+
+def _id_of(container: ContainerId, salt: str) -> str:
+    return (salt + hashlib.sha256(f"probe {container} {salt}".encode()).hexdigest())[:ID_LENGTH]
 
 
 async def _read(sock: socket.socket, output: bytearray) -> None:

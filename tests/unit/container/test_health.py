@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from boxship.container import health as h
+from boxship.container import probes
 from boxship.model.ids import ContainerId
 from boxship.spec.engine.common import HealthConfig
 from boxship.spec.engine.container import Health
@@ -100,3 +101,13 @@ def test_the_monitor_stores_each_result_and_a_timeout_is_a_failure() -> None:
     last = (seen[-1].log or [])[-2:]
     assert last[0].output == "Health check exceeded timeout (3s)"
     assert len(last[1].output or "") == h.MOST_OUTPUT
+
+
+def test_only_a_probes_id_is_one() -> None:
+    one, other = ContainerId("a" * 64), ContainerId("b" * 64)
+    made = probes.new_id(one)
+    assert len(made) == 64
+    assert probes.is_probe(one, made)
+    assert not probes.is_probe(other, made)
+    assert not probes.is_probe(one, "0" * 64)
+    assert made != probes.new_id(one)
