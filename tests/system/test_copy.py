@@ -256,6 +256,14 @@ def test_export_has_the_root_and_nothing_that_is_mounted(volume: str, make: Make
     assert not [one for one in names if one.startswith(("data/", "proc/", "sys/", "dev/pts/"))]
 
 
+def test_what_the_kernel_shows_of_itself_is_not_copied(start: Start) -> None:
+    container = start(privileged=True)
+    assert set(fetched(container, "/proc")) == {"proc"}
+    assert not [one for one in fetched(container, "/") if one.startswith(("/proc/", "/sys/"))]
+    with pytest.raises(docker.errors.NotFound):
+        container.get_archive("/proc/kcore")
+
+
 def test_diff_names_what_has_changed(engine: Engine, start: Start) -> None:
     container = start()
     inside(container, "sh", "-c", "rm /etc/group; echo >> /etc/passwd; touch /new")

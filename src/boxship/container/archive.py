@@ -21,6 +21,7 @@ from typing import Final, TypeVar
 from boxship.container import roots
 from boxship.container.bundle import FILES
 from boxship.container.containers import Containers
+from boxship.container.errors import NoSuchFile
 from boxship.container.lifecycle import State
 from boxship.container.needs import Shim, Snapshots, Volumes
 from boxship.container.record import Container, MountPoint
@@ -100,6 +101,8 @@ class Archives:
 
         def begin(view: View, undo: ExitStack) -> tuple[Target, Iterator[bytes]]:
             target = find(view.root, path, ref, undo)
+            if target.status.st_dev in view.skipped and not target.is_folder:
+                raise NoSuchFile(path, ref)  # the kernel's, and perhaps without end
             if target.is_folder:
                 name = os.fsencode(target.name)
                 pieces = pack.subtree(target.descriptor, name, view.skipped)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -93,7 +93,7 @@ def root(folder: int) -> Iterator[bytes]:
     yield tarwriter.END
 
 
-def subtree(folder: int, name: bytes, skipped: Container[int] = ()) -> Iterator[bytes]:
+def subtree(folder: int, name: bytes, skipped: Set[int] = frozenset()) -> Iterator[bytes]:
     """Yield the archive of a folder and all beneath it, the folder itself called `name`."""
     packer = Packer()
     top = os.open(".", READ | os.O_DIRECTORY, dir_fd=folder)

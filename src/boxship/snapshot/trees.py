@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Container, Iterator
+from collections.abc import Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -96,13 +96,15 @@ class Node:
     stat: os.stat_result
 
 
-def walk(root: int, skipped: Container[int] = ()) -> Iterator[Node]:
+def walk(root: int, skipped: Set[int] = frozenset()) -> Iterator[Node]:
     """Yield all files beneath `root`, folders before what they hold, in byte order.
 
     Folders are opened by their path from the nearest open folder, so that a tree deeper than
     PATH_MAX is walked too. One that vanishes meanwhile is passed over. Of the filesystems whose
     devices are `skipped`, the top folder is seen and nothing in it.
     """
+    if skipped and os.fstat(root).st_dev in skipped:
+        return
     stack: list[tuple[bytes, int, list[bytes]]] = [(b"", os.dup(root), _names(root))]
     try:
         while stack:
