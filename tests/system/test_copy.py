@@ -266,6 +266,7 @@ def test_what_the_kernel_shows_of_itself_is_not_copied(start: Start) -> None:
 
 def test_diff_names_what_has_changed(engine: Engine, start: Start) -> None:
     container = start()
+    assert container.diff() is None
     inside(container, "sh", "-c", "rm /etc/group; echo >> /etc/passwd; touch /new")
     assert sorted(engine.docker("diff", container.id).stdout.splitlines()) == [
         "A /new",

@@ -64,7 +64,7 @@ def find(root: int, path: str, container: str, undo: ExitStack) -> Target:
     except FileNotFoundError:
         raise NoSuchFile(path, container) from None
     except OSError as failure:
-        raise InvalidRequest(f"{path}: {(failure.strerror or '').lower()}") from failure
+        raise InvalidRequest(f"{path}: {_reason(failure)}") from failure
     link = _final(root, where) if stat.S_ISLNK(status.st_mode) else ""
     return Target(base(where), status, link, folder, name)
 
@@ -78,9 +78,13 @@ def open_folder(root: int, path: str, container: str, undo: ExitStack) -> int:
     except NotADirectoryError:
         raise InvalidRequest("extraction point is not a directory") from None
     except OSError as failure:
-        raise InvalidRequest(f"{path}: {(failure.strerror or '').lower()}") from failure
+        raise InvalidRequest(f"{path}: {_reason(failure)}") from failure
     undo.callback(os.close, folder)
     return folder
+
+
+def _reason(failure: OSError) -> str:
+    return os.strerror(failure.errno or 0).lower()
 
 
 def normal(path: str) -> str:

@@ -71,7 +71,7 @@ def test_links_are_told_of_and_followed_by_a_slash(tmp_path: Path) -> None:
     assert looked_up(tmp_path, "/one/.") == (".", "", True)
     assert looked_up(tmp_path, "/out") == ("out", "/nowhere", False)
     assert looked_up(tmp_path, "/ring") == ("ring", "/ring", False)
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequest, match=r"^/ring/: too many levels of symbolic links$"):
         looked_up(tmp_path, "/ring/")
 
 

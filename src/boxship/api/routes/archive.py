@@ -17,6 +17,7 @@ from boxship.errors import InvalidRequest
 from boxship.lib import moments
 from boxship.lib.pipe import Pipe
 
+JSON: Final = {"Content-Type": "application/json"}
 TAR: Final = "application/x-tar"
 STAT: Final = "X-Docker-Container-Path-Stat"
 
@@ -57,6 +58,8 @@ async def export(call: Call, archives: Archives) -> Stream:
 @route("GET", "/containers/{id}/changes")
 async def changes(call: Call, archives: Archives) -> Reply:
     found = await archives.changes(call.path["id"])
+    if not found:
+        return Reply(document=b"null\n", headers=JSON)  # as Docker has it
     return Reply(document=[{"Path": one.path, "Kind": int(one.kind)} for one in found])
 
 
