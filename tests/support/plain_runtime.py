@@ -49,6 +49,9 @@ class PlainRuntime:
             except ProcessLookupError:
                 pass
 
+    def adopt(self, container: str, pid: int) -> None:
+        self._groups[container] = pid
+
     def delete(self, container: str) -> None:
         self._groups.pop(container, None)
 
@@ -94,6 +97,15 @@ class PlainHost:
 
     def runtime(self, choice: RuntimeChoice) -> api.Runtime:
         return self._runtime
+
+    def starts_apart(self, choice: RuntimeChoice) -> bool:
+        return True
+
+    def start_siblings(self) -> None:
+        """A child of this process will be its parent's when this one ends: that is a subreaper."""
+
+    def adopt(self, choice: RuntimeChoice, container: str, cgroup: str, pid: int) -> None:
+        self._runtime.adopt(container, pid)
 
     def memory(self, cgroup: str) -> MemoryEvents | None:
         return None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 from collections.abc import Callable, Mapping
+from signal import SIGCHLD
 from typing import Final, Protocol
 
 from boxship.kernel import processes
+from boxship.kernel.namespaces import CLONE_PARENT
 from boxship.runtime.errors import StartFailed, exit_code_of
 from boxship.runtime.init import FAILED, SECOND, Plan
 from boxship.runtime.memory import Memory
@@ -39,7 +42,8 @@ class Launched:
         self._memory: Memory | None = None
         self._score = OomScore(score)
         try:
-            self.pid, self._memory = executor.launch(plan.program, plan.flags)
+            signal = 0 if plan.flags & CLONE_PARENT else SIGCHLD  # a sibling tells as we do
+            self.pid, self._memory = executor.launch(plan.program, plan.flags, signal)
         except BaseException:
             self._score.restore()
             raise
@@ -80,7 +84,7 @@ class Launched:
         """The process cloned has made another, which is the one that counts, and has ended."""
         assert self._memory
         self._plan.has_second = False
-        os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | ANYTHING)
+        _wait_end(self.pidfd)
         os.close(self.pidfd)
         self.pidfd = -1
         pid = self._memory.scratch(SECOND.name)
@@ -118,10 +122,7 @@ class Launched:
         """Kill the process, wait for its end and give all back."""
         if self.pidfd >= 0:
             processes.send_signal(self.pidfd, 9)
-            try:
-                os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | ANYTHING)
-            except ChildProcessError:
-                pass
+            _wait_end(self.pidfd)
             os.close(self.pidfd)
             self.pidfd = -1
         if self._plan.has_second and self._memory and (pid := self._memory.scratch(SECOND.name)):
@@ -147,6 +148,16 @@ class Launched:
         if self._memory:
             self._memory.close()
             self._memory = None
+
+
+def _wait_end(pidfd: int) -> None:
+    """Wait for a process to end: our child, or a child of our parent, who waits for it too."""
+    try:
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | ANYTHING)
+    except ChildProcessError:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        poll.poll()
 
 
 class OomScore:

@@ -18,12 +18,36 @@ from boxship.shim import protocol, record
 from boxship.shim.journal import open_journal
 from boxship.shim.loop import Loop
 from boxship.shim.needs import Host, MemoryEvents
+from boxship.shim.starter import Job, Starter, StarterKilled, perform
 from boxship.shim.streams import Streams
 from boxship.spec.oci import runtime as oci
 
-_SPEC = msgspec.json.Decoder(oci.Spec)
-_PROCESS = msgspec.json.Decoder(oci.Process)
 NO_FILE = -1
+
+
+class Who(msgspec.Struct):
+    """As whom a program runs; of a bundle's process, a keeper needs no more."""
+
+    user: oci.User = msgspec.field(default_factory=lambda: oci.User(uid=0, gid=0))
+
+
+class Place(msgspec.Struct, rename="camel"):
+    """Of a bundle's Linux part, what a keeper needs."""
+
+    cgroups_path: str = ""
+    namespaces: list[oci.Namespace] = []
+    uid_mappings: list[oci.IDMapping] = []
+
+
+class Sight(msgspec.Struct):
+    """A bundle's config.json as a keeper reads it: all of it would take memory for good."""
+
+    process: Who = msgspec.field(default_factory=Who)
+    linux: Place = msgspec.field(default_factory=Place)
+
+
+_SIGHT = msgspec.json.Decoder(Sight)
+_WHO = msgspec.json.Decoder(Who)
 
 OnDetach = Callable[[bool], None]
 Clients = list[tuple[protocol.Attachment, socket.socket]]
@@ -75,14 +99,22 @@ class Container:
     """From the request to start it to its exit record."""
 
     def __init__(
-        self, name: str, request: protocol.StartRequest, host: Host, loop: Loop, on_detach: OnDetach
+        self,
+        name: str,
+        request: protocol.StartRequest,
+        host: Host,
+        loop: Loop,
+        on_detach: OnDetach,
+        starter: Starter | None = None,
     ) -> None:
+        """`starter` is one that was made ahead."""
         self.name = name
         self.request = request
+        self._starter = starter
         self.init: Program | None = None
         self._host = host
         self._loop = loop
-        self._spec = _read_spec(request.bundle)
+        self._sight = _see(request.bundle)
         self._runtime = host.runtime(request.runtime)
         self._journal = open_journal(request.log)
         self._memory: MemoryEvents | None = None
@@ -93,7 +125,7 @@ class Container:
     @property
     def cgroup(self) -> str:
         """The path of its cgroup, as its bundle names it."""
-        return self._spec.linux.cgroups_path if self._spec.linux else ""
+        return self._sight.linux.cgroups_path
 
     @property
     def warnings(self) -> list[str]:
@@ -114,27 +146,40 @@ class Container:
     def start(self, given: Mapping[str, int], on_oom: Callable[[int], None]) -> None:
         """Start the container's init; StartFailed when its program cannot run."""
         _remove_file(self.request.exit_record)
-        join = {
-            name.removeprefix("join."): fd for name, fd in given.items() if name.startswith("join.")
-        }
-        self._shares_processes = "pid" in join or not _has_own(self._spec, "pid")
-        with Pipes(self._spec.process, self._spec, self.request) as pipes:
-            init = self._runtime.run(
-                api.CreateRequest(
-                    id=self.name,
-                    spec=self._spec,
-                    bundle=self.request.bundle,
-                    root=given.get("root", NO_FILE),
-                    netns=given.get("netns"),
-                    stdio=pipes.stdio,
-                    console_size=self.request.console_size,
-                    init_program=self.request.init_program,
-                    join=join,
-                )
+        sight, asked = self._sight, self.request
+        self._shares_processes = "join.pid" in given or not _has_own(sight.linux, "pid")
+        with Pipes(sight.process, sight.linux, asked) as pipes:
+            job = Job(
+                self.name,
+                asked.bundle,
+                asked.runtime,
+                console_size=asked.console_size,
+                init_program=asked.init_program,
             )
+            init = self._launch(job, {**_wanted(given), **pipes.theirs})
+            if self._is_apart:
+                self._host.adopt(asked.runtime, self.name, self.cgroup, init.pid)
             self.init = Program(init, self.streams, self._loop)
-            pipes.give(self.streams, init.terminal, once=self.request.stdin_once)
+            pipes.give(self.streams, init.terminal, once=asked.stdin_once)
         self._watch_memory(on_oom)
+
+    @property
+    def _is_apart(self) -> bool:
+        return self._host.starts_apart(self.request.runtime)
+
+    def _launch(self, job: Job, given: Mapping[str, int]) -> api.Init:
+        """Start a program, in a process made for that where the runtime allows."""
+        ready, self._starter = self._starter, None
+        if not self._is_apart:
+            if ready:
+                ready.dismiss()
+            return perform(self._runtime, job, given)
+        try:
+            return (ready or Starter(self._host)).run(job, given)
+        except StarterKilled:
+            if self.init is None:
+                self._host.sweep(job.runtime, self.name, self.cgroup)
+            raise
 
     def _watch_memory(self, on_oom: Callable[[int], None]) -> None:
         self._memory = self._host.memory(self.cgroup) if self.cgroup else None
@@ -166,22 +211,20 @@ class Container:
     def exec(self, asked: protocol.ExecRequest, clients: Clients, on_detach: OnDetach) -> Program:
         """Run one more program; StartFailed when it cannot run."""
         assert self.init
-        process = _PROCESS.decode(asked.process)
         streams = Streams(self._loop, None, on_detach, raw=asked.tty)
         for attachment, sock in clients:
             streams.attach(attachment, sock)
         try:
-            with Pipes(process, self._spec, asked) as pipes:
-                init = self._runtime.exec(
-                    api.ExecRequest(
-                        id=self.name,
-                        init=api.Init(self.init.pid, self.init.pidfd),
-                        spec=self._spec,
-                        process=process,
-                        stdio=pipes.stdio,
-                        console_size=asked.console_size,
-                    )
+            with Pipes(_WHO.decode(asked.process), self._sight.linux, asked) as pipes:
+                job = Job(
+                    self.name,
+                    self.request.bundle,
+                    self.request.runtime,
+                    console_size=asked.console_size,
+                    process=asked.process,
+                    init=self.init.pid,
                 )
+                init = self._launch(job, {**pipes.theirs, "init": self.init.pidfd})
                 program = Program(init, streams, self._loop)
                 pipes.give(streams, init.terminal, once=True)
         except BaseException:
@@ -229,20 +272,16 @@ class Container:
 
 def rehearse_start(loop: Loop) -> None:
     """Go once through what a start does before and after its runtime's part."""
-    spec = _SPEC.decode(_SAMPLE)
+    sight = _SIGHT.decode(_SAMPLE)
     asked = protocol.StartRequest(bundle="", exit_record="", open_stdin=True)
     streams = Streams(loop, None, lambda _: None, raw=False)
-    with Pipes(spec.process, spec, asked) as pipes:
+    with Pipes(sight.process, sight.linux, asked) as pipes:
         pipes.give(streams, None, once=True)
     streams.drain()
     streams.end()
 
 
-_SAMPLE = (
-    b'{"ociVersion":"1.2.0","process":{"args":["a"],"env":["A=b"],"cwd":"/","capabilities":{}},'
-    b'"root":{"path":"r"},"mounts":[{"destination":"/proc","type":"proc","options":["ro"]}],'
-    b'"linux":{"namespaces":[{"type":"pid"}],"resources":{"memory":{}},"maskedPaths":["/m"]}}'
-)
+_SAMPLE = b'{"process":{"args":["a"]},"linux":{"namespaces":[{"type":"pid"}],"cgroupsPath":"/c"}}'
 
 
 class Pipes:
@@ -250,15 +289,15 @@ class Pipes:
 
     def __init__(
         self,
-        process: oci.Process | None,
-        spec: oci.Spec,
+        process: Who,
+        place: Place,
         asked: protocol.StartRequest | protocol.ExecRequest,
     ) -> None:
         self._asked = asked
-        self._owner = _host_user(process, spec)
+        self._owner = _host_user(process.user.uid, place)
         self._theirs = ExitStack()
         self._ours = ExitStack()
-        self.stdio = api.Stdio()
+        self.theirs: dict[str, int] = {}
         self._ends: tuple[int | None, int, int] = (None, NO_FILE, NO_FILE)
 
     def __enter__(self) -> Pipes:
@@ -267,7 +306,9 @@ class Pipes:
         stdin, to_stdin = self._input() if self._asked.open_stdin else (None, None)
         from_stdout, stdout = self._output()
         from_stderr, stderr = self._output()
-        self.stdio = api.Stdio(stdin, stdout, stderr)
+        self.theirs = {"stdout": stdout, "stderr": stderr}
+        if stdin is not None:
+            self.theirs["stdin"] = stdin
         self._ends = (to_stdin, from_stdout, from_stderr)
         return self
 
@@ -301,20 +342,23 @@ class Pipes:
         self._ours.close()
 
 
-def _read_spec(bundle: str) -> oci.Spec:
+def _see(bundle: str) -> Sight:
     with open(f"{bundle}/config.json", "rb", buffering=0) as file:
-        return _SPEC.decode(file.read())
+        return _SIGHT.decode(file.read())
 
 
-def _has_own(spec: oci.Spec, kind: str) -> bool:
-    spaces = spec.linux.namespaces if spec.linux else []
-    return any(space.type == kind and not space.path for space in spaces)
+def _wanted(given: Mapping[str, int]) -> dict[str, int]:
+    """Return what is the runtime's of the descriptors that came with a request."""
+    return {name: fd for name, fd in given.items() if not name.startswith("attach.")}
 
 
-def _host_user(process: oci.Process | None, spec: oci.Spec) -> int:
-    """Return the program's user as the host counts."""
-    user = process.user.uid if process else 0
-    for mapping in spec.linux.uid_mappings if spec.linux else []:
+def _has_own(place: Place, kind: str) -> bool:
+    return any(space.type == kind and not space.path for space in place.namespaces)
+
+
+def _host_user(user: int, place: Place) -> int:
+    """Return a user of the container as the host counts."""
+    for mapping in place.uid_mappings:
         if 0 <= user - mapping.container_id < mapping.size:
             return mapping.host_id + user - mapping.container_id
     return user

@@ -26,6 +26,18 @@ class ThisHost:
             raise InvalidRequest(f"unknown or invalid runtime name: {choice.name}")
         return self._native
 
+    def starts_apart(self, choice: RuntimeChoice) -> bool:
+        """Our own runtime keeps nothing that the next process could not find again."""
+        return choice.path is None
+
+    def start_siblings(self) -> None:
+        """Have our own runtime start children of this process's parent."""
+        self._native.start_siblings()
+
+    def adopt(self, choice: RuntimeChoice, container: str, cgroup: str, pid: int) -> None:
+        """Tell our own runtime of a container."""
+        self._native.adopt(container, cgroup)
+
     def memory(self, cgroup: str) -> MemoryEvents | None:
         """Return a container's cgroup."""
         group = self._tree.open(cgroup)

@@ -26,6 +26,7 @@ from boxship.shim.control import Connection, Door
 from boxship.shim.loop import Loop
 from boxship.shim.needs import Host
 from boxship.shim.protocol import INIT
+from boxship.shim.starter import Starter
 
 LINGER = 10.0  # seconds for clients to take what they are owed, when everything else is done
 EXEC_OUTPUT = 2.0  # seconds that an exec's output may go on after its own end
@@ -53,6 +54,7 @@ class Keeper:
         self._loop = Loop(on_error=report)
         self._connections: list[Connection] = []
         self._door: Door | None = None
+        self._starter: Starter | None = None
         self._container: Container | None = None
         self._execs: dict[str, Program] = {}
         self._waiting: list[tuple[protocol.Attachment, socket.socket]] = []
@@ -61,7 +63,11 @@ class Keeper:
         self._loop.watch(catch_children(), self._on_child)
 
     def rehearse(self) -> None:
-        """Do once, for nobody, what will be waited for soon: a page written to is faster then."""
+        """Do once, for nobody, what will be waited for soon: a page written to is faster then.
+
+        Before that, make the process that will start the container.
+        """
+        self._starter = Starter(self._host)
         ours, theirs = socket.socketpair()
         loop = Loop(on_error=report)
         connection = Connection(loop, ours, self._on_message, lambda _: None)
@@ -167,8 +173,14 @@ class Keeper:
             raise Refused("conflict", "the container was started already")
         given = dict(zip(request.fds, fds, strict=True))
         container = Container(
-            self._name, request.request, self._host, self._loop, self._on_detach(INIT)
+            self._name,
+            request.request,
+            self._host,
+            self._loop,
+            self._on_detach(INIT),
+            self._starter,
         )
+        self._starter = None
         try:
             self._stand(container, None)
             for attachment, sock in self._waiting:

@@ -24,6 +24,15 @@ class Host(Protocol):
     def runtime(self, choice: RuntimeChoice) -> Runtime:
         """Return the runtime that a container asked for."""
 
+    def starts_apart(self, choice: RuntimeChoice) -> bool:
+        """Whether that runtime can start programs in a process that ends then."""
+
+    def start_siblings(self) -> None:
+        """Have what such a runtime starts become a child of this process's parent."""
+
+    def adopt(self, choice: RuntimeChoice, container: str, cgroup: str, pid: int) -> None:
+        """Let the runtime know a container that was started so, to kill and to delete it."""
+
     def memory(self, cgroup: str) -> MemoryEvents | None:
         """Return the memory events of a container's cgroup, where there are any."""
 
