@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from boxship.kernel import mounts as kernel
+from boxship.kernel import namespaces
 from boxship.kernel.paths import CONFINED, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV
 from boxship.kernel.syscalls import AT_FDCWD
 from boxship.runtime.cgroups.layout import Hierarchy, Layout
@@ -152,9 +153,27 @@ JAILING = "error jailing process inside rootfs"
 
 
 def show(program: Program, root: int, place: str = "/") -> None:
-    """Attach the root, so that mounts can be attached to it: on top of the host's, or elsewhere."""
+    """Attach the root, so that mounts can be attached to it: on top of the host's, or elsewhere.
+
+    `place` is as the caller sees it, who may be in a chroot.
+    """
+    if place == "/":
+        _leave_chroot(program)
     flags = kernel.MOVE_MOUNT_F_EMPTY_PATH
     program.add("move_mount", root, b"", AT_FDCWD, os.fsencode(place), flags, about=JAILING)
+    if place != "/":
+        _leave_chroot(program)
+
+
+def _leave_chroot(program: Program) -> None:
+    """Stand at the root of the mount namespace: to enter one's own again does that.
+
+    What lies above the root of an engine in a chroot would otherwise stay in the container's
+    namespace, and whoever joins it later would begin there, outside.
+    """
+    own = program.add("openat", AT_FDCWD, b"/proc/self/ns/mnt", os.O_CLOEXEC, 0, about=JAILING)
+    program.add("setns", own, namespaces.CLONE_NEWNS, about=JAILING)
+    program.add("close", own, about=JAILING)
 
 
 def enter(program: Program, root: int, *, by_pivot: bool = True) -> None:
