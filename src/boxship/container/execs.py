@@ -267,7 +267,7 @@ class Execs:
         gone = [
             e.id
             for e in self._execs.values()
-            if (e.has_begun and not e.running and e.ended_at < limit)
+            if (e.ended_at and e.ended_at < limit)
             or self._containers.registry.get(e.container) is None
         ]
         for identifier in gone:
