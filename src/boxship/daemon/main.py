@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
 from types import ModuleType
 from typing import Any, Final
@@ -32,6 +33,7 @@ from boxship.transport.server import Server
 log = logging.getLogger(__name__)
 
 STOP_GRACE: Final = 5.0  # seconds for requests that are being answered
+WORKERS: Final = 64  # threads for what blocks, made when they are needed
 USAGE_ERROR: Final = 125
 
 
@@ -77,6 +79,9 @@ async def serve(
     _raise_descriptor_limit()
     os.umask(0o022)
     ending = asyncio.Event()
+    # Slow clients hold a thread each while they are waited for: they must not hold up the others.
+    workers = ThreadPoolExecutor(WORKERS, "worker")
+    asyncio.get_running_loop().set_default_executor(workers)
     async with AsyncExitStack() as undo:
         undo.callback(log.info, "the daemon has stopped; containers run on")
         folders = wiring.Folders(config.data_root, config.exec_root)
