@@ -104,6 +104,9 @@ class PlainHost:
     def start_siblings(self) -> None:
         """A child of this process will be its parent's when this one ends: that is a subreaper."""
 
+    def rehearse(self, sample: oci.Spec) -> None:
+        pass
+
     def adopt(self, choice: RuntimeChoice, container: str, cgroup: str, pid: int) -> None:
         self._runtime.adopt(container, pid)
 

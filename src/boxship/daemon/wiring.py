@@ -119,7 +119,7 @@ async def build(
 ) -> Engine:
     """Make every part, recover what ran before; `undo` takes it down in the opposite order."""
     folders.make()
-    spawner = Spawner()
+    spawner = Spawner(arguments=[os.path.join(folders.run, "filters")])
     undo.push_async_callback(spawner.stop)
     starting_spawner = asyncio.ensure_future(spawner.start())
     database = Database(os.path.join(folders.data, "boxship.db"))

@@ -13,12 +13,23 @@ from boxship.errors import BoxshipError
 from boxship.kernel import processes
 from boxship.kernel.namespaces import CLONE_PARENT
 from boxship.kernel.syscalls import MACHINE
-from boxship.runtime import cgroups, consoles, enter, holding, hooks, init, seccomp, sources
+from boxship.runtime import (
+    cgroups,
+    consoles,
+    enter,
+    holding,
+    hooks,
+    init,
+    options,
+    seccomp,
+    sources,
+)
 from boxship.runtime.api import CreateRequest, ExecRequest, Init, Stdio
 from boxship.runtime.cgroups import Cgroup, CgroupTree, layout
 from boxship.runtime.errors import NoSuchContainer, StartFailed, WrongState, exit_code_of
 from boxship.runtime.launch import Executor, Launched, Meeting
 from boxship.runtime.mapping import write_maps
+from boxship.runtime.memory import Memory
 from boxship.runtime.plain import PlainExecutor
 from boxship.runtime.rootfs import CgroupView
 from boxship.runtime.small_init import code_of_init
@@ -62,6 +73,23 @@ class NativeRuntime:
         The kernel tells that parent of its end, and by dying it ends what dies with its keeper.
         """
         self._flags = CLONE_PARENT
+
+    def rehearse(self, sample: oci.Spec) -> None:
+        """Plan a container and lay the plan out, for nobody: memory that was used is faster."""
+        facts = init.Facts(
+            wire=-1,
+            root=-1,
+            stdio=Stdio(),
+            sources=[
+                sources.Source(mount, mount.destination, options.parse(mount.options))
+                for mount in sample.mounts
+            ],
+            join={},
+            join_cgroup=[],
+            cgroup=CgroupView(self._layout, DEFAULT_GROUP, has(sample, "cgroup")),
+            keyring="",
+        )
+        Memory(init.plan(sample, facts).program, (0, 0, 0)).close()
 
     def adopt(self, container: str, cgroup: str) -> None:
         """Know a container that another process has started for this one."""

@@ -9,14 +9,16 @@ from boxship.runtime.foreign import ForeignRuntime
 from boxship.runtime.native import NativeRuntime
 from boxship.shim.needs import MemoryEvents
 from boxship.shim.protocol import RuntimeChoice
+from boxship.spec.oci.runtime import Spec
 
 
 class ThisHost:
     """Looks at the machine once, so that shims forked later need not."""
 
-    def __init__(self) -> None:
+    def __init__(self, filters: str | None = None) -> None:
+        """`filters` is the folder in which shims find filters that others have compiled."""
         self._tree = cgroups.detect()
-        self._native = NativeRuntime()
+        self._native = NativeRuntime(tree=self._tree, filters=filters)
 
     def runtime(self, choice: RuntimeChoice) -> Runtime:
         """Return our own runtime, or the command line of another."""
@@ -33,6 +35,10 @@ class ThisHost:
     def start_siblings(self) -> None:
         """Have our own runtime start children of this process's parent."""
         self._native.start_siblings()
+
+    def rehearse(self, sample: Spec) -> None:
+        """Have our own runtime plan a container."""
+        self._native.rehearse(sample)
 
     def adopt(self, choice: RuntimeChoice, container: str, cgroup: str, pid: int) -> None:
         """Tell our own runtime of a container."""

@@ -67,7 +67,7 @@ class Keeper:
 
         Before that, make the process that will start the container.
         """
-        self._starter = Starter(self._host)
+        self._starter = Starter(self._host, early=True)
         ours, theirs = socket.socketpair()
         loop = Loop(on_error=report)
         connection = Connection(loop, ours, self._on_message, lambda _: None)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from boxship.runtime.api import Runtime
 from boxship.shim.protocol import RuntimeChoice
+from boxship.spec.oci.runtime import Spec
 
 
 class MemoryEvents(Protocol):
@@ -29,6 +30,9 @@ class Host(Protocol):
 
     def start_siblings(self) -> None:
         """Have what such a runtime starts become a child of this process's parent."""
+
+    def rehearse(self, sample: Spec) -> None:
+        """Do what comes before a start, without starting: the next time is faster."""
 
     def adopt(self, choice: RuntimeChoice, container: str, cgroup: str, pid: int) -> None:
         """Let the runtime know a container that was started so, to kill and to delete it."""

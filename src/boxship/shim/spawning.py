@@ -29,15 +29,20 @@ import os, sys
 os.close({copy})
 sys.path[:0] = {path!r}
 from {entry} import main
-main({control})
+main({control}, *{arguments!r})
 """
 
 
 class Spawner:
     """Has shims forked. When the spawner dies, the next shim comes from a new one."""
 
-    def __init__(self, *, entry: str = ENTRY, path: Sequence[str] = ()) -> None:
-        """`entry` is the module whose `main(descriptor)` serves; `path` where else to look."""
+    def __init__(
+        self, *, entry: str = ENTRY, arguments: Sequence[str] = (), path: Sequence[str] = ()
+    ) -> None:
+        """`entry` is the module whose `main(descriptor, *arguments)` serves; `path` where else to
+        look for it.
+        """
+        self._arguments = list(arguments)
         self._entry = entry
         self._path = [*path, *_own_path()]
         self._process: subprocess.Popen[bytes] | None = None
@@ -64,7 +69,11 @@ class Spawner:
         copy = memfd.sealed_copy(interpreter, "boxship-spawner")
         try:
             program = _PROGRAM.format(
-                copy=copy, path=self._path, entry=self._entry, control=theirs.fileno()
+                copy=copy,
+                path=self._path,
+                entry=self._entry,
+                control=theirs.fileno(),
+                arguments=self._arguments,
             )
             process = subprocess.Popen(
                 [interpreter, "-I", "-S", "-B", "-c", program],
