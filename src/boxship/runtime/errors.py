@@ -23,12 +23,16 @@ def exit_code_of(number: int) -> int:
 
 
 class StartFailed(BoxshipError):
-    """The program never ran; `exit_code` is what the container's record shows for it."""
+    """The program never ran; `exit_code` is what the container's record shows for it.
 
-    def __init__(self, message: str, exit_code: int = OTHER) -> None:
+    A `hint` is for people, and comes last however the message is wrapped.
+    """
+
+    def __init__(self, message: str, exit_code: int = OTHER, hint: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.exit_code = exit_code
+        self.hint = hint
 
 
 class BadBundle(InvalidRequest):

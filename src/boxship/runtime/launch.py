@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket
@@ -11,12 +12,16 @@ from typing import Final, Protocol
 
 from boxship.kernel import processes
 from boxship.kernel.namespaces import CLONE_PARENT
-from boxship.runtime.errors import StartFailed, exit_code_of
+from boxship.runtime.errors import NOT_FOUND, StartFailed, exit_code_of
 from boxship.runtime.init import FAILED, SECOND, Plan
 from boxship.runtime.memory import Memory
 from boxship.runtime.program import VALUE, Program
 
 SCORE: Final = "/proc/self/oom_score_adj"
+WRONG_KIND: Final = (
+    "Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified "
+    "host path exists and is the expected type"
+)
 ANYTHING: Final = 0x40000000  # __WALL
 
 
@@ -111,11 +116,9 @@ class Launched:
         if call.name == VALUE and about.endswith("$PATH"):
             return StartFailed(about, exit_code_of(number))
         reason = os.strerror(number).lower()
-        if call.name == "move_mount" and number == 20:
-            reason = (
-                "not a directory: unknown: Are you trying to mount a directory onto a file (or "
-                "vice-versa)? Check if the specified host path exists and is the expected type"
-            )
+        if call.name == "move_mount" and number in (errno.EINVAL, errno.ENOTDIR):
+            # A folder on a file, or the reverse: the words and the code that clients know.
+            return StartFailed(f"{about}: not a directory", NOT_FOUND, hint=WRONG_KIND)
         return StartFailed(f"{about}: {reason}", exit_code_of(number))
 
     def abandon(self) -> None:

@@ -286,7 +286,9 @@ def told_as(prefix: str) -> Iterator[None]:
     try:
         yield
     except StartFailed as failure:
-        raise StartFailed(f"{prefix}: {failure.message}: unknown", failure.exit_code) from failure
+        hint = f": {failure.hint}" if failure.hint else ""
+        message = f"{prefix}: {failure.message}: unknown{hint}"
+        raise StartFailed(message, failure.exit_code) from failure
     except BoxshipError as failure:
         raise StartFailed(f"{prefix}: {failure}: unknown") from failure
     except OSError as failure:

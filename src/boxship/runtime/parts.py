@@ -12,9 +12,10 @@ from typing import Final
 from boxship.kernel import mounts as kernel
 from boxship.kernel.paths import CONFINED, HOW
 from boxship.kernel.syscalls import AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE
-from boxship.runtime.program import Place, Program, Result, Scratch, tolerating
+from boxship.runtime.program import VALUE, Place, Program, Result, Scratch, tolerating
 
 EXISTS: Final = tolerating(errno.EEXIST)
+CHANGED: Final = tolerating(errno.EAGAIN)
 ABSENT: Final = tolerating(errno.ENOENT)
 ATTACH: Final = kernel.MOVE_MOUNT_F_EMPTY_PATH | kernel.MOVE_MOUNT_T_EMPTY_PATH
 FOLDER: Final = os.O_PATH | os.O_DIRECTORY
@@ -45,17 +46,27 @@ def open_inside(
     tolerated: int = 0,
     on_tolerated: Place | None = None,
 ) -> Result:
-    """Open `path` as the container sees it: nothing outside `root` can be reached."""
-    return program.add(
+    """Open `path` as the container sees it: nothing outside `root` can be reached.
+
+    A path with `..` in it has to be walked again when something is renamed or mounted meanwhile,
+    anywhere: the kernel cannot tell then whether it has stayed inside.
+    """
+    again = program.place()
+    program.put(again)
+    opened = program.add(
         "openat2",
         root,
         os.fsencode(path),
         how(flags, mode, resolve),
         HOW.size,
         about=about,
-        tolerated=tolerated,
-        on_tolerated=on_tolerated,
+        tolerated=CHANGED,
+        on_tolerated=again,
+        lenient=bool(tolerated),
     )
+    if tolerated:
+        program.add(VALUE, opened, about=about, tolerated=tolerated, on_tolerated=on_tolerated)
+    return opened
 
 
 def make_folders(program: Program, root: Descriptor, path: str, below: str, *, about: str) -> None:
