@@ -6,8 +6,10 @@ buffered, so a client that sends ahead is slowed down and not stored.
 
 from __future__ import annotations
 
+import array
 import asyncio
 import contextlib
+import fcntl
 import logging
 import select
 import socket
@@ -27,6 +29,9 @@ LINGER: Final = 1.0  # seconds for a client to hear an answer that ends the conn
 HALF_CLOSED: Final = 1.0  # seconds for an answer to a client that has finished sending
 SENT_AHEAD: Final = 64 << 10
 WRITE_BUFFER: Final = 256 << 10
+
+_SIOCOUTQ: Final = 0x5411  # bytes that the other side has not taken yet
+_TAKEN_PAUSES: Final = (0.0,) * 4 + (0.0002,) * 10 + (0.001,) * 20 + (0.01,) * 20
 
 Handler = Callable[[Exchange], Awaitable[None]]
 
@@ -169,6 +174,7 @@ class Connection(asyncio.Protocol):
         self.write(head)
         self.transport.set_write_buffer_limits(0)
         await self.drain()
+        await _wait_taken(self.transport.get_extra_info("socket"))
         self._disarm()
         self._state = "upgraded"
         if self._task is not None:
@@ -325,3 +331,19 @@ def _hung_up(transport: asyncio.Transport) -> bool:
     poll = select.poll()
     poll.register(transport.get_extra_info("socket").fileno(), 0)
     return any(found & (select.POLLHUP | select.POLLERR) for _, found in poll.poll(0))
+
+
+async def _wait_taken(sock: socket.socket) -> None:
+    """Wait until a local client has read all that it was sent, or does not for a while.
+
+    docker-py reads the answer's head through a buffer and what follows without it: of output that
+    arrives together with the head it loses what the buffer took. Only a unix socket can tell.
+    """
+    if sock.family != socket.AF_UNIX:
+        return
+    unread = array.array("i", [0])
+    for pause in _TAKEN_PAUSES:
+        fcntl.ioctl(sock.fileno(), _SIOCOUTQ, unread)
+        if not unread[0]:
+            return
+        await asyncio.sleep(pause)
