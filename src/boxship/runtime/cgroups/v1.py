@@ -83,7 +83,7 @@ class V1Group:
         opened: list[int] = []
         try:
             for folder in self._folders:
-                opened.append(folders.open_procs(folder))
+                opened.append(folders.open_tasks(folder))
         except OSError:
             for descriptor in opened:
                 os.close(descriptor)
