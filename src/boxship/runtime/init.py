@@ -56,6 +56,7 @@ class Facts(Struct, frozen=True):
     pivot: bool = True
     new_keyring: bool = True
     dies_with_us: bool = True
+    gate: int | None = None  # where the word to start comes from, if not by the wire
 
 
 class Plan(Struct):
@@ -81,6 +82,7 @@ def plan(spec: oci.Spec, facts: Facts) -> Plan:
     kept = [facts.wire, facts.root, *facts.join_cgroup, *joined.values()]
     kept += [source.tree for source in facts.sources if source.tree >= 0]
     kept += range(descriptors.FIRST, descriptors.FIRST + facts.kept)
+    kept += [] if facts.gate is None else [facts.gate]
     descriptors.close_others(program, kept)
     _enter_namespaces(made, own, joined, facts)
     _set_up(made, spec, facts, own)
@@ -340,7 +342,8 @@ def _finish(made: Plan, spec: oci.Spec, facts: Facts) -> None:
     if facts.init_program is not None:
         arguments = [INIT_PATH, "--", *arguments]
     low = descriptors.FIRST + facts.kept
-    descriptors.close_others(program, [*range(descriptors.FIRST, low), facts.wire])
+    left = [facts.wire] if facts.gate is None else [facts.wire, facts.gate]
+    descriptors.close_others(program, [*range(descriptors.FIRST, low), *left])
     identity.personality(program, spec.linux.personality if spec.linux else None)
     identity.set_limits(program, process.rlimits)
     identity.own_streams(program, process.user)
@@ -353,7 +356,7 @@ def _finish(made: Plan, spec: oci.Spec, facts: Facts) -> None:
         identity.die_with_parent(program)
     entry.find(program, arguments, process.env)
     if facts.waits:
-        parts.meet(program, facts.wire, READY)
+        parts.meet(program, facts.wire, READY, facts.gate)
     if facts.hooked_inside:
         parts.meet(program, facts.wire, PROGRAM)
     if filtered is None:

@@ -46,6 +46,21 @@ def default_executor() -> Executor:
     return TableExecutor() if MACHINE in STUBS else PlainExecutor()
 
 
+class Terms(msgspec.Struct, frozen=True):
+    """How a process stands to the one that starts it; a shim and a command differ in this.
+
+    `kept` descriptors from 3 on go to the program. With a `gate`, a created container waits for a
+    byte from there, whoever started it may be gone.
+    """
+
+    kept: int = 0
+    gate: int | None = None
+    dies_with_us: bool = True
+    pivot: bool = True
+    new_keyring: bool = True
+    hooks_inside: bool = True  # whether the one that starts it runs those
+
+
 class NativeRuntime:
     """Starts containers as children of the calling process, which must have one thread."""
 
@@ -55,12 +70,14 @@ class NativeRuntime:
         tree: CgroupTree | None = None,
         *,
         filters: str | None = None,
+        terms: Terms | None = None,
     ) -> None:
         """Look at the machine; `filters` is a folder in which compiled filters are kept."""
         self._executor = executor or default_executor()
         self._tree = tree or cgroups.detect()
         self._layout = layout.here()
         self._filters = filters
+        self._terms = terms or Terms()
         self._waiting: dict[int, tuple[Launched, CreateRequest]] = {}  # by pid
         self._containers: dict[str, Cgroup] = {}
         self._flags = 0  # of every clone that starts what was asked for
@@ -123,7 +140,7 @@ class NativeRuntime:
         return Init(launched.pid, launched.pidfd, launched.master)
 
     def _launch(self, request: CreateRequest, *, until: bytes) -> Launched:
-        spec = request.spec
+        spec, terms = request.spec, self._terms
         with ExitStack() as undo, ExitStack() as held:
             group = self._make_group(request)
             undo.callback(self.delete, request.id)
@@ -144,7 +161,12 @@ class NativeRuntime:
                 waits=bool(until),
                 hooked_outside=hooks.any_outside(spec.hooks),
                 shown_at=shown_at(request),
-                hooked_inside=hooks.any_inside(spec.hooks),
+                hooked_inside=terms.hooks_inside and hooks.any_inside(spec.hooks),
+                kept=terms.kept,
+                gate=None if terms.gate is None else holding.high(terms.gate, held),
+                dies_with_us=terms.dies_with_us,
+                pivot=terms.pivot,
+                new_keyring=terms.new_keyring,
             )
             plan = init.plan(spec, facts)
             plan.flags |= self._flags
@@ -183,33 +205,31 @@ class NativeRuntime:
                 spec.hooks, state(launched), launched.pidfd, kinds
             ),
             init.TERMINAL: lambda launched: launched.take_master(),
-            init.PROGRAM: lambda launched: self._run_inside(request, launched, state(launched)),
+            init.PROGRAM: lambda launched: self.run_hooks_inside(
+                spec, Init(launched.pid, launched.pidfd), state(launched)
+            ),
         }
 
-    def _run_inside(self, request: CreateRequest, launched: Launched, state: oci.State) -> None:
+    def run_hooks_inside(self, spec: oci.Spec, there: Init, state: oci.State) -> None:
         """Run the hooks that belong to the container's side, as processes in it."""
-        listed = request.spec.hooks.start_container if request.spec.hooks else []
+        listed = spec.hooks.start_container if spec.hooks else []
         for number, hook in enumerate(listed):
-            if code := self._run_hook(request, launched, hook, msgspec.json.encode(state)):
+            if code := self._run_hook(spec, there, hook, state):
                 raise StartFailed(
                     f"error running startContainer hook #{number}: exit status {code}"
                 )
 
-    def _run_hook(
-        self, request: CreateRequest, launched: Launched, hook: oci.Hook, state: bytes
-    ) -> int:
-        asked = request.spec.process
-        assert asked is not None
+    def _run_hook(self, spec: oci.Spec, there: Init, hook: oci.Hook, state: oci.State) -> int:
+        assert spec.process is not None
         process = msgspec.structs.replace(
-            asked, args=[hook.path, *hook.args[1:]], env=hook.env, terminal=False
+            spec.process, args=[hook.path, *hook.args[1:]], env=hook.env, terminal=False
         )
         stdin, tells = os.pipe2(os.O_CLOEXEC)
         with open(tells, "wb", buffering=0) as told, open(stdin, "rb", buffering=0):
-            there = Init(launched.pid, launched.pidfd)
             made = self._exec(  # as a child of our own, to wait for
-                ExecRequest(request.id, there, request.spec, process, Stdio(stdin=stdin)), 0
+                ExecRequest(state.id, there, spec, process, Stdio(stdin=stdin)), 0
             )
-            told.write(state)
+            told.write(msgspec.json.encode(state))
         ended = processes.wait(made.pidfd)
         os.close(made.pidfd)
         return processes.exit_code(ended) if ended else 0
@@ -240,6 +260,9 @@ class NativeRuntime:
                 filter=self._filter(request.spec),
                 filter_flags=filter_flags(request.spec),
                 console_size=request.console_size,
+                kept=self._terms.kept,
+                dies_with_us=self._terms.dies_with_us,
+                new_keyring=self._terms.new_keyring,
             )
             plan = enter.plan(request.spec, process, facts)
             plan.flags |= flags
@@ -261,6 +284,10 @@ class NativeRuntime:
     def _filter(self, spec: oci.Spec) -> bytes | None:
         profile = spec.linux.seccomp if spec.linux else None
         return seccomp.compiled(profile, MACHINE, self._filters) if profile else None
+
+    def group(self, container: str) -> Cgroup:
+        """Return the control group of a container."""
+        return self._kept(container)
 
     # -- the end
 

@@ -143,13 +143,14 @@ def copy_tree(program: Program, path: str, *, about: str) -> Result:
 SIGN: Final = Scratch("sign", 8)
 
 
-def meet(program: Program, wire: int, sign: bytes) -> None:
+def meet(program: Program, wire: int, sign: bytes, gate: int | None = None) -> None:
     """Tell whoever started us where we are, and wait until they say that we may go on.
 
-    If they are gone there is nobody to run for.
+    If they are gone there is nobody to run for; unless the word comes by a `gate`, which anyone
+    may open later.
     """
     go_on = program.place()
     program.add("write", wire, sign, 1)
-    program.add("read", wire, SIGN, 1, on_success=go_on, if_nonzero=True)
+    program.add("read", wire if gate is None else gate, SIGN, 1, on_success=go_on, if_nonzero=True)
     program.add("exit_group", 1)
     program.put(go_on)
