@@ -56,9 +56,10 @@ def table(rows: list[Row], ours: str, theirs: str) -> str:
         if ours not in row.figures or theirs not in row.figures:
             continue
         mine, other = row.median(ours), row.median(theirs)
-        ratio = (mine / other) if row.more_is_better else (other / mine)
+        better, worse = (mine, other) if row.more_is_better else (other, mine)
+        ratio = f"{better / worse:.1f}x" if worse else "-"
         lines.append(
             f"| {row.name} | {row.unit} | {mine:.3g} ({row.best(ours):.3g}) "
-            f"| {other:.3g} ({row.best(theirs):.3g}) | {ratio:.1f}x |"
+            f"| {other:.3g} ({row.best(theirs):.3g}) | {ratio} |"
         )
     return "\n".join(lines)
