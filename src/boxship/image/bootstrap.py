@@ -83,7 +83,6 @@ printf 'APT::Keep-Downloaded-Packages "false";\nAcquire::Languages "none";\n' \
 """
 STATIC_BUSYBOX: Final = ("/bin/busybox", "/usr/bin/busybox")
 PROGRAM_INTERPRETER: Final = 3
-MIRROR: Final = "http://deb.debian.org/debian"
 
 Say = Callable[[str], None]
 
