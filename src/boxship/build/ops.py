@@ -348,7 +348,7 @@ class Vertex:
                 if isinstance(self.op, Files)
                 else self.op,
                 [type(m).__name__ for m in self.op.mounts] if isinstance(self.op, Exec) else [],
-                [(ref.vertex.digest, ref.output) for ref in self.inputs],
+                [(str(ref.vertex.digest), ref.output) for ref in self.inputs],
                 self.platform,
             )
         )
