@@ -276,7 +276,6 @@ def test_diff_names_what_has_changed(engine: Engine, start: Start) -> None:
     ]
 
 
-@pytest.mark.xfail(strict=False, reason="seen twice: the thread outlived its client by 10 s")
 def test_nothing_stays_mounted_or_open_when_a_client_leaves_in_the_middle(
     engine: Engine, make: Make
 ) -> None:

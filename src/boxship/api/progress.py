@@ -7,6 +7,7 @@ because the status has gone out.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -81,22 +82,31 @@ async def fed(pieces: AsyncIterator[bytes], pipe: Pipe) -> None:
 
 
 async def drawn(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield what a plain iterator makes in a thread, in pieces worth sending."""
+    """Yield what a plain iterator makes in a thread, in pieces worth sending.
+
+    However this ends, the iterator is closed: a client that leaves is noticed twice, by what was
+    to be sent to it and by its connection, so the closing itself must survive a cancellation.
+    """
+    drawing = threading.Lock()  # a generator that runs cannot be closed
 
     def more() -> bytes:
         parts: list[bytes] = []
         size = 0
-        for part in pieces:
-            parts.append(part)
-            size += len(part)
-            if size >= PIECE:
-                break
+        with drawing:
+            for part in pieces:
+                parts.append(part)
+                size += len(part)
+                if size >= PIECE:
+                    break
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def close() -> None:
+        with drawing:
+            pieces.close()  # type: ignore[attr-defined]
 
     try:
         while piece := await asyncio.to_thread(more):
             yield piece
     finally:
-        close = getattr(pieces, "close", None)
-        if close is not None:
-            await asyncio.to_thread(close)
+        if hasattr(pieces, "close"):
+            await asyncio.shield(asyncio.to_thread(close))

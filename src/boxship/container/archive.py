@@ -198,7 +198,11 @@ class Archives:
                 else:
                     pipe.end()
 
-            return await performed(f"archive of {cell.id[:12]}", perform), reading
+            try:
+                return await performed(f"archive of {cell.id[:12]}", perform), reading
+            except BaseException:
+                reading.close()
+                raise
 
         return await self._tried(cell, opener, attempt)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from contextlib import AsyncExitStack, aclosing
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -155,13 +154,15 @@ class Exchange:
         if self.head.method == "HEAD":
             return
         self.cancellable = True
-        async with AsyncExitStack() as ending:
-            if isinstance(chunks, AsyncGenerator):
-                await ending.enter_async_context(aclosing(chunks))
+        try:
             async for data in chunks:
                 if data:
                     connection.write(http.chunk(data) if chunked else data)
                     await connection.drain()
+        finally:
+            self.cancellable = False  # what the stream has to give back is given back
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
         if chunked:
             connection.write(http.LAST_CHUNK)
         await connection.drain()
