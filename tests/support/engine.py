@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import docker
+import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+CLIENTS = CHECKOUT / ".cache/clients"  # what packaging/setup/clients has fetched
 READY_WITHIN = 20.0  # seconds; generous, since machines are noisy
 Finished = subprocess.CompletedProcess[str]
 
@@ -158,17 +160,34 @@ class Engine:
                     container.remove(force=True, v=True)
 
 
-def docker_command() -> str:
-    """Return the real docker client, or fail with what to install."""
-    found = shutil.which("docker")
-    assert found, "the docker command is needed"
+def docker_command(name: str = "docker") -> str:
+    """Return a real program of Docker's: the machine's own, or what the set-up has fetched."""
+    found = shutil.which(name) or shutil.which(name, path=str(CLIENTS))
+    if not found:
+        pytest.skip(f"the {name} command is neither installed nor could it be fetched")
     return found
+
+
+def link_plugins(config: Path) -> bool:
+    """Let docker find buildx from a configuration folder of its own; False where there is none."""
+    for folder in (
+        CLIENTS / "cli-plugins",
+        Path("/usr/libexec/docker/cli-plugins"),
+        Path("/usr/lib/docker/cli-plugins"),
+    ):
+        if (folder / "docker-buildx").exists():
+            config.mkdir(parents=True, exist_ok=True)
+            if not (config / "cli-plugins").is_symlink():
+                (config / "cli-plugins").symlink_to(folder)
+            return True
+    return False
 
 
 @contextlib.contextmanager
 def private_engine(number: int, flags: Sequence[str] = ()) -> Iterator[Engine]:
     """An engine that exists for the block; its roots are removed with it."""
     root = Path(tempfile.mkdtemp(prefix=f"bxt{number}-", dir="/tmp"))
+    link_plugins(root / "config")
     engine = Engine(root, number, flags)
     try:
         engine.start()
