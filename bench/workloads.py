@@ -83,22 +83,26 @@ def running(peer: Peer, *command: str, **host: object):  # type: ignore[no-untyp
         _remove(api, container)
 
 
+def exec_once(api: Api, container: str) -> float:
+    """Run `true` in a container until the end of its output; return the milliseconds."""
+    with stopwatch() as seconds:
+        made = api.call(
+            "POST",
+            f"/containers/{container}/exec",
+            {"Cmd": ["true"], "AttachStdout": True},
+        )
+        taken, _ = api.upgrade(f"/exec/{made['Id']}/start", {"Detach": False})
+        while taken.recv(65536):
+            pass
+        took = seconds() * 1e3
+    taken.close()
+    return took
+
+
 def api_exec(peer: Peer) -> float:
     with running(peer) as (api, container):
-        times = []
-        for _ in range(10):
-            with stopwatch() as seconds:
-                made = api.call(
-                    "POST",
-                    f"/containers/{container}/exec",
-                    {"Cmd": ["true"], "AttachStdout": True},
-                )
-                taken, _ = api.upgrade(f"/exec/{made['Id']}/start", {"Detach": False})
-                while taken.recv(65536):
-                    pass
-                times.append(seconds() * 1e3)
-            taken.close()
-        return sorted(times)[len(times) // 2]
+        times = sorted(exec_once(api, container) for _ in range(10))
+        return times[len(times) // 2]
 
 
 def cli_exec(peer: Peer) -> float:

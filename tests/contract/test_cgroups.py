@@ -362,10 +362,11 @@ def test_groups_above_stay_while_they_are_used(made, tree):
 def test_no_descriptor_is_left_open(made, tree):
     before = open_descriptors()
     group = made(Resources())
-    for descriptor in group.join_files():
+    way = group.entrance()
+    for descriptor in (*group.join_files(), *way.files):
         os.close(descriptor)
-    if (entrance := group.into_fd()) is not None:
-        os.close(entrance)
+    if way.into is not None:
+        os.close(way.into)
     if (watch := group.oom_watch()) is not None:
         os.close(watch)
     group.stats()
@@ -379,11 +380,15 @@ def open_descriptors() -> set[str]:
     return set(os.listdir("/proc/self/fd"))
 
 
-def test_a_tree_of_v2_alone_can_be_entered_by_clone(made, tree):
+def test_the_tree_of_v2_is_entered_by_clone(made, tree):
     group = made()
-    entrance = group.into_fd()
+    way = group.entrance()
+    for descriptor in way.files:
+        os.close(descriptor)
+    entrance = way.into
     if entrance is None:
         assert tree.version == 1
+        assert not LAYOUT.v2 or isinstance(tree, V1Tree)
         return
     try:
         flags = 0x200000000  # CLONE_INTO_CGROUP

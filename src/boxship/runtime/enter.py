@@ -30,6 +30,7 @@ class Facts(Struct, frozen=True):
     pidfd: int  # of a process in the container
     stdio: Stdio
     join_cgroup: Sequence[int]
+    into_cgroup: int | None
     keyring: str
     terminal: int | None = None
     filter: bytes | None = None
@@ -70,7 +71,7 @@ def plan(spec: oci.Spec, process: oci.Process, facts: Facts) -> Plan:
     program.put(told)
     program.add("write", facts.wire, init.FAILED, 1, tolerated=ANY)
     program.add("exit_group", 127)
-    return Plan(program, 0, has_second=True)
+    return Plan(program, 0, facts.into_cgroup, has_second=True)
 
 
 def _join(program: Program, spec: oci.Spec, facts: Facts) -> None:

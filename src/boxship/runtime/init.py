@@ -42,6 +42,7 @@ class Facts(Struct, frozen=True):
     sources: Sequence[Source]
     join: Mapping[str, int]
     join_cgroup: Sequence[int]
+    into_cgroup: int | None
     cgroup: CgroupView
     keyring: str
     filter: bytes | None = None
@@ -64,6 +65,7 @@ class Plan(Struct):
 
     program: Program
     flags: int  # for the clone
+    cgroup: int | None = None  # to be born into
     master: Result | None = None
     has_second: bool = False  # the process that counts is a child of the one cloned
 
@@ -74,7 +76,7 @@ def plan(spec: oci.Spec, facts: Facts) -> Plan:
     identity.check_user(process.user)
     own, joined = spaces(linux, facts.join)
     program = Program()
-    made = Plan(program, 0)
+    made = Plan(program, 0, facts.into_cgroup)
     told = program.place()
     program.on_failure = told
 

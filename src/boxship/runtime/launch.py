@@ -11,7 +11,7 @@ from signal import SIGCHLD
 from typing import Final, Protocol
 
 from boxship.kernel import processes
-from boxship.kernel.namespaces import CLONE_PARENT
+from boxship.kernel.namespaces import CLONE_INTO_CGROUP, CLONE_PARENT
 from boxship.runtime.errors import NOT_FOUND, StartFailed, exit_code_of
 from boxship.runtime.init import FAILED, SECOND, Plan
 from boxship.runtime.memory import Memory
@@ -48,7 +48,8 @@ class Launched:
         self._score = OomScore(score)
         try:
             signal = 0 if plan.flags & CLONE_PARENT else SIGCHLD  # a sibling tells as we do
-            self.pid, self._memory = executor.launch(plan.program, plan.flags, signal)
+            flags = plan.flags | (0 if plan.cgroup is None else CLONE_INTO_CGROUP)
+            self.pid, self._memory = executor.launch(plan.program, flags, signal, plan.cgroup or 0)
         except BaseException:
             self._score.restore()
             raise

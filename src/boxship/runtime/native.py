@@ -103,6 +103,7 @@ class NativeRuntime:
             ],
             join={},
             join_cgroup=[],
+            into_cgroup=None,
             cgroup=CgroupView(self._layout, DEFAULT_GROUP, has(sample, "cgroup")),
             keyring="",
         )
@@ -145,13 +146,15 @@ class NativeRuntime:
             group = self._make_group(request)
             undo.callback(self.delete, request.id)
             wire, theirs = holding.wire(undo, held)
+            join, into = _ways_in(group, held)
             facts = init.Facts(
                 wire=theirs.fileno(),
                 root=holding.copy(request.root, held),
                 stdio=holding.streams(request.stdio, held),
                 sources=sources.gather(spec.mounts, request.root, request.bundle, held),
                 join=holding.joined(spec, request.join, request.netns, held),
-                join_cgroup=holding.own(group.join_files(), held),
+                join_cgroup=join,
+                into_cgroup=into,
                 cgroup=CgroupView(self._layout, group.path, has(spec, "cgroup")),
                 keyring=request.id,
                 filter=self._filter(spec),
@@ -250,11 +253,13 @@ class NativeRuntime:
                 undo.callback(os.close, master)
                 held.callback(os.close, slave)
                 slave = holding.high(slave, held)
+            join, into = _ways_in(self._group(request), held)
             facts = enter.Facts(
                 wire=theirs.fileno(),
                 pidfd=holding.copy(request.init.pidfd, held),
                 stdio=holding.streams(request.stdio, held),
-                join_cgroup=holding.own(self._group(request).join_files(), held),
+                join_cgroup=join,
+                into_cgroup=into,
                 keyring=request.id,
                 terminal=slave,
                 filter=self._filter(request.spec),
@@ -305,6 +310,14 @@ class NativeRuntime:
             return self._containers[container]
         except KeyError:
             raise NoSuchContainer(container) from None
+
+
+def _ways_in(group: Cgroup, held: ExitStack) -> tuple[list[int], int | None]:
+    """Return the files by which a new process joins v1's groups, and v2's to be born into."""
+    way = group.entrance()
+    if way.into is not None:
+        held.callback(os.close, way.into)
+    return holding.own(way.files, held), way.into
 
 
 @contextmanager

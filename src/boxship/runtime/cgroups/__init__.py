@@ -4,7 +4,7 @@
 
     tree = detect()
     group = tree.create("/boxship/4711", resources)
-    ...  processes come in by group.join_files()
+    ...  processes come in by group.entrance()
     group.kill()
     group.remove()
 """

@@ -14,7 +14,7 @@ from msgspec import structs
 from boxship.runtime.cgroups import files, folders, plan_v1, plan_v2, stats
 from boxship.runtime.cgroups.errors import ControllerMissing
 from boxship.runtime.cgroups.features import Features, warnings
-from boxship.runtime.cgroups.tree import EMPTY_WITHIN
+from boxship.runtime.cgroups.tree import EMPTY_WITHIN, Entrance
 from boxship.runtime.cgroups.v1 import V1Group, V1Tree
 from boxship.runtime.cgroups.v2 import V2Group, V2Tree
 from boxship.spec.oci import runtime
@@ -59,8 +59,14 @@ class HybridGroup:
             undo.pop_all()
         return opened
 
-    def into_fd(self) -> int | None:
-        return None
+    def entrance(self) -> Entrance:
+        way = self._v2.entrance()
+        try:
+            return Entrance(way.into, self._v1.join_files())
+        except BaseException:
+            if way.into is not None:
+                os.close(way.into)
+            raise
 
     def add(self, pid: int) -> None:
         self._v1.add(pid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from boxship.runtime.cgroups.features import Features
@@ -11,6 +12,16 @@ from boxship.spec.oci import runtime
 
 EMPTY_WITHIN = 5.0  # seconds that `remove` waits for killed processes to be gone
 FROZEN_WITHIN = 10.0  # seconds; a task deep in the kernel takes its time
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """Descriptors, the caller's to close: with `into` a process is born into v2's group by
+    clone3's CLONE_INTO_CGROUP, to each of `files` it writes "0" to come into those of v1.
+    """
+
+    into: int | None
+    files: list[int]
 
 
 class Cgroup(Protocol):
@@ -26,13 +37,13 @@ class Cgroup(Protocol):
         """Set the limits named, and leave the others; after a refusal all are as before."""
 
     def join_files(self) -> list[int]:
-        """Open what a process writes "0" to, each of them, to come in; the caller closes them."""
+        """Open what a process writes "0" to, each of them, to come in; the caller closes them.
 
-    def into_fd(self) -> int | None:
-        """Open what clone3's CLONE_INTO_CGROUP takes, to be closed; None when joining needs more.
-
-        Only a group that lies in v2 alone can be entered in this way.
+        In v2's tree this waits for a lock over all processes: 10 ms are nothing unusual.
         """
+
+    def entrance(self) -> Entrance:
+        """Open the way in for a process that is yet to be made."""
 
     def add(self, pid: int) -> None:
         """Bring a process in."""

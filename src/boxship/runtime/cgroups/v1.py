@@ -11,7 +11,7 @@ from boxship.runtime.cgroups import devices, files, folders, paths, plan_v1, sta
 from boxship.runtime.cgroups.errors import CgroupUnavailable, ControllerMissing
 from boxship.runtime.cgroups.features import Features, warnings
 from boxship.runtime.cgroups.layout import Hierarchy
-from boxship.runtime.cgroups.tree import EMPTY_WITHIN, FROZEN_WITHIN
+from boxship.runtime.cgroups.tree import EMPTY_WITHIN, FROZEN_WITHIN, Entrance
 from boxship.runtime.cgroups.writes import Write
 from boxship.spec.oci import runtime
 
@@ -90,8 +90,8 @@ class V1Group:
             raise
         return opened
 
-    def into_fd(self) -> int | None:
-        return None
+    def entrance(self) -> Entrance:
+        return Entrance(None, self.join_files())
 
     def add(self, pid: int) -> None:
         for folder in self._folders:

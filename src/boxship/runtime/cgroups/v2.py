@@ -13,7 +13,7 @@ from boxship.runtime.cgroups import devices, files, folders, paths, plan_v2, sta
 from boxship.runtime.cgroups.errors import CgroupUnavailable
 from boxship.runtime.cgroups.features import Features, warnings
 from boxship.runtime.cgroups.layout import Hierarchy
-from boxship.runtime.cgroups.tree import EMPTY_WITHIN, FROZEN_WITHIN
+from boxship.runtime.cgroups.tree import EMPTY_WITHIN, FROZEN_WITHIN, Entrance
 from boxship.spec.oci import runtime
 
 SUBTREE: Final = "cgroup.subtree_control"
@@ -23,10 +23,9 @@ SET_ASIDE: Final = "init"  # where processes go that stand in the way in a deleg
 class V2Group:
     """A container's folder."""
 
-    def __init__(self, path: str, folder: str, *, alone: bool = True) -> None:
+    def __init__(self, path: str, folder: str) -> None:
         self._path = path
         self._folder = folder
-        self._alone = alone
 
     @property
     def path(self) -> str:
@@ -82,10 +81,8 @@ class V2Group:
     def join_files(self) -> list[int]:
         return [folders.open_procs(self._folder)]
 
-    def into_fd(self) -> int | None:
-        if not self._alone:
-            return None
-        return os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def entrance(self) -> Entrance:
+        return Entrance(os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), [])
 
     def add(self, pid: int) -> None:
         files.write(f"{self._folder}/{folders.PROCS}", str(pid))
@@ -185,7 +182,7 @@ class V2Tree:
 
     def open(self, path: str) -> V2Group:
         path = paths.parse(path)
-        return V2Group(path, self._hierarchy.folder(path), alone=self._alone)
+        return V2Group(path, self._hierarchy.folder(path))
 
     def hand_down(self, folder: str) -> None:
         """Give the groups in `folder` every controller that it has itself.
