@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from boxship.container import output
 from boxship.container.containers import Containers
 from boxship.container.lifecycle import State
 from boxship.container.registry import Cell, Waiting
-from boxship.container.starting import log_path
 from boxship.errors import Conflict, InvalidRequest
 from boxship.logs import reader
-from boxship.logs.formats import Format, JsonFormat, LocalFormat
+from boxship.logs.drivers import files
+from boxship.logs.formats import Format
 from boxship.logs.query import Query
 from boxship.shim.errors import NoSuchProcess, ShimLost, WrongMoment
 from boxship.shim.protocol import INIT, Attachment
 
-FORMATS: Final[Mapping[str, Format]] = {"json-file": JsonFormat(), "local": LocalFormat()}
 DEFAULT_KEYS: Final = b"\x10\x11"
 CONTROL: Final = {**{chr(97 + n): n + 1 for n in range(26)}, "@": 0, "[": 27, "\\": 28, "]": 29,
                   "^": 30, "_": 31}  # fmt: skip
@@ -114,9 +114,8 @@ async def _replay(containers: Containers, cell: Cell, wanted: Wanted, fd: int) -
 def log_of(containers: Containers, cell: Cell) -> tuple[str, Format | None]:
     """Return where a container's log is and how it is written; no form when it has none."""
     log = cell.record.host_config.log_config
-    driver = (log.type if log else None) or ""
-    path = log_path(cell.record, containers.folder(cell.id))
-    return path, FORMATS.get(driver)
+    driver = files.driver((log.type if log else None) or "")
+    return output.path(cell.record, containers.folder(cell.id)), driver.format()
 
 
 def _copy(pieces: Iterable[bytes], fd: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from boxship.container import signals
@@ -16,7 +16,6 @@ from boxship.spec.engine.container import (
     ContainerConfig,
     EndpointSettings,
     HostConfig,
-    HostConfigLogConfig,
     RestartPolicy,
 )
 
@@ -55,15 +54,6 @@ IPC_SYSCTLS: Final = frozenset(
         "kernel.shm_rmid_forced",
     ]
 )
-LOG_OPTIONS: Final[Mapping[str, Collection[str]]] = {
-    "json-file": (
-        "max-file", "max-size", "compress", "labels", "labels-regex", "env", "env-regex", "tag",
-    ),
-    "local": ("max-file", "max-size", "compress", "labels", "labels-regex", "env", "env-regex"),
-    "none": (),
-}  # fmt: skip
-COMMON_LOG_OPTIONS: Final = ("mode", "max-buffer-size", "cache-disabled", "cache-max-file",
-                             "cache-max-size", "cache-compress")  # fmt: skip
 
 
 def check_config(config: ContainerConfig) -> None:
@@ -321,16 +311,3 @@ def check_network(
         raise InvalidRequest(
             "conflicting options: port exposing and the container type network mode"
         )
-
-
-def check_log(log: HostConfigLogConfig) -> None:
-    """Check the log driver and its options."""
-    driver = log.type or ""
-    if driver not in LOG_OPTIONS:
-        raise InvalidRequest(f"logger: no log driver named '{driver}' is registered")
-    for name in log.config or ():
-        if name not in LOG_OPTIONS[driver] and name not in COMMON_LOG_OPTIONS:
-            raise InvalidRequest(f"unknown log opt '{name}' for {driver} log driver")
-    mode = (log.config or {}).get("mode", "")
-    if mode not in ("", "blocking", "non-blocking"):
-        raise InvalidRequest(f"logger: logging mode not supported: {mode}")

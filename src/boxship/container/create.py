@@ -14,7 +14,16 @@ from typing import Final
 
 import msgspec
 
-from boxship.container import checks, defaults, devices, limits, merge, mountpoints, names
+from boxship.container import (
+    checks,
+    defaults,
+    devices,
+    limits,
+    merge,
+    mountpoints,
+    names,
+    output,
+)
 from boxship.container.bundle import Host
 from boxship.container.defaults import Defaults
 from boxship.container.limits import Features
@@ -116,7 +125,7 @@ class Creation:
         defaults.fill_host_config(host, self.defaults)
         self._check_runtime(host)
         if host.log_config:
-            checks.check_log(host.log_config)
+            output.check(host.log_config)
         for mapping in host.devices or ():
             devices.check(mapping)
         for rule in host.device_cgroup_rules or ():

@@ -56,9 +56,10 @@ def fill_host_config(host: HostConfig, defaults: Defaults) -> None:
     if host.restart_policy is None or not host.restart_policy.name:
         host.restart_policy = RestartPolicy(name="no", maximum_retry_count=0)
     log = host.log_config or HostConfigLogConfig()
-    if not log.type:
-        log = HostConfigLogConfig(type=defaults.log_driver, config=dict(defaults.log_options))
-    host.log_config = HostConfigLogConfig(type=log.type, config=log.config or {})
+    driver, options = log.type or defaults.log_driver, dict(log.config or {})
+    if driver == defaults.log_driver:
+        options = {**defaults.log_options, **options}
+    host.log_config = HostConfigLogConfig(type=driver, config=options)
     if (host.memory or 0) > 0 and not host.memory_swap:
         host.memory_swap = (host.memory or 0) * 2
     unconfined = host.privileged or "systempaths=unconfined" in (host.security_opt or ())

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from boxship.container import bundle
+from boxship.container import bundle, output
 from boxship.container.bundle import Host, Setting
 from boxship.container.defaults import Defaults
 from boxship.container.needs import Images, Networks, Shim, Snapshots, Spawner, Volumes
@@ -21,18 +21,11 @@ from boxship.container.registry import Cell, Registry
 from boxship.container.users import Accounts
 from boxship.errors import Conflict, InvalidRequest
 from boxship.kernel import mounts
-from boxship.lib import units
 from boxship.network.sandbox import Sandbox, SandboxRequest
 from boxship.shim.client import Started
-from boxship.shim.protocol import LogChoice, RuntimeChoice, StartRequest
+from boxship.shim.protocol import RuntimeChoice, StartRequest
 
 ENCODER: Final = msgspec.json.Encoder()
-LOG_FILES: Final[Mapping[str, str]] = {
-    "json-file": "{id}-json.log",
-    "local": "local-logs/container.log",
-}
-LOCAL_SIZE, LOCAL_FILES = 20 << 20, 5
-JSON_SIZE, JSON_FILES = 100 << 20, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +263,7 @@ class Starting:
             bundle=folder,
             exit_record=f"{folder}/exit.json",
             runtime=self._runtime(record.host_config.runtime or "native"),
-            log=log_choice(record, folder),
+            log=output.choice(record, folder, self.host.hostname),
             tty=record.tty,
             open_stdin=bool(record.config.open_stdin),
             stdin_once=bool(record.config.stdin_once),
@@ -285,59 +278,6 @@ class Starting:
         path, args = self.defaults.runtimes[name]
         root = os.path.join(os.path.dirname(self.run_folder.rstrip("/")), "runtime", name)
         return RuntimeChoice(name=name, path=path, args=list(args), root=root)
-
-
-def log_path(record: Container, folder: str) -> str:
-    """Return where a container's output is kept; empty when it is not."""
-    log = record.host_config.log_config
-    pattern = LOG_FILES.get((log.type if log else None) or "", "")
-    return os.path.join(folder, pattern.format(id=record.id)) if pattern else ""
-
-
-def log_choice(record: Container, folder: str) -> LogChoice:
-    """Return how output is kept; what nobody bounded is bounded, so that no disk fills."""
-    log = record.host_config.log_config
-    driver = (log.type if log else None) or "json-file"
-    options = (log.config if log else None) or {}
-    path = log_path(record, folder)
-    if not path:
-        return LogChoice()
-    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-    size, files = (LOCAL_SIZE, LOCAL_FILES) if driver == "local" else (JSON_SIZE, JSON_FILES)
-    if "max-size" in options:
-        said = options["max-size"]
-        size = 0 if said == "-1" else _size(said)
-    if "max-file" in options:
-        said = options["max-file"]
-        if not (said.isascii() and said.isdigit() and int(said)):
-            raise InvalidRequest(f"max-file cannot be less than 1: {said}")
-        files = int(said)
-    compress = options.get("compress", "true" if driver == "local" else "false")
-    return LogChoice(
-        driver=driver,
-        path=path,
-        max_size=size,
-        max_file=files,
-        compress=compress == "true",
-        attrs=_log_attributes(record, options),
-    )
-
-
-def _size(text: str) -> int:
-    try:
-        return units.parse_ram(text)
-    except ValueError as reason:
-        raise InvalidRequest(f"invalid value for max-size: {text}") from reason
-
-
-def _log_attributes(record: Container, options: Mapping[str, str]) -> dict[str, str]:
-    labels = record.config.labels or {}
-    found = {key: labels[key] for key in options.get("labels", "").split(",") if key in labels}
-    environment = dict(line.partition("=")[::2] for line in record.config.env or ())
-    for name in options.get("env", "").split(","):
-        if name in environment:
-            found[name] = environment[name]
-    return found
 
 
 def _bind_source(point: MountPoint) -> str:

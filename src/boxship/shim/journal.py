@@ -13,6 +13,10 @@ from boxship.shim.logfile import Framing, JsonFraming, LocalFraming, LogFile
 from boxship.shim.protocol import LogChoice
 from boxship.wire import jsonlog, locallog
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from boxship.shim.ring import Ring
+
 Record = Callable[[Cut, int], bytes]  # a cut and the moment it came, encoded
 
 
@@ -63,7 +67,7 @@ STREAMS: Final = {1: "stdout", 2: "stderr"}
 class Journal:
     """Keeps the output of both streams of one container."""
 
-    def __init__(self, file: LogFile, records: dict[int, Record]) -> None:
+    def __init__(self, file: LogFile | Ring, records: dict[int, Record]) -> None:
         self._file = file
         self._records = records
         self._lines = {number: Lines() for number in records}
@@ -114,12 +118,17 @@ def open_journal(choice: LogChoice) -> Journal | None:
             raise InvalidRequest(f"the shim keeps no logs of the driver {other!r}")
 
 
-def _file(choice: LogChoice, framing: Framing) -> LogFile:
+def _file(choice: LogChoice, framing: Framing) -> LogFile | Ring:
     os.makedirs(os.path.dirname(choice.path), mode=0o700, exist_ok=True)
-    return LogFile(
+    file = LogFile(
         choice.path,
         framing,
         max_size=choice.max_size,
         max_file=choice.max_file,
         compress=choice.compress,
     )
+    if not choice.buffer:
+        return file
+    from boxship.shim.ring import Ring  # with its threads, which most keepers do without
+
+    return Ring(file, choice.buffer)

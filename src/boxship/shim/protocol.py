@@ -54,13 +54,17 @@ class RuntimeChoice(msgspec.Struct, omit_defaults=True):
 
 
 class LogChoice(msgspec.Struct, omit_defaults=True):
-    """Where output is kept: json-file, local or none. Sizes in bytes; 0 is without limit."""
+    """Where output is kept: json-file, local or none. Sizes in bytes; 0 is without limit.
+
+    With a `buffer`, the program does not wait for its log: that many bytes wait instead.
+    """
 
     driver: str = "none"
     path: str = ""
     max_size: int = 0
     max_file: int = 1
     compress: bool = False
+    buffer: int = 0
     attrs: dict[str, str] = {}
 
 

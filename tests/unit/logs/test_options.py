@@ -32,6 +32,10 @@ def test_sizes_are_read_as_docker_reads_them(text, bytes_):
         ("local", {"max-size": "lots"}, "invalid size: 'lots'"),
         ("none", {"max-size": "1k"}, "unknown log opt 'max-size' for none log driver"),
         ("json-file", {"mode": "sometimes"}, "logging mode not supported: sometimes"),
+        ("none", {"mode": "sometimes"}, "logging mode not supported: sometimes"),
+        ("local", {"max-buffer-size": "1m"}, "only supported with 'mode=non-blocking'"),
+        ("local", {"mode": "non-blocking", "max-buffer-size": "0"}, "must be a positive number"),
+        ("json-file", {"labels-regex": "("}, "invalid value for labels-regex"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(name, options, message):
@@ -54,3 +58,18 @@ def test_what_was_asked_for_is_what_the_shim_is_told():
     )
     made = driver("local").choose({}, "/l", {})
     assert (made.max_size, made.max_file, made.compress) == (20 << 20, 5, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "room"),
+    [
+        ({}, 0),
+        ({"mode": "blocking"}, 0),
+        ({"mode": "non-blocking"}, 1 << 20),
+        ({"mode": "non-blocking", "max-buffer-size": "4m"}, 4 << 20),
+    ],
+)
+def test_a_log_that_is_not_waited_for_has_a_buffer(options, room):
+    for name in ("json-file", "local"):
+        driver(name).validate(options)
+        assert driver(name).choose(options, "/l", {}).buffer == room

@@ -13,12 +13,12 @@ from typing import Any, Final
 import msgspec
 
 from boxship.api.version import ApiVersion
+from boxship.container import output
 from boxship.container.containers import Containers
 from boxship.container.execs import Exec
 from boxship.container.lifecycle import State
 from boxship.container.record import NEVER, Container, MountPoint, Run
 from boxship.container.registry import Cell
-from boxship.container.starting import log_path
 from boxship.lib import duration, moments
 from boxship.spec.engine.container import EndpointSettings
 
@@ -98,7 +98,7 @@ def inspected_document(
         "ResolvConfPath": f"{folder}/resolv.conf",
         "HostnamePath": f"{folder}/hostname",
         "HostsPath": f"{folder}/hosts",
-        "LogPath": log_path(record, folder),
+        "LogPath": output.path(record, folder),
         "Name": f"/{record.name}",
         "RestartCount": record.restart_count,
         "Driver": record.driver,

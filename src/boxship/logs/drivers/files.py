@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from boxship.errors import NotFound
+from boxship.logs import attributes
 from boxship.logs.drivers.driver import Driver
-from boxship.logs.drivers.options import ATTRIBUTE_OPTIONS, Rotation, only, rotation
+from boxship.logs.drivers.options import ATTRIBUTE_OPTIONS, Rotation, buffer, only, rotation
 from boxship.logs.formats import Format, JsonFormat, LocalFormat
 from boxship.shim.protocol import LogChoice
 
-# A program never waits for a log that is a file, so both values of `mode` come to the same here.
-_COMMON: Final = ("max-size", "max-file", "compress", "mode", "max-buffer-size")
+_COMMON: Final = ("max-size", "max-file", "compress")
 _BOUNDED: Final = Rotation(max_size=20 << 20, max_file=5, compress=True)
 
 
@@ -24,12 +24,13 @@ class JsonFile:
     def validate(self, options: Mapping[str, str]) -> None:
         only(options, (*_COMMON, *ATTRIBUTE_OPTIONS), self.name)
         rotation(options, _json_default(options))
+        attributes.check(options)
 
     def path(self, folder: str, container: str) -> str:
         return f"{folder}/{container}-json.log"
 
     def choose(self, options: Mapping[str, str], path: str, attrs: Mapping[str, str]) -> LogChoice:
-        return _choice(self.name, path, rotation(options, _json_default(options)), attrs)
+        return _choice(self.name, path, options, _json_default(options), attrs)
 
     def format(self) -> Format:
         return JsonFormat()
@@ -50,12 +51,13 @@ class Local:
     def validate(self, options: Mapping[str, str]) -> None:
         only(options, (*_COMMON, *ATTRIBUTE_OPTIONS), self.name)
         rotation(options, _BOUNDED)
+        attributes.check(options)
 
     def path(self, folder: str, container: str) -> str:
         return f"{folder}/local-logs/container.log"
 
     def choose(self, options: Mapping[str, str], path: str, attrs: Mapping[str, str]) -> LogChoice:
-        return _choice(self.name, path, rotation(options, _BOUNDED), {})
+        return _choice(self.name, path, options, _BOUNDED, {})
 
     def format(self) -> Format:
         return LocalFormat()
@@ -79,13 +81,17 @@ class Nothing:
         return None
 
 
-def _choice(name: str, path: str, kept: Rotation, attrs: Mapping[str, str]) -> LogChoice:
+def _choice(
+    name: str, path: str, options: Mapping[str, str], default: Rotation, attrs: Mapping[str, str]
+) -> LogChoice:
+    kept = rotation(options, default)
     return LogChoice(
         driver=name,
         path=path,
         max_size=kept.max_size,
         max_file=kept.max_file,
         compress=kept.compress,
+        buffer=buffer(options),
         attrs=dict(attrs),
     )
 

@@ -13,6 +13,12 @@ _SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s?([kmgtp]?)(?:i?b)?", re.IGNO
 _POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 ATTRIBUTE_OPTIONS: Final = ("labels", "labels-regex", "env", "env-regex", "tag")
 MODES: Final = ("", "blocking", "non-blocking")
+NON_BLOCKING: Final = "non-blocking"
+SHARED: Final = (
+    *("mode", "max-buffer-size"),
+    *("cache-disabled", "cache-max-file", "cache-max-size", "cache-compress"),
+)
+BUFFER: Final = 1 << 20
 TRUE: Final = ("1", "t", "T", "true", "TRUE", "True")
 FALSE: Final = ("0", "f", "F", "false", "FALSE", "False")
 
@@ -27,18 +33,29 @@ class Rotation:
 
 
 def only(options: Mapping[str, str], known: Collection[str], driver: str) -> None:
-    """Refuse options that the driver does not have."""
+    """Refuse options that the driver does not have; some belong to all."""
+    if (mode := options.get("mode", "")) not in MODES:
+        raise InvalidRequest(f"logger: logging mode not supported: {mode}")
+    buffer(options)
     for name in options:
-        if name not in known:
+        if name not in known and name not in SHARED:
             raise InvalidRequest(f"unknown log opt '{name}' for {driver} log driver")
+
+
+def buffer(options: Mapping[str, str]) -> int:
+    """Return how much output may wait for its log while the program goes on; 0: it waits too."""
+    said = options.get("max-buffer-size")
+    if options.get("mode") != NON_BLOCKING:
+        if said is not None:
+            raise InvalidRequest(
+                "logger: max-buffer-size option is only supported with 'mode=non-blocking'"
+            )
+        return 0
+    return BUFFER if said is None else size(said, "max-buffer-size")
 
 
 def rotation(options: Mapping[str, str], default: Rotation) -> Rotation:
     """Read max-size, max-file and compress, and check what goes with them."""
-    if (mode := options.get("mode", "blocking")) not in MODES:
-        raise InvalidRequest(f"logger: logging mode not supported: {mode}")
-    if (buffer := options.get("max-buffer-size")) is not None:
-        size(buffer)
     max_size = default.max_size
     if (text := options.get("max-size")) is not None:
         max_size = 0 if text == "-1" else size(text)
@@ -53,14 +70,14 @@ def rotation(options: Mapping[str, str], default: Rotation) -> Rotation:
     return Rotation(max_size, max_file, compress)
 
 
-def size(text: str) -> int:
+def size(text: str, what: str = "max-size") -> int:
     """Read a size with a unit of 1024, as in `10m`."""
     found = _SIZE.fullmatch(text.strip())
     if not found:
         raise InvalidRequest(f"invalid size: '{text}'")
     value = int(float(found[1]) * 1024 ** _POWERS[found[2].lower()])
     if value <= 0:
-        raise InvalidRequest(f"max-size must be a positive number: '{text}'")
+        raise InvalidRequest(f"{what} must be a positive number: '{text}'")
     return value
 
 
