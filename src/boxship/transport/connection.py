@@ -11,12 +11,13 @@ import asyncio
 import contextlib
 import fcntl
 import logging
+import os
 import select
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Final, Protocol, cast
+from typing import BinaryIO, Final, Protocol, cast
 
 from boxship.transport.exchange import ClientGone, Exchange
 from boxship.transport.upgrade import Upgraded
@@ -29,6 +30,7 @@ LINGER: Final = 1.0  # seconds for a client to hear an answer that ends the conn
 HALF_CLOSED: Final = 1.0  # seconds for an answer to a client that has finished sending
 SENT_AHEAD: Final = 64 << 10
 WRITE_BUFFER: Final = 256 << 10
+SEGMENT: Final = 1 << 20  # of a file that is sent; each has a deadline of its own
 
 _SIOCOUTQ: Final = 0x5411  # bytes that the other side has not taken yet
 _TAKEN_PAUSES: Final = (0.0,) * 4 + (0.0002,) * 10 + (0.001,) * 20 + (0.01,) * 20
@@ -72,7 +74,9 @@ class Connection(asyncio.Protocol):
         self._state = "idle"  # idle, busy, lingering, upgraded, lost
         self._fresh = True
         self.verified = False
+        self.encrypted = False
         self.over_tcp = False
+        self.peer = ""
 
     # What asyncio calls
 
@@ -82,7 +86,10 @@ class Connection(asyncio.Protocol):
         sock: socket.socket = transport.get_extra_info("socket")
         self.over_tcp = sock.family != socket.AF_UNIX
         encrypted: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+        self.encrypted = encrypted is not None
         self.verified = encrypted is not None and bool(encrypted.getpeercert())
+        if self.over_tcp and (peer := transport.get_extra_info("peername")):
+            self.peer = peer[0]
         self._host.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -162,6 +169,33 @@ class Connection(asyncio.Protocol):
             raise ClientGone("the client has closed the connection")
         if self._writable is not None:
             await self._writable
+
+    async def send_file(self, file: BinaryIO, offset: int, count: int, stall: float) -> None:
+        """Send a part of a file without carrying its bytes through Python, except under TLS.
+
+        `ClientGone` when the client is gone, or has taken nothing for about `stall` seconds.
+        """
+        end = offset + count
+        while offset < end:
+            size = min(SEGMENT, end - offset)
+            try:
+                async with asyncio.timeout(stall):
+                    sent = await self._send_segment(file, offset, size)
+            except (TimeoutError, OSError, RuntimeError) as error:
+                self.transport.abort()
+                raise ClientGone("the client does not take what is sent") from error
+            if not sent:
+                self.transport.abort()
+                raise ClientGone("the file is shorter than was said")
+            offset += sent
+
+    async def _send_segment(self, file: BinaryIO, offset: int, size: int) -> int:
+        if not self.encrypted:
+            return await self._loop.sendfile(self.transport, file, offset, size, fallback=False)
+        data = await self._loop.run_in_executor(None, os.pread, file.fileno(), size, offset)
+        self.write(data)
+        await self.drain()
+        return len(data)
 
     def resume_body(self) -> None:
         """The handler has read; take more from the client."""

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from boxship.wire import http
 
@@ -61,6 +61,15 @@ class Exchange:
     @property
     def over_tcp(self) -> bool:
         return self._connection.over_tcp
+
+    @property
+    def peer(self) -> str:
+        """The address of the other end; "" on a local socket."""
+        return self._connection.peer
+
+    @property
+    def encrypted(self) -> bool:
+        return self._connection.encrypted
 
     @property
     def body_done(self) -> bool:
@@ -136,19 +145,25 @@ class Exchange:
         self._connection.write(head + body)
 
     async def respond_stream(
-        self, status: int, headers: Headers, chunks: AsyncIterator[bytes]
+        self,
+        status: int,
+        headers: Headers,
+        chunks: AsyncIterator[bytes],
+        *,
+        length: int | None = None,
     ) -> None:
         """Answer with what `chunks` yields, each piece sent when it is there.
 
         The head goes out before the first piece is waited for: clients wait for it. A client
-        that takes its time holds the iterator up; one that has left ends it.
+        that takes its time holds the iterator up; one that has left ends it. Where the `length`
+        is known the head says it, and `chunks` must keep to it.
         """
         connection = self._connection
-        chunked = self.head.minor == 1
+        chunked = length is None and self.head.minor == 1
         extra = b"Transfer-Encoding: chunked\r\n" if chunked else b""
-        if not chunked:
+        if length is None and not chunked:
             self.closes = True
-        extra += self._framing(status, None)
+        extra += self._framing(status, length)
         head = http.response_head(status, headers, connection.common_headers() + extra)
         connection.write(head)
         if self.head.method == "HEAD":
@@ -166,6 +181,19 @@ class Exchange:
         if chunked:
             connection.write(http.LAST_CHUNK)
         await connection.drain()
+
+    async def respond_file(
+        self, status: int, headers: Headers, file: BinaryIO, offset: int, count: int, stall: float
+    ) -> None:
+        """Answer with a part of a file, by sendfile(2) where the connection allows it.
+
+        A client that takes none of it for about `stall` seconds is given up: `ClientGone`.
+        """
+        extra = self._framing(status, count)
+        connection = self._connection
+        connection.write(http.response_head(status, headers, connection.common_headers() + extra))
+        if self.head.method != "HEAD" and count:
+            await connection.send_file(file, offset, count, stall)
 
     async def upgrade(self, status: int, headers: Headers) -> Upgraded:
         """Answer, and give up HTTP on this connection; its streams follow."""

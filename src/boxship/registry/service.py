@@ -1,0 +1,72 @@
+"""One registry: its parts, what its owner allows, and on which threads things happen."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
+
+from boxship.lib.gate import Gate
+from boxship.registry.blobs import Blobs
+from boxship.registry.events import Events
+from boxship.registry.manifests import Manifests, Rules, Stored
+from boxship.registry.names import Digest, Name, Reference
+from boxship.registry.parts import Flow, Part
+from boxship.registry.storage.driver import Storage
+from boxship.registry.uploads import Clock, Uploads
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the owner allows."""
+
+    read_only: bool = False
+    delete: bool = False
+    redirect: bool = True
+    most_names: int = 1000  # in one page of the catalog
+    most_tags: int = 0  # in one page of tags; 0: all at once unless asked
+    prefix: str = ""  # of all paths
+    host: str = ""  # how clients call us; "": as they do
+    rules: Rules = field(default_factory=Rules)
+
+
+class Service:
+    """What the routes work with."""
+
+    def __init__(self, storage: Storage, policy: Policy, now: Clock = time.time) -> None:
+        self.storage = storage
+        self.policy = policy
+        self.now = now
+        self.gate = Gate()
+        self.blobs = Blobs(storage, self.gate)
+        self.uploads = Uploads(storage.spool(), self.blobs, now)
+        self.manifests = Manifests(storage, self.gate, self.blobs, policy.rules)
+        self.events = Events()
+
+    async def find_manifest(self, name: Name, reference: Reference) -> Stored:
+        """Return a manifest; ManifestUnknown."""
+        return await self.look(self.manifests.get, name, reference)
+
+    async def find_blob(self, name: Name, digest: Digest) -> Part | Flow:
+        """Open a blob; BlobUnknown. Who asks may be about to push what refers to it."""
+        return await self.look(self._open_blob, name, digest)
+
+    def _open_blob(self, name: Name, digest: Digest) -> Part:
+        self.blobs.promise(name, digest, self.now())
+        content = self.blobs.open(name, digest)
+        return Part(content, 0, content.size)
+
+    async def look(self, question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Ask the storage something small: at once where that is quick, else in a thread."""
+        if self.storage.local:
+            return question(*args, **kwargs)
+        return await asyncio.to_thread(question, *args, **kwargs)
+
+    async def work(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do something that may take long, in a thread."""
+        return await asyncio.to_thread(action, *args, **kwargs)
