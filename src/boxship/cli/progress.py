@@ -1,12 +1,14 @@
 """Progress that an engine reports: bars on a terminal, plain lines elsewhere.
 
-A report with an `id` owns a line, which later reports of that id replace. What is not a terminal
-gets each state of a line once, and no bars.
+A report with an `id` and details of progress owns a line, which later reports of that id replace;
+so layers that move at once are drawn at once. Any other report is a line of its own, and what was
+drawn before it stays as it is. What is not a terminal gets each state once, and no bars. The bytes
+are those of Docker's client.
 """
 
 from __future__ import annotations
 
-import os
+import posix
 
 from boxship.client.errors import StreamError
 from boxship.lib.units import human_size
@@ -14,40 +16,52 @@ from boxship.lib.words import visible, visible_block
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from boxship.cli.output import Output
 
 BAR = 50
-NARROW = 200
-LEAST = 110
+WIDE = 200  # where nobody knows how wide it is
+LEAST = 110  # narrower, and there is no room for bars
 UP = "\x1b[{}A"
 DOWN = "\x1b[{}B"
-CLEAR = "\x1b[2K"
+CLEAR = "\x1b[2K\r"
 
 
 def show_progress(
-    output: Output, reports: Iterable[dict[str, Any]], *, quiet: bool = False
+    output: Output,
+    reports: Iterable[dict[str, Any]],
+    *,
+    quiet: bool = False,
+    aux: Callable[[dict[str, Any]], None] | None = None,
 ) -> None:
-    """Show reports as they come; StreamError when one is a failure."""
+    """Show reports as they come, and hand results to `aux`; StreamError when one is a failure."""
     screen = Screen(output) if output.is_terminal() else None
     for report in reports:
-        problem = report.get("errorDetail") or report.get("error")
-        if problem:
-            message = problem.get("message") if isinstance(problem, dict) else problem
+        if problem := report.get("errorDetail") or report.get("error"):
             output.flush()
-            raise StreamError(str(message))
-        if quiet or "aux" in report:
+            raise StreamError(problem_text(problem))
+        if "aux" in report:
+            if aux is not None and isinstance(report["aux"], dict):
+                aux(report["aux"])
             continue
-        if screen is not None and report.get("id"):
-            screen.show(report["id"], line_of(report, screen.width))
-        elif report.get("progressDetail") and not report.get("stream"):
-            if not report["progressDetail"].get("current"):
-                output.write(plain_line(report))
-        else:
+        if quiet:
+            continue
+        if screen is not None:
+            screen.show(report)
+        elif not progress_text(report.get("progressDetail") or {}, WIDE):
             output.write(plain_line(report))
         output.flush()
+
+
+def problem_text(problem: object) -> str:
+    """Return what a report of a failure says."""
+    if isinstance(problem, dict):
+        if problem.get("code") == 401:
+            return "authentication is required"
+        return str(problem.get("message", ""))
+    return str(problem)
 
 
 def plain_line(report: dict[str, Any]) -> str:
@@ -59,30 +73,22 @@ def plain_line(report: dict[str, Any]) -> str:
     return f"{visible(str(name))}: {status}\n" if name else f"{status}\n"
 
 
-def line_of(report: dict[str, Any], width: int) -> str:
-    status = visible(str(report.get("status", "")))
-    bar = progress_text(report.get("progressDetail") or {}, width)
-    return f"{visible(str(report['id']))}: {status} {bar}".rstrip()
-
-
 def progress_text(detail: dict[str, Any], width: int) -> str:
     """Return `[====>    ]  1.2MB/3MB` for the part that is done."""
     current, total = detail.get("current") or 0, detail.get("total") or 0
+    units = visible(str(detail.get("units") or ""))
     if current <= 0 and total <= 0:
         return ""
     if total <= 0:
-        if detail.get("units"):
-            return f"{current} {visible(str(detail['units']))}"
-        return f"{human_size(current):>8}"
+        return f"{current} {units}" if units else f"{human_size(current):>8}"
     done = min(100, current * 100 // total) // 2
-    numbers = f"{human_size(current):>8}/{human_size(total)}"
-    if detail.get("units"):
-        numbers = f"{current}/{total} {visible(str(detail['units']))}"
-    if width <= LEAST:
-        return numbers
-    head = ">" if done < BAR else ""
-    filled = "=" * done + head
-    return f"[{filled.ljust(BAR)}] {numbers}"
+    bar = f"[{'=' * done}>{' ' * (BAR - done)}] " if width > LEAST else ""
+    counts = (
+        f"{current}/{total} {units}" if units else f"{human_size(current):>8}/{human_size(total)}"
+    )
+    if current > total:  # the total was a guess, and a wrong one
+        counts = f"{current} {units}" if units else f"{human_size(current):>8}"
+    return bar + ("" if detail.get("hidecounts") else counts)
 
 
 class Screen:
@@ -92,16 +98,27 @@ class Screen:
         self._output = output
         self._lines: dict[str, int] = {}
         try:
-            self.width = os.get_terminal_size(output.descriptor).columns or NARROW
+            self.width = posix.get_terminal_size(output.descriptor).columns
         except OSError:
-            self.width = NARROW
+            self.width = WIDE
 
-    def show(self, name: str, text: str) -> None:
-        """Write a name's line, in its place if it has one."""
-        put = self._output.write
-        if name not in self._lines:
-            self._lines[name] = len(self._lines)
-            put(f"{text}\r\n")
-            return
-        back = len(self._lines) - self._lines[name]
-        put(f"{UP.format(back)}{CLEAR}\r{text}{DOWN.format(back)}\r")
+    def show(self, report: dict[str, Any]) -> None:
+        """Write a report, in its line if it has one."""
+        put, detail, name = self._output.write, report.get("progressDetail"), report.get("id")
+        back = 0
+        if name and detail is not None:
+            if name not in self._lines:
+                self._lines[name] = len(self._lines)
+                put("\n")
+            back = len(self._lines) - self._lines[name]
+            put(UP.format(back))
+        else:
+            self._lines.clear()
+        if detail is None or report.get("stream"):
+            put(plain_line(report))
+        else:
+            head = f"{visible(str(name))}: " if name else ""
+            status = visible(str(report.get("status", "")))
+            put(f"{CLEAR}{head}{status} {progress_text(detail, self.width)}\r")
+        if back:
+            put(DOWN.format(back))

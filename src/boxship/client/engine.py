@@ -171,9 +171,11 @@ class Engine:
         path: str,
         query: Mapping[str, object] | None = None,
         body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Send a call and return the document it answers, None when there is none."""
-        text = self.call_text(method, path, query, body)
+        text = self.call_text(method, path, query, body, headers=headers)
         return quickjson.decode(text) if text.strip() else None
 
     def call_text(
@@ -182,9 +184,11 @@ class Engine:
         path: str,
         query: Mapping[str, object] | None = None,
         body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
     ) -> str:
         """Like `call`, but the document stays as it was sent."""
-        response = self.request(method, path, query, body)
+        response = self.request(method, path, query, body, headers=headers)
         text = response.text()
         self._rest(response)
         return text

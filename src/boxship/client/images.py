@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from boxship.client.engine import Engine
     from boxship.client.http import Response
 
+EMPTY_AUTHORIZATION = "e30="
+
 
 class Images:
     """The image calls of one engine."""
@@ -76,6 +78,28 @@ class Images:
     def pull(self, query: Mapping[str, object], authorization: str) -> Iterator[dict[str, Any]]:
         headers = {"X-Registry-Auth": authorization} if authorization else None
         return self._engine.messages("POST", "/images/create", query, headers=headers)
+
+    def push(
+        self, name: str, tag: str, platform: str, authorization: str
+    ) -> Iterator[dict[str, Any]]:
+        """Push a tag, or all tags where none is named; reports as they come."""
+        # Docker's engine wants the header even where it has nothing to say.
+        headers = {"X-Registry-Auth": authorization or EMPTY_AUTHORIZATION}
+        query = {"tag": tag, "platform": platform}
+        return self._engine.messages(
+            "POST", f"/images/{path_of(name)}/push", query, headers=headers
+        )
+
+    def search(
+        self, term: str, limit: int, filters: Mapping[str, Iterable[str]], authorization: str
+    ) -> Sequence[dict[str, Any]]:
+        """Return the images that a registry's index finds for a term."""
+        headers = {"X-Registry-Auth": authorization} if authorization else None
+        query = {"term": term, "limit": limit or "", "filters": filters_text(filters)}
+        found: Sequence[dict[str, Any]] = self._engine.call(
+            "GET", "/images/search", query, headers=headers
+        )
+        return found
 
     def import_(
         self, query: Mapping[str, object], archive: Iterable[bytes] | None

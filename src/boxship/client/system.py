@@ -34,6 +34,11 @@ class System:
         found: dict[str, Any] = self._engine.call("GET", "/system/df", query)
         return found
 
+    def log_in(self, credentials: Mapping[str, str]) -> dict[str, Any]:
+        """Have the engine try credentials for a registry; EngineError when they are refused."""
+        found: dict[str, Any] = self._engine.call("POST", "/auth", body=dict(credentials)) or {}
+        return found
+
     def events(
         self,
         *,

@@ -83,7 +83,7 @@ def test_neighbouring_ports_are_drawn_together() -> None:
 
 def test_progress_is_a_bar_where_there_is_room() -> None:
     assert progress_text({"current": 50, "total": 100}, 200) == (
-        "[=========================>                        ]      50B/100B"
+        "[=========================>                         ]      50B/100B"
     )
     assert progress_text({"current": 50, "total": 100}, 80) == "     50B/100B"
     assert progress_text({}, 200) == ""

@@ -1,0 +1,1 @@
+"""Secrets for registries: the credential-helper protocol, and a helper of our own."""
