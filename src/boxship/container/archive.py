@@ -23,12 +23,13 @@ from boxship.container.bundle import FILES
 from boxship.container.containers import Containers
 from boxship.container.errors import NoSuchFile
 from boxship.container.lifecycle import State
-from boxship.container.needs import Shim, Snapshots, Volumes
+from boxship.container.needs import Shim
 from boxship.container.record import Container, MountPoint
 from boxship.container.registry import Cell
 from boxship.container.roots import Attached, ProcessGone, View
 from boxship.container.targets import Target, find, open_folder
 from boxship.container.threads import Tell, performed
+from boxship.container.trees import Trees
 from boxship.container.users import Accounts
 from boxship.errors import Conflict, Forbidden, InvalidRequest
 from boxship.lib import compression
@@ -77,14 +78,11 @@ class Wishes:
 class Archives:
     """The files of all containers. Methods belong to the event loop; the work is in threads."""
 
-    def __init__(
-        self, containers: Containers, snapshots: Snapshots, volumes: Volumes, place: str
-    ) -> None:
-        """`place` is an empty folder to attach roots to, each in a namespace of its own."""
+    def __init__(self, containers: Containers, trees: Trees) -> None:
         self._containers = containers
-        self._snapshots = snapshots
-        self._volumes = volumes
-        self._place = place
+        self._trees = trees
+        self._snapshots = trees.snapshots
+        self._volumes = trees.volumes
 
     async def look(self, ref: str, path: str) -> Target:
         """Tell what is at a path."""
@@ -226,7 +224,8 @@ class Archives:
         if record.state.has_process and shim is not None:
             keeper = shim.state.shim
             return lambda undo: roots.of_process(record.run.pid, keeper, undo)
-        return lambda undo: self._built(record, undo)
+        loop = asyncio.get_running_loop()
+        return lambda undo: self._built(record, loop, undo)
 
     def _bare_opener(self, record: Container, shim: Shim | None) -> Open:
         if record.state.has_process and shim is not None:
@@ -239,11 +238,11 @@ class Archives:
         undo.callback(os.close, snapshot)
         return snapshot
 
-    def _built(self, record: Container, undo: ExitStack) -> View:
+    def _built(self, record: Container, loop: asyncio.AbstractEventLoop, undo: ExitStack) -> View:
         """Build the view of a container without a process; the thread must end afterwards."""
         snapshot = self._snapshot(record, undo)
         volumes = [point for point in record.mounts if point.type == "volume"]
-        held = {point.destination: self._acquired(record, point, undo) for point in volumes}
+        held = {one.destination: self._acquired(record, one, loop, undo) for one in volumes}
         roots.leave_host()
         attached = [
             Attached(path, f"{self._containers.folder(record.id)}/{name}")
@@ -252,18 +251,25 @@ class Archives:
         ]
         for point in record.mounts:
             source: str | int = point.source
-            if point.type == "volume":
-                source = held[point.destination]
-                if point.subpath:
-                    source = self._volumes.open_subpath(point.name, point.subpath)
-                    undo.callback(os.close, source)
-            elif point.type != "bind":
+            if point.type == "tmpfs":
                 continue
+            if point.type == "image" or point.subpath:
+                is_image = point.type == "image"
+                source = self._trees.of_image(point) if is_image else self._trees.of_volume(point)
+                undo.callback(os.close, source)
+            elif point.type == "volume":
+                source = held[point.destination]
             attached.append(Attached(point.destination, source, point.rw, not point.non_recursive))
         readonly = bool(record.host_config.readonly_rootfs)
-        return roots.build(snapshot, self._place, attached, readonly=readonly)
+        return roots.build(snapshot, self._trees.place, attached, readonly=readonly)
 
-    def _acquired(self, record: Container, point: MountPoint, undo: ExitStack) -> str:
+    def _acquired(
+        self,
+        record: Container,
+        point: MountPoint,
+        loop: asyncio.AbstractEventLoop,
+        undo: ExitStack,
+    ) -> str:
         source = self._volumes.acquire(
             point.name,
             record.id,
@@ -271,8 +277,15 @@ class Archives:
             writable=point.rw,
             propagation=point.propagation,
         )
-        undo.callback(self._volumes.release, point.name, record.id)
+        undo.callback(self._release_soon, loop, point.name, record.id)
         return source
+
+    def _release_soon(self, loop: asyncio.AbstractEventLoop, volume: str, container: str) -> None:
+        """Release a volume from the host, not from this thread's own mount namespace."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(
+                loop.run_in_executor, None, self._volumes.release, volume, container
+            )
 
 
 def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -41,8 +41,9 @@ class Host:
 class Setting:
     """What start found out: where the bundle is, who runs, which mounts lie where.
 
-    `sources` has the host path of each bind, volume and image mount by its destination;
-    `joined` namespaces of other containers, as paths by the specification's type.
+    `sources` says by its destination where each bind, volume and image mount comes from; where it
+    comes as a descriptor, for people only. `joined` has namespaces of other containers, as paths
+    by the specification's type.
     """
 
     folder: str

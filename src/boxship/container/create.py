@@ -145,7 +145,7 @@ class Creation:
             host_config=host,
             endpoints=endpoints,
             driver=self.snapshots.driver,
-            mounts=mountpoints.collect(host, config.volumes or (), self._mounts_of),
+            mounts=self._mounts(host, config),
             manifest=_descriptor(image),
         )
         return record, warnings
@@ -162,6 +162,22 @@ class Creation:
             if mode.startswith("container:"):
                 other = self.registry.find(mode.removeprefix("container:"))
                 setattr(host, member, f"container:{other.id}")
+
+    def _mounts(self, host: HostConfig, config: ContainerConfig) -> tuple[MountPoint, ...]:
+        """Return what is to be attached; an image's name means from now on what it means now."""
+        points = mountpoints.collect(host, config.volumes or (), self._mounts_of)
+        return tuple(
+            replace(point, name=point.source, source=self._mounted_image(point.source))
+            if point.type == "image"
+            else point
+            for point in points
+        )
+
+    def _mounted_image(self, ref: str) -> str:
+        try:
+            return str(self.images.get(ref).id)
+        except NoSuchImage as reason:  # not as such: clients would pull the container's own
+            raise InvalidRequest(f'invalid mount config for type "image": {reason}') from None
 
     def _mounts_of(self, ref: str) -> Sequence[MountPoint]:
         return self.registry.find(ref).record.mounts

@@ -156,11 +156,12 @@ class Registry:
     # ---- what other parts ask
 
     def using(self, image: Digest) -> list[User]:
-        """Return the containers made from an image."""
+        """Return the containers made from an image, or with an image mounted."""
         return [
             User(cell.id, cell.record.state.has_process)
             for cell in self
             if cell.record.image == image
+            or any(one.type == "image" and one.source == image for one in cell.record.mounts)
         ]
 
     def using_volume(self, name: str) -> list[str]:

@@ -37,7 +37,7 @@ class ProcessGone(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What is to be seen at `target` in the container: a path of the host, or a descriptor."""
+    """What is to be seen at `target` in the container: a path of the host, or a detached mount."""
 
     target: str
     source: str | int
@@ -117,7 +117,7 @@ def build(snapshot: int, place: str, attached: Sequence[Attached], *, readonly: 
 def _attach(root: int, one: Attached) -> None:
     try:
         if isinstance(one.source, int):
-            tree = mounts.open_tree(folder=one.source, recursive=one.recursive)
+            tree = os.dup(one.source)
         else:
             tree = mounts.open_tree(one.source, recursive=one.recursive)
     except FileNotFoundError:

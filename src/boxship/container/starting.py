@@ -15,9 +15,10 @@ import msgspec
 from boxship.container import bundle, output
 from boxship.container.bundle import Host, Setting
 from boxship.container.defaults import Defaults
-from boxship.container.needs import Images, Networks, Shim, Snapshots, Spawner, Volumes
+from boxship.container.needs import Networks, Shim, Snapshots, Spawner, Volumes
 from boxship.container.record import Container, MountPoint, NetworkView
 from boxship.container.registry import Cell, Registry
+from boxship.container.trees import Trees
 from boxship.container.users import Accounts
 from boxship.errors import Conflict, InvalidRequest
 from boxship.kernel import mounts
@@ -33,7 +34,7 @@ class Starting:
     """Starts containers; whoever calls has the container's turn."""
 
     registry: Registry
-    images: Images
+    trees: Trees
     snapshots: Snapshots
     networks: Networks
     volumes: Volumes
@@ -61,7 +62,7 @@ class Starting:
                 if sandbox.netns is not None:
                     fds.take("netns", sandbox.netns)
             joined = self._joined(record, fds)
-            sources = await self._mounts(record, undo)
+            sources = await self._mounts(record, fds, undo)
             await asyncio.to_thread(self._write_bundle, record, root, sandbox, sources, joined)
             for number, waiting in enumerate(cell.waiting):
                 fds.lend(f"attach.{number}", waiting.fd)
@@ -132,15 +133,18 @@ class Starting:
 
     # ---- mounts
 
-    async def _mounts(self, record: Container, undo: AsyncExitStack) -> dict[str, str]:
+    async def _mounts(
+        self, record: Container, fds: _Descriptors, undo: AsyncExitStack
+    ) -> dict[str, str]:
         shares = record.host_config.ipc_mode == "shareable"
         if not shares and all(point.type == "tmpfs" for point in record.mounts):
             return {}
         held = ExitStack()
         undo.push_async_callback(asyncio.to_thread, held.close)
-        return await asyncio.to_thread(self._sources, record, held)
+        return await asyncio.to_thread(self._sources, record, fds, held)
 
-    def _sources(self, record: Container, held: ExitStack) -> dict[str, str]:
+    def _sources(self, record: Container, fds: _Descriptors, held: ExitStack) -> dict[str, str]:
+        """Return where on the host mounts come from; what no path leads to safely is opened."""
         self._share_memory(record, held)
         found: dict[str, str] = {}
         for point in record.mounts:
@@ -149,10 +153,11 @@ class Starting:
                     found[point.destination] = _bind_source(point)
                 case "volume":
                     found[point.destination] = self._volume_source(record, point, held)
+                    if point.subpath:
+                        fds.take(f"tree.{point.destination}", self.trees.of_volume(point))
                 case "image":
-                    raise InvalidRequest(
-                        f"mount of image {point.source}: mounts of type image are not supported yet"
-                    )
+                    found[point.destination] = point.source
+                    fds.take(f"tree.{point.destination}", self.trees.of_image(point))
         return found
 
     def _volume_source(self, record: Container, point: MountPoint, held: ExitStack) -> str:
@@ -164,13 +169,7 @@ class Starting:
             propagation=point.propagation,
         )
         held.callback(self.volumes.release, point.name, record.id)
-        if not point.subpath:
-            return path
-        opened = self.volumes.open_subpath(point.name, point.subpath)
-        try:
-            return os.readlink(f"/proc/self/fd/{opened}")
-        finally:
-            os.close(opened)
+        return path
 
     # ---- shared memory that others may join
 

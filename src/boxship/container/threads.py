@@ -42,3 +42,22 @@ async def performed(name: str, work: Callable[[Tell[T]], None]) -> T:
 
     threading.Thread(target=run, name=name, daemon=True).start()
     return await told
+
+
+def apart(name: str, work: Callable[[], T]) -> T:
+    """Do `work` in a thread of its own, and wait for it; not to be called by the event loop."""
+    found: list[T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(work())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return found[0]

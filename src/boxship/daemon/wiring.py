@@ -27,6 +27,7 @@ from boxship.container.registry import Cell, Registry
 from boxship.container.sampling import Sampler
 from boxship.container.starting import Starting
 from boxship.container.tables import Table as ContainerTable
+from boxship.container.trees import Trees
 from boxship.content.store import Blobs
 from boxship.daemon.config import Config
 from boxship.daemon.joints import Connected, Counted, Keepers, LiveDefaults
@@ -158,9 +159,10 @@ async def build(
         unified_cgroups=tree.version == 2,
         hostname=socket.gethostname(),
     )
+    trees = Trees(images, snapshots, volumes, folders.roots)
     starting = Starting(
         registry=registry,
-        images=images,
+        trees=trees,
         snapshots=snapshots,
         networks=networks,
         volumes=volumes,
@@ -238,7 +240,7 @@ async def build(
             networks,
             containers,
             execs,
-            Archives(containers, snapshots, volumes, folders.roots),
+            Archives(containers, trees),
             Sampler(containers),
             Commits(containers, images, snapshots),
             system,

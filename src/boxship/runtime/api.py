@@ -24,8 +24,9 @@ class CreateRequest:
 
     All descriptors stay the caller's, to close after `create` has returned. `root` is a detached
     mount; it is attached inside the container only. `join` has descriptors of namespaces by the
-    runtime specification's names; it and `netns` win over paths in the spec. `init_program` puts
-    a small init between the kernel and the program.
+    runtime specification's names; it and `netns` win over paths in the spec. `trees` has detached
+    mounts by destination, which win over the sources of the spec's mounts. `init_program` puts a
+    small init between the kernel and the program.
     """
 
     id: str
@@ -37,6 +38,7 @@ class CreateRequest:
     console_size: tuple[int, int] | None = None  # height, width
     init_program: bool = False
     join: Mapping[str, int] = field(default_factory=dict)
+    trees: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ import contextlib
 import os
 import shutil
 import socket
+import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -59,18 +60,22 @@ class ForeignRuntime:
         folder = tempfile.mkdtemp(prefix="boxship-oci-")
         self._folders[request.id] = folder
         try:
-            spec = self._write_bundle(folder, request)
-            terminal = bool(spec.process and spec.process.terminal)
-            with Console(folder, wanted=terminal) as console:
-                self._call(
-                    folder, CREATING, request.stdio,
-                    "create", "--bundle", folder, "--pid-file", f"{folder}/pid",
-                    *console.arguments, request.id,
-                )  # fmt: skip
-                return adopt(folder, console.take())
+            with attached(request.trees) as trees:
+                return self._create(folder, request, trees)
         except BaseException:
             self.delete(request.id)
             raise
+
+    def _create(self, folder: str, request: CreateRequest, trees: Mapping[str, str]) -> Init:
+        spec = self._write_bundle(folder, request, trees)
+        terminal = bool(spec.process and spec.process.terminal)
+        with Console(folder, wanted=terminal) as console:
+            self._call(
+                folder, CREATING, request.stdio,
+                "create", "--bundle", folder, "--pid-file", f"{folder}/pid",
+                *console.arguments, request.id,
+            )  # fmt: skip
+            return adopt(folder, console.take())
 
     def start(self, init: Init) -> None:
         """Let a created container's program run."""
@@ -139,11 +144,13 @@ class ForeignRuntime:
             mounts.set_propagation("/", mounts.MS_SLAVE)
             self._is_apart = True
 
-    def _write_bundle(self, folder: str, request: CreateRequest) -> oci.Spec:
+    def _write_bundle(
+        self, folder: str, request: CreateRequest, trees: Mapping[str, str]
+    ) -> oci.Spec:
         """Attach the root, and write the spec as a program that has only paths needs it."""
         os.mkdir(f"{folder}/rootfs", 0o700)
         mounts.move_mount(request.root, f"{folder}/rootfs")
-        spec = with_paths(request)
+        spec = with_paths(request, trees)
         if request.init_program:
             spec = with_init(spec, folder)
         with open(f"{folder}/config.json", "wb") as file:
@@ -175,8 +182,33 @@ class ForeignRuntime:
             raise refused(doing, read_log(log), os.waitstatus_to_exitcode(status))
 
 
-def with_paths(request: CreateRequest) -> oci.Spec:
-    """Return the spec with every descriptor named by a path of this process's /proc folder."""
+@contextlib.contextmanager
+def attached(trees: Mapping[str, int]) -> Iterator[dict[str, str]]:
+    """Attach detached mounts where a program can name them; return the paths by destination.
+
+    Nothing here is removed but empty folders and files: what is attached is somebody's data.
+    """
+    with contextlib.ExitStack() as undo:
+        found: dict[str, str] = {}
+        for destination, tree in trees.items():
+            place = tempfile.mkdtemp(prefix="boxship-tree-")
+            undo.callback(os.rmdir, place)
+            path = f"{place}/tree"
+            if stat.S_ISDIR(os.fstat(tree).st_mode):
+                os.mkdir(path)
+                undo.callback(os.rmdir, path)
+            else:
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+                undo.callback(os.unlink, path)
+            mounts.move_mount(tree, path)
+            undo.callback(mounts.umount, path, mounts.MNT_DETACH)
+            found[destination] = path
+        yield found
+
+
+def with_paths(request: CreateRequest, trees: Mapping[str, str]) -> oci.Spec:
+    """Return the spec with every descriptor named by a path: of this process's /proc folder, or of
+    where `trees` says that it is attached."""
     join = dict(request.join)
     if request.netns is not None:
         join["network"] = request.netns
@@ -185,7 +217,10 @@ def with_paths(request: CreateRequest) -> oci.Spec:
     spaces = [space for space in linux.namespaces if space.type not in join]
     spaces += [oci.Namespace(type=kind, path=f"/proc/{me}/fd/{fd}") for kind, fd in join.items()]
     moved = [
-        msgspec.structs.replace(mount, source=os.path.join(request.bundle, mount.source))
+        msgspec.structs.replace(
+            mount,
+            source=trees.get(mount.destination) or os.path.join(request.bundle, mount.source),
+        )
         if mount.type == "bind" or {"bind", "rbind"} & set(mount.options)
         else mount
         for mount in spec.mounts

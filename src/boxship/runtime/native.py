@@ -151,7 +151,9 @@ class NativeRuntime:
                 wire=theirs.fileno(),
                 root=holding.copy(request.root, held),
                 stdio=holding.streams(request.stdio, held),
-                sources=sources.gather(spec.mounts, request.root, request.bundle, held),
+                sources=sources.gather(
+                    spec.mounts, request.root, request.bundle, held, request.trees
+                ),
                 join=holding.joined(spec, request.join, request.netns, held),
                 join_cgroup=join,
                 into_cgroup=into,

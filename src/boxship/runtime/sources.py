@@ -10,14 +10,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from types import MappingProxyType
 
 from msgspec import Struct
 
 from boxship.kernel import mounts as kernel
 from boxship.kernel import paths
-from boxship.runtime import options
+from boxship.runtime import holding, options
 from boxship.runtime.errors import BadBundle, StartFailed, exit_code_of
 from boxship.runtime.options import Options
 from boxship.spec.oci import runtime as oci
@@ -60,11 +61,20 @@ def clean(path: str) -> str:
     return "/" + "/".join(done)
 
 
-def gather(mounts: Sequence[oci.Mount], root: int, bundle: str, undo: ExitStack) -> list[Source]:
-    """Look at every mount; descriptors opened are closed by `undo`."""
+def gather(
+    mounts: Sequence[oci.Mount],
+    root: int,
+    bundle: str,
+    undo: ExitStack,
+    trees: Mapping[str, int] = MappingProxyType({}),
+) -> list[Source]:
+    """Look at every mount; descriptors opened are closed by `undo`.
+
+    `trees` has detached mounts by destination, which are taken instead of what the bundle names.
+    """
     found: list[Source] = []
     for mount in mounts:
-        source = _look(mount, bundle, undo)
+        source = _look(mount, bundle, trees, undo)
         check_over_proc(source)
         above = _covering(found, source.destination)
         if above is None:
@@ -74,19 +84,26 @@ def gather(mounts: Sequence[oci.Mount], root: int, bundle: str, undo: ExitStack)
     return found
 
 
-def _look(mount: oci.Mount, bundle: str, undo: ExitStack) -> Source:
+def _look(mount: oci.Mount, bundle: str, trees: Mapping[str, int], undo: ExitStack) -> Source:
     asked = options.parse(mount.options)
     destination = clean(mount.destination)
     if not (asked.bind or mount.type == "bind"):
         return Source(mount, destination, asked)
-    path = os.path.join(bundle, mount.source)
-    try:
-        tree = kernel.open_tree(path, recursive=asked.recursive_bind)
-    except OSError as failure:
-        raise failed(mount, destination, failure) from failure
-    undo.callback(os.close, tree)
+    if mount.destination in trees:
+        tree = holding.copy(trees[mount.destination], undo)
+    else:
+        tree = _copied(mount, destination, bundle, asked)
+        undo.callback(os.close, tree)
     is_folder = stat.S_ISDIR(os.fstat(tree).st_mode)
     return Source(mount, destination, asked, tree, is_folder)
+
+
+def _copied(mount: oci.Mount, destination: str, bundle: str, asked: Options) -> int:
+    try:
+        path = os.path.join(bundle, mount.source)
+        return kernel.open_tree(path, recursive=asked.recursive_bind)
+    except OSError as failure:
+        raise failed(mount, destination, failure) from failure
 
 
 def check_over_proc(source: Source) -> None:

@@ -107,7 +107,8 @@ class Shim:
     async def start(self, request: StartRequest, fds: Mapping[str, int]) -> Started:
         """Start the container; StartFailed tells why its program could not run.
 
-        The descriptors are sent as copies. Names: root, netns, join.<namespace>, attach.<index>.
+        The descriptors are sent as copies. Names: root, netns, join.<namespace>,
+        tree.<destination>, attach.<index>.
         """
         names = list(fds)
         done = await self._ask(

@@ -31,8 +31,8 @@ OTHER: Final = 128  # exit code of what failed in a way that no program's start 
 class Job(msgspec.Struct, omit_defaults=True):
     """What to start: a bundle's container or, where there is a `process`, one more in it.
 
-    `fds` names the descriptors that come along: root, netns, join.<namespace>, stdin, stdout,
-    stderr; init for a process in a container that runs.
+    `fds` names the descriptors that come along: root, netns, join.<namespace>, tree.<destination>,
+    stdin, stdout, stderr; init for a process in a container that runs.
     """
 
     container: str
@@ -100,13 +100,14 @@ def perform(runtime: api.Runtime, job: Job, given: Mapping[str, int]) -> api.Ini
             stdio=stdio,
             console_size=job.console_size,
             init_program=job.init_program,
-            join={
-                name.removeprefix("join."): fd
-                for name, fd in given.items()
-                if name.startswith("join.")
-            },
+            join=_named("join.", given),
+            trees=_named("tree.", given),
         )
     )
+
+
+def _named(prefix: str, given: Mapping[str, int]) -> dict[str, int]:
+    return {name.removeprefix(prefix): fd for name, fd in given.items() if name.startswith(prefix)}
 
 
 class StarterKilled(StartFailed):

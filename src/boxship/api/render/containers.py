@@ -185,7 +185,7 @@ def mounts(points: Iterable[MountPoint]) -> list[dict[str, Any]]:
         if not point.shown:
             continue
         shown: dict[str, Any] = {"Type": point.type}
-        if point.type == "volume":
+        if point.type in ("volume", "image"):
             shown["Name"] = point.name
         shown |= {"Source": point.source, "Destination": point.destination}
         if point.type == "volume":
