@@ -98,8 +98,23 @@ class Driver(Protocol):
     def detach_layer(self, chain: ChainId) -> list[str]:
         """Take a committed layer's name away; return the paths that are then to be removed."""
 
-    def prepare(self, key: str, parent: ChainId | None) -> None:
-        """Make a writable snapshot of `parent`."""
+    def layer_differences(self, chain: ChainId) -> Iterator[Difference]:
+        """Yield what a layer changes of those below it, folders before what they hold."""
+
+    def rename_layer(self, old: ChainId, new: ChainId, parent: ChainId | None) -> bool:
+        """Call a layer, now on `parent`, by another name; False where that one exists.
+
+        What stands on it follows, and its old name is understood until the process ends.
+        """
+
+    def graft(self, layer: ChainId, chain: ChainId, parent: ChainId | None) -> None:
+        """Make the layer `chain` on `parent`, with the changes that `layer` makes."""
+
+    def prepare(self, key: str, parent: ChainId | None, *, bare: bool = False) -> None:
+        """Make a writable snapshot of `parent`; a `bare` one has the image's files and no more."""
+
+    def seal(self, key: str, chain: ChainId) -> Usage:
+        """Make a snapshot, that nobody writes to any more, the layer called `chain`."""
 
     def keys(self) -> Iterator[str]:
         """Yield the keys of the writable snapshots."""

@@ -31,8 +31,10 @@ REPLACED: Final = frozenset((errno.ELOOP, errno.ENXIO, errno.ENOTDIR, errno.EINV
 class Packer:
     """Files to tar entries, for one archive."""
 
-    def __init__(self) -> None:
+    def __init__(self, latest: int | None = None) -> None:
+        """No time is after `latest`, in nanoseconds."""
         self._names: dict[tuple[int, int], tuple[bytes, int]] = {}
+        self._latest = latest
 
     def pack(self, node: Node, name: bytes | None = None) -> Iterator[bytes]:
         """Yield one file's entry with its content; sockets have none."""
@@ -43,7 +45,7 @@ class Packer:
             mode=stat.S_IMODE(status.st_mode),
             uid=status.st_uid,
             gid=status.st_gid,
-            mtime=status.st_mtime_ns // tar.NANOSECOND * tar.NANOSECOND,
+            mtime=self._time(status.st_mtime_ns) // tar.NANOSECOND * tar.NANOSECOND,
         )
         if kind == stat.S_IFSOCK:
             return
@@ -67,6 +69,9 @@ class Packer:
             entry.type = tar.CHARACTER_DEVICE if kind == stat.S_IFCHR else tar.BLOCK_DEVICE
             entry.major, entry.minor = os.major(status.st_rdev), os.minor(status.st_rdev)
         yield tarwriter.header(entry)
+
+    def _time(self, mtime: int) -> int:
+        return mtime if self._latest is None else min(mtime, self._latest)
 
     def _seen(self, status: os.stat_result, entry: tar.Entry) -> bool:
         """Make it a link where the same file came before; forget a file that has come whole."""
@@ -117,9 +122,9 @@ def single(folder: int, name: bytes) -> Iterator[bytes]:
     yield tarwriter.END
 
 
-def layer(differences: Iterable[Difference]) -> Iterator[bytes]:
-    """Yield the layer that makes these differences."""
-    packer = Packer()
+def layer(differences: Iterable[Difference], *, latest: int | None = None) -> Iterator[bytes]:
+    """Yield the layer that makes these differences; no time is after `latest` nanoseconds."""
+    packer = Packer(latest)
     for difference in differences:
         if difference.node is None:
             if difference.opaque:

@@ -197,6 +197,26 @@ class Snapshots:
                 raise
         return [Layer(c, d) for c, (d, _) in zip(chains, layers, strict=True)]
 
+    def rename(self, old: ChainId, new: ChainId, parent: ChainId | None) -> bool:
+        """Call a layer by its chain ID, now that it is known; False where that one is there.
+
+        The old name is understood until this process ends.
+        """
+        return self._driver.rename_layer(old, new, parent)
+
+    def graft(self, layer: ChainId, chain: ChainId, parent: ChainId | None) -> None:
+        """Make a layer on `parent` that changes what `layer` changes."""
+        with self._gate.together():
+            self._driver.graft(layer, chain, parent)
+
+    def parent(self, chain: ChainId) -> ChainId | None:
+        """Return what a layer stands on."""
+        return self._driver.parent(chain)
+
+    def layer_diff(self, chain: ChainId, *, latest: int | None = None) -> Iterator[bytes]:
+        """Yield a layer as an uncompressed tar; no time in it is after `latest` nanoseconds."""
+        return pack.layer(self._driver.layer_differences(chain), latest=latest)
+
     def remove_layer(self, chain: ChainId) -> None:
         """Remove a layer; whoever calls knows that nothing is based on it."""
         with self._gate.alone():
@@ -248,10 +268,20 @@ class Snapshots:
 
     # snapshots
 
-    def prepare(self, key: str, parent: ChainId | None) -> None:
-        """Make a writable snapshot of `parent`; without one it begins empty."""
+    def prepare(self, key: str, parent: ChainId | None, *, bare: bool = False) -> None:
+        """Make a writable snapshot of `parent`; without one it begins empty.
+
+        A `bare` one has not what every container finds in its root beside its image's files.
+        """
         with self._gate.together():
-            self._driver.prepare(key, parent)
+            self._driver.prepare(key, parent, bare=bare)
+
+    def seal(self, key: str, chain: ChainId) -> Usage:
+        """Make a snapshot a layer; nobody writes to it any more.
+
+        `chain` may be a name of the caller's own until the layer's digest is known: `rename`.
+        """
+        return self._driver.seal(key, chain)
 
     def keys(self) -> list[str]:
         """Return the keys of the snapshots."""

@@ -152,11 +152,14 @@ def usage(root: int) -> Usage:
     return measured
 
 
-def copy(source: int, target: int) -> None:
-    """Fill the empty folder `target` with a copy of `source`: owners, times, links and all."""
+def copy(source: int, target: int, *, linked: bool = False) -> None:
+    """Fill the empty folder `target` with a copy of `source`: owners, times, links and all.
+
+    A `linked` copy has all but the folders in common with its source, overlay marks too.
+    """
     links: dict[tuple[int, int], bytes] = {}
     folders: list[tuple[bytes, os.stat_result]] = []
-    copy_attributes(source, target)
+    copy_attributes(source, target, overlay=linked)
     here, opened = b"", os.dup(target)
     try:
         for node in walk(source):
@@ -170,6 +173,15 @@ def copy(source: int, target: int) -> None:
             if stat.S_ISDIR(status.st_mode):
                 os.mkdir(name, 0o700, dir_fd=opened)
                 folders.append((node.path, status))
+            elif linked:
+                os.link(
+                    node.name,
+                    name,
+                    src_dir_fd=node.folder,
+                    dst_dir_fd=opened,
+                    follow_symlinks=False,
+                )
+                continue
             elif status.st_nlink > 1 and identity in links:
                 os.link(
                     links[identity],
@@ -188,7 +200,7 @@ def copy(source: int, target: int) -> None:
                 os.open(n, FOLDER, dir_fd=f) for n, f in ((node.name, node.folder), (name, opened))
             )
             try:
-                copy_attributes(inner, made)
+                copy_attributes(inner, made, overlay=linked)
             finally:
                 os.close(inner)
                 os.close(made)
@@ -254,13 +266,16 @@ def set_mode(folder: int, name: bytes, mode: int) -> None:
         os.close(node)
 
 
-def copy_attributes(source: int, target: int) -> None:
-    """Give one open file the owner, mode and extended attributes of another."""
+def copy_attributes(source: int, target: int, *, overlay: bool = False) -> None:
+    """Give one open file the owner, mode and extended attributes of another.
+
+    What an overlay keeps in attributes of its own is copied only where that is said.
+    """
     status = os.fstat(source)
     os.fchown(target, status.st_uid, status.st_gid)
     os.fchmod(target, stat.S_IMODE(status.st_mode))
     for name in os.listxattr(source):
-        if not name.startswith("trusted.overlay."):
+        if overlay or not name.startswith("trusted.overlay."):
             with suppress(PermissionError):
                 os.setxattr(target, name, os.getxattr(source, name))
 

@@ -29,13 +29,17 @@ KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
 
 
 class LayerFile(Struct, kw_only=True, omit_defaults=True):
-    """`link` is the layer's short name, in `l/`; `boot` is empty once it is on the disk."""
+    """`link` is the layer's short name, in `l/`; `boot` is empty once it is on the disk.
+
+    A `bare` snapshot is without what every container finds in its root.
+    """
 
     parent: Digest | None = None
     link: str = ""
     size: int = 0
     inodes: int = 0
     boot: str = ""
+    bare: bool = False
 
 
 def read(folder: str) -> LayerFile:

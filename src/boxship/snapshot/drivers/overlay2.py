@@ -23,6 +23,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from typing import Final
 
+from msgspec.structs import replace
+
 from boxship.kernel import mounts
 from boxship.kernel.paths import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from boxship.snapshot import trees
@@ -32,7 +34,6 @@ from boxship.snapshot.drivers.layerfile import LayerFile
 from boxship.snapshot.errors import CannotUnpack, NoSuchSnapshot, SnapshotExists, TooDeep
 from boxship.snapshot.extract import Extraction, Whiteouts, is_whiteout, link
 from boxship.snapshot.trees import Usage
-from boxship.spec.digest import Digest
 
 DEPTH: Final = 125
 PAGE: Final = 4096 - 512  # what the options may take of a page, on kernels that want one page
@@ -61,6 +62,7 @@ class Overlay2:
         self._folder = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._turn = threading.RLock()
         self._boot = layerfile.this_boot()
+        self._renamed: dict[ChainId, ChainId] = {}
         self._layers, doubtful = layerfile.read_all(self._path("layers"), self._boot)
         for name in doubtful:
             trees.remove_path(self._path("layers", name))
@@ -94,17 +96,8 @@ class Overlay2:
                 raise TooDeep
             self._settle(stage, parent)
             usage = stage.usage()
-            record = LayerFile(
-                parent=parent,
-                link=self._short(chain),
-                size=usage.size,
-                inodes=usage.inodes,
-                boot=self._boot,
-            )
-            layerfile.write(stage.path, record)
-            os.rename(stage.path, self._path("layers", chain.hex))
+            self._place(stage.path, chain, parent, usage)
             stage.close()
-            self._layers[chain] = record
 
     def discard(self, stage: Stage) -> None:
         """Remove a staged layer."""
@@ -125,9 +118,87 @@ class Overlay2:
         parent = self._layer(chain).parent
         return None if parent is None else ChainId(parent)
 
+    def layer_differences(self, chain: ChainId) -> Iterator[Difference]:
+        """Yield what a layer's folder holds, compared with what is below."""
+        record, name = self._layer(chain), self._name(chain)
+        parent = None if record.parent is None else ChainId(record.parent)
+        below = self.view(parent)
+        try:
+            upper = os.open(self._path("layers", name.hex, "diff"), trees.FOLDER)
+            try:
+                yield from upperdir.differences(upper, below)
+            finally:
+                os.close(upper)
+        finally:
+            os.close(below)
+
+    def rename_layer(self, old: ChainId, new: ChainId, parent: ChainId | None) -> bool:
+        """Rename the folder, and tell those that stand on it."""
+        with self._turn:
+            old = self._name(old)
+            if old == new:
+                return True
+            if new in self._layers:
+                return False
+            record = replace(self._layer(old), parent=parent)
+            os.rename(self._path("layers", old.hex), self._path("layers", new.hex))
+            with suppress(FileNotFoundError):
+                os.unlink(self._path("l", record.link))
+            with suppress(FileNotFoundError):
+                os.rename(self._path("init", old.hex), self._path("init", new.hex))
+            record.link = self._short(new)
+            layerfile.write(self._path("layers", new.hex), record)
+            del self._layers[old]
+            self._layers[new] = record
+            self._renamed[old] = new
+            self._move_children(old, new)
+            return True
+
+    def _move_children(self, old: ChainId, new: ChainId) -> None:
+        for chain, record in list(self._layers.items()):
+            if record.parent == old:
+                moved = self._layers[chain] = replace(record, parent=new)
+                layerfile.write(self._path("layers", chain.hex), moved)
+        for key in self.keys():
+            with suppress(NoSuchSnapshot, FileNotFoundError):
+                active = self._active(key)
+                if active.parent == old:
+                    layerfile.write(self._path("active", key), replace(active, parent=new))
+
+    def graft(self, layer: ChainId, chain: ChainId, parent: ChainId | None) -> None:
+        """Give the layer's files a second name each; no content is copied."""
+        source = self._layer(layer)
+        with layerfile.staged(self._path("staging")) as path:
+            diff = os.path.join(path, "diff")
+            os.mkdir(diff, 0o755)
+            with ExitStack() as opened:
+                folders = []
+                for folder in (self._path("layers", self._name(layer).hex, "diff"), diff):
+                    folders.append(os.open(folder, trees.FOLDER))
+                    opened.callback(os.close, folders[-1])
+                trees.copy(*folders, linked=True)
+            with self._turn:
+                if len(self._lineage(parent)) >= DEPTH:
+                    raise TooDeep
+                self._place(path, chain, parent, Usage(source.size, source.inodes))
+
+    def _place(self, path: str, chain: ChainId, parent: ChainId | None, usage: Usage) -> None:
+        """Make a finished folder the layer `chain`; the caller has the turn."""
+        record = LayerFile(
+            parent=parent,
+            link=self._short(chain),
+            size=usage.size,
+            inodes=usage.inodes,
+            boot=self._boot,
+        )
+        layerfile.write(path, record)
+        os.rename(path, self._path("layers", chain.hex))
+        self._layers[chain] = record
+
     def detach_layer(self, chain: ChainId) -> list[str]:
         """Take a layer's name away; its files are left to be removed."""
         with self._turn:
+            chain = self._name(chain)
             record = self._layers.pop(chain, None)
             if record is None:
                 return []
@@ -139,9 +210,15 @@ class Overlay2:
                 os.rename(self._path("init", chain.hex), aside + "-init")
         return [aside, aside + "-init"]
 
+    def _name(self, chain: ChainId) -> ChainId:
+        """Return what a layer is called now."""
+        while (new := self._renamed.get(chain)) is not None:
+            chain = new
+        return chain
+
     def _layer(self, chain: ChainId) -> LayerFile:
         try:
-            return self._layers[chain]
+            return self._layers[self._name(chain)]
         except KeyError:
             raise NoSuchSnapshot(f"layer {chain} does not exist") from None
 
@@ -149,7 +226,7 @@ class Overlay2:
         """The layers from `chain` down."""
         found: list[ChainId] = []
         while chain is not None:
-            found.append(chain)
+            found.append(self._name(chain))
             chain = self.parent(chain)
         return found
 
@@ -192,22 +269,38 @@ class Overlay2:
 
     # snapshots
 
-    def prepare(self, key: str, parent: ChainId | None) -> None:
+    def prepare(self, key: str, parent: ChainId | None, *, bare: bool = False) -> None:
         """Make the folders of a snapshot, and let them appear at once."""
         layerfile.check_key(key)
         lineage = self._lineage(parent)
         if len(lineage) >= DEPTH:
             raise TooDeep
-        init = self._init(parent)
+        parent = lineage[0] if lineage else None
+        if bare:
+            init = self._path("layers", parent.hex, "diff") if parent else self._path("empty")
+        else:
+            init = self._init(parent)
         with layerfile.staged(self._path("staging")) as path:
             diff = os.path.join(path, "diff")
             os.mkdir(diff, 0o755)
             os.mkdir(os.path.join(path, "work"), 0o700)
             _copy_path_attributes(init, diff)
-            layerfile.write(path, LayerFile(parent=parent))
+            layerfile.write(path, LayerFile(parent=parent, bare=bare))
             if self.exists(key):
                 raise SnapshotExists(f"snapshot {key} exists already")
             os.rename(path, self._path("active", key))
+
+    def seal(self, key: str, chain: ChainId) -> Usage:
+        """Move the upper folder among the layers; the work folder goes."""
+        usage = self.usage(key)
+        folder = self._path("active", key)
+        aside = self._path("staging", secrets.token_hex(8))
+        os.rename(os.path.join(folder, "work"), aside)
+        trees.remove_path(aside)
+        with self._turn:
+            parent = self._active(key).parent
+            self._place(folder, chain, None if parent is None else ChainId(parent), usage)
+        return usage
 
     def keys(self) -> Iterator[str]:
         """Yield the keys of the snapshots."""
@@ -242,7 +335,7 @@ class Overlay2:
         record = self._active(key)
         folder = self._path("active", key)
         return self._mount(
-            self._below(record.parent), os.path.join(folder, "diff"), os.path.join(folder, "work")
+            self._below(record), os.path.join(folder, "diff"), os.path.join(folder, "work")
         )
 
     def view(self, chain: ChainId | None) -> int:
@@ -270,7 +363,7 @@ class Overlay2:
     def differences(self, key: str) -> Iterator[Difference]:
         """Yield what the upper folder holds, compared with what is below."""
         record = self._active(key)
-        below = self._mount([*self._below(record.parent), self._path("empty")], None, None)
+        below = self._mount([*self._below(record), self._path("empty-too")], None, None)
         try:
             upper = os.open(self._path("active", key, "diff"), trees.FOLDER)
             try:
@@ -296,10 +389,12 @@ class Overlay2:
         except FileNotFoundError:
             raise NoSuchSnapshot(f"snapshot {key} does not exist") from None
 
-    def _below(self, parent: Digest | None) -> list[str]:
+    def _below(self, record: LayerFile) -> list[str]:
         """The folders under a snapshot's own, topmost first."""
-        chain = None if parent is None else ChainId(parent)
+        chain = None if record.parent is None else ChainId(record.parent)
         links = [self._path("l", self._layer(below).link) for below in self._lineage(chain)]
+        if record.bare:
+            return links or [self._path("empty")]
         return [self._init(chain), *links]
 
     def _init(self, chain: ChainId | None) -> str:

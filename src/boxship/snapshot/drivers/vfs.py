@@ -15,8 +15,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 
+from msgspec.structs import replace
+
 from boxship.kernel import mounts
-from boxship.snapshot import trees
+from boxship.snapshot import pack, trees
 from boxship.snapshot.driver import ChainId, Difference, Kind, Stage
 from boxship.snapshot.drivers import initlayer, layerfile, upperdir
 from boxship.snapshot.drivers.layerfile import LayerFile
@@ -41,6 +43,7 @@ class Vfs:
         os.mkdir(self._path("staging"), 0o700)
         self._turn = threading.RLock()
         self._boot = layerfile.this_boot()
+        self._renamed: dict[ChainId, ChainId] = {}
         self._layers, doubtful = layerfile.read_all(self._path("layers"), self._boot)
         for name in doubtful:
             trees.remove_path(self._path("layers", name))
@@ -95,9 +98,54 @@ class Vfs:
         parent = self._layer(chain).parent
         return None if parent is None else ChainId(parent)
 
+    def layer_differences(self, chain: ChainId) -> Iterator[Difference]:
+        """Compare a layer's tree with the one below."""
+        yield from self._compare(self._tree(self.parent(chain)), self._tree(chain))
+
+    def rename_layer(self, old: ChainId, new: ChainId, parent: ChainId | None) -> bool:
+        """Rename the folder, and tell those that stand on it."""
+        with self._turn:
+            old = self._name(old)
+            if old == new:
+                return True
+            if new in self._layers:
+                return False
+            record = replace(self._layer(old), parent=parent)
+            os.rename(self._path("layers", old.hex), self._path("layers", new.hex))
+            with suppress(FileNotFoundError):
+                os.rename(self._path("init", old.hex), self._path("init", new.hex))
+            layerfile.write(self._path("layers", new.hex), record)
+            del self._layers[old]
+            self._layers[new] = record
+            self._renamed[old] = new
+            self._move_children(old, new)
+            return True
+
+    def _move_children(self, old: ChainId, new: ChainId) -> None:
+        for chain, record in list(self._layers.items()):
+            if record.parent == old:
+                moved = self._layers[chain] = replace(record, parent=new)
+                layerfile.write(self._path("layers", chain.hex), moved)
+        for key in self.keys():
+            with suppress(NoSuchSnapshot, FileNotFoundError):
+                active = self._active(key)
+                if active.parent == old:
+                    layerfile.write(self._path("active", key), replace(active, parent=new))
+
+    def graft(self, layer: ChainId, chain: ChainId, parent: ChainId | None) -> None:
+        """Carry the layer's changes out once more, on a copy of another parent."""
+        stage = self.stage(parent)
+        try:
+            stage.extraction.extract(pack.layer(self.layer_differences(layer)))
+        except BaseException:
+            self.discard(stage)
+            raise
+        self.commit(stage, chain, parent)
+
     def detach_layer(self, chain: ChainId) -> list[str]:
         """Take a layer's name away; its files are left to be removed."""
         with self._turn:
+            chain = self._name(chain)
             if self._layers.pop(chain, None) is None:
                 return []
             aside = self._path("staging", secrets.token_hex(8))
@@ -106,14 +154,27 @@ class Vfs:
                 os.rename(self._path("init", chain.hex), aside + "-init")
         return [aside, aside + "-init"]
 
-    def prepare(self, key: str, parent: ChainId | None) -> None:
+    def prepare(self, key: str, parent: ChainId | None, *, bare: bool = False) -> None:
         """Copy a layer."""
         layerfile.check_key(key)
-        with self._copied(self._init(parent)) as path:
-            layerfile.write(path, LayerFile(parent=parent))
+        parent = None if parent is None else self._name(parent)
+        with self._copied(self._tree(parent) if bare else self._init(parent)) as path:
+            layerfile.write(path, LayerFile(parent=parent, bare=bare))
             if self.exists(key):
                 raise SnapshotExists(f"snapshot {key} exists already")
             os.rename(path, self._path("active", key))
+
+    def seal(self, key: str, chain: ChainId) -> Usage:
+        """Move the tree among the layers."""
+        usage = self.usage(key)
+        folder = self._path("active", key)
+        with self._turn:
+            parent = self._active(key).parent
+            record = LayerFile(parent=parent, size=usage.size, inodes=usage.inodes, boot=self._boot)
+            layerfile.write(folder, record)
+            os.rename(folder, self._path("layers", chain.hex))
+            self._layers[chain] = record
+        return usage
 
     def keys(self) -> Iterator[str]:
         """Yield the keys of the snapshots."""
@@ -163,10 +224,14 @@ class Vfs:
         """Compare the snapshot's tree with the one it was copied from."""
         record = self._active(key)
         parent = None if record.parent is None else ChainId(record.parent)
+        before = self._tree(parent) if record.bare else self._init(parent)
+        yield from self._compare(before, self._path("active", key, "tree"))
+
+    def _compare(self, before_path: str, path: str) -> Iterator[Difference]:
         with ExitStack() as opened:
-            below = os.open(self._init(parent), trees.FOLDER)
+            below = os.open(before_path, trees.FOLDER)
             opened.callback(os.close, below)
-            tree = os.open(self._path("active", key, "tree"), trees.FOLDER)
+            tree = os.open(path, trees.FOLDER)
             opened.callback(os.close, tree)
             yield from _gone(below, tree, b"")
             for node in trees.walk(tree):
@@ -189,9 +254,15 @@ class Vfs:
                     measured.size += difference.node.stat.st_size
         return measured
 
+    def _name(self, chain: ChainId) -> ChainId:
+        """Return what a layer is called now."""
+        while (new := self._renamed.get(chain)) is not None:
+            chain = new
+        return chain
+
     def _layer(self, chain: ChainId) -> LayerFile:
         try:
-            return self._layers[chain]
+            return self._layers[self._name(chain)]
         except KeyError:
             raise NoSuchSnapshot(f"layer {chain} does not exist") from None
 
@@ -206,7 +277,7 @@ class Vfs:
         if chain is None:
             return self._path("empty", "tree")
         self._layer(chain)
-        return self._path("layers", chain.hex, "tree")
+        return self._path("layers", self._name(chain).hex, "tree")
 
     def _tree_usage(self, chain: ChainId) -> Usage:
         """What a layer takes with all below it."""
