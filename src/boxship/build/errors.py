@@ -1,0 +1,48 @@
+"""What stops a build."""
+
+from __future__ import annotations
+
+from boxship.build.ops import Vertex
+from boxship.errors import BoxshipError, Forbidden, InvalidRequest, NotFound
+
+
+class BuildFailed(BoxshipError):
+    """A vertex could not be solved; `vertex` is the one, and the cause is what it raised."""
+
+    def __init__(self, message: str, vertex: Vertex | None = None) -> None:
+        super().__init__(message)
+        self.vertex = vertex
+
+
+class ProcessFailed(BoxshipError):
+    """A RUN's process ended with a code that is no success."""
+
+    def __init__(self, args: tuple[str, ...], code: int, hint: str = "") -> None:
+        command = " ".join(args)
+        super().__init__(
+            f'process "{command}" did not complete successfully: exit code: {code}{hint}'
+        )
+        self.code = code
+        self.command = command
+
+
+class NotEntitled(Forbidden):
+    """Something was asked for that needs the consent of client and daemon."""
+
+    def __init__(self, entitlement: str) -> None:
+        super().__init__(f"{entitlement} is not allowed")
+
+
+class BadGraph(InvalidRequest):
+    """A definition that makes no sense."""
+
+
+class NoSuchFile(NotFound):
+    """A file to be copied is not there."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f'"{path}": not found')
+
+
+class Outside(InvalidRequest):
+    """An address that builds may not reach."""

@@ -1,0 +1,145 @@
+"""What is asked of the builder, and what it answers; every door speaks in these values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from boxship.build.ops import Network, Ref, Resources, Ulimit
+from boxship.spec.digest import Digest
+from boxship.spec.oci.image import Descriptor, ImageConfig
+from boxship.spec.platform import Platform
+
+
+class Kind(Enum):
+    """What becomes of a result."""
+
+    IMAGE = "image"  # into the engine's store, and pushed with `push`
+    DOCKER = "docker"  # an archive for `docker load`
+    OCI = "oci"  # an archive in OCI layout
+    LOCAL = "local"  # files in a folder of the client's
+    TAR = "tar"  # files in an archive of the client's
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One thing to make of the result; `attrs` are BuildKit's exporter attributes.
+
+    target: the number by which the client knows where it goes.
+    """
+
+    kind: Kind
+    attrs: Mapping[str, str] = field(default_factory=dict)
+    target: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CacheOption:
+    """Where cached results come from or go to: registry, local, inline; attributes as BuildKit's."""
+
+    kind: str
+    attrs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A line of an image's history, in order; each that is not empty has a layer."""
+
+    created_by: str
+    empty: bool = False
+    comment: str = "buildkit.dockerfile.v0"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One result to build: for one platform, what it is and how it is run.
+
+    config: all but its layers and history. Where there is no history, or it does not fit the
+    layers, lines are made up for them.
+    """
+
+    root: Ref | None
+    platform: Platform | None = None
+    config: ImageConfig | None = None
+    history: tuple[Step, ...] = ()
+    name: str = ""  # a platform's ID where there are several
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Results that are already worked out, as a client that speaks BuildKit sends them."""
+
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dockerfile:
+    """A Dockerfile's text, for the front end of our own."""
+
+    text: bytes
+    name: str = "Dockerfile"
+
+
+@dataclass(frozen=True, slots=True)
+class NoCache:
+    """Whose results are made anew: those of all stages, or of some."""
+
+    all: bool = False
+    stages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRequest:
+    """Everything that a door asks.
+
+    context: a source's identifier, `local://context`, `context://ID`, or of git or a URL.
+    sessions: the clients who may be asked for files, secrets and credentials, first to last.
+    provenance, sbom: None for none, otherwise their attributes (`mode`, `version`, …).
+    entitlements: `security.insecure`, `network.host`; what is not granted is refused.
+    """
+
+    frontend: Dockerfile | Graph
+    ref: str = ""
+    context: str = ""
+    named_contexts: Mapping[str, str] = field(default_factory=dict)
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    target: str = ""
+    platforms: tuple[Platform, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    no_cache: NoCache = NoCache()
+    pull: bool = False
+    network: Network = Network.SANDBOX
+    network_name: str = ""
+    hosts: tuple[tuple[str, str], ...] = ()
+    ulimits: tuple[Ulimit, ...] = ()
+    resources: Resources = Resources()
+    hostname: str = ""
+    sessions: tuple[str, ...] = ()
+    credentials: Mapping[str, object] = field(default_factory=dict)
+    exports: tuple[Export, ...] = ()
+    cache_from: tuple[CacheOption, ...] = ()
+    cache_to: tuple[CacheOption, ...] = ()
+    squash: bool = False
+    provenance: Mapping[str, str] | None = None
+    sbom: Mapping[str, str] | None = None
+    source_date_epoch: int | None = None  # seconds
+    entitlements: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build came to.
+
+    image: what the tags point to, None where no image was made. configs: each platform's
+    configuration digest, which the classic builder calls the image's ID. metadata: what
+    `--metadata-file` holds, and an exporter's response in BuildKit.
+    """
+
+    image: Descriptor | None = None
+    manifests: Mapping[str, Descriptor] = field(default_factory=dict)
+    configs: Mapping[str, Digest] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
