@@ -35,7 +35,6 @@ STREAMS: Final = 256  # calls that a peer may have open
 RESETS: Final = 1000  # calls that a peer may give up without an answer, in a row
 KEEPALIVE: Final = 30.0
 KEEPALIVE_WITHIN: Final = 30.0
-FLUSH_LATER: Final = 64 << 10
 
 Serve = Callable[["Stream"], Awaitable[None]]
 
@@ -249,7 +248,8 @@ class Http2(asyncio.Protocol):
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(CONNECTION_WINDOW)
         self._flush()
-        self._arm_ping()
+        if not self.calls:  # Go's servers take pings from a caller for an attack
+            self._arm_ping()
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -384,9 +384,9 @@ class Http2(asyncio.Protocol):
             await self._writable.wait()
         await self._writable.wait()
 
-    def reset(self, number: int) -> None:
+    def reset(self, number: int, code: h2.errors.ErrorCodes = h2.errors.ErrorCodes.CANCEL) -> None:
         with contextlib.suppress(h2.exceptions.ProtocolError):
-            self._h2.reset_stream(number, h2.errors.ErrorCodes.CANCEL)
+            self._h2.reset_stream(number, code)
         self._flush()
 
     def forget(self, number: int) -> None:
@@ -425,7 +425,8 @@ class Http2(asyncio.Protocol):
             case h2.events.RemoteSettingsChanged():
                 self._widen_all()
             case h2.events.PingAckReceived():
-                self._arm_ping()
+                if not self.calls:
+                    self._arm_ping()
             case h2.events.ConnectionTerminated():
                 for number, stream in list(self._streams.items()):
                     if number > (event.last_stream_id or 0) or event.error_code:
@@ -493,6 +494,8 @@ class Http2(asyncio.Protocol):
             self.forget(number)
         with contextlib.suppress(BoxshipError):
             stream.conclude(code, message, details)
+            if not stream.over:  # the caller would go on sending
+                self.reset(number, h2.errors.ErrorCodes.NO_ERROR)
 
     # Keeping alive
 
