@@ -10,6 +10,7 @@ from __future__ import annotations
 GROUPS = {
     "container": "Manage containers",
     "image": "Manage images",
+    "manifest": "Manage image manifests and manifest lists",
     "network": "Manage networks",
     "system": "Manage the engine",
     "volume": "Manage volumes",

@@ -1,0 +1,1 @@
+"""Commands about manifest lists, see store.py."""
