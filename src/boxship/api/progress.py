@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -51,6 +51,50 @@ async def narrated(work: Callable[[Say], None]) -> Stream:
     if first is None:
         await running
     return Stream(HTTPStatus.OK, _messages(first, said, running))
+
+
+async def told(work: Callable[[Say], Awaitable[None]]) -> Stream:
+    """Do `work`; return the stream of what it says, once it has said something.
+
+    The work ends when the client leaves.
+    """
+    loop = asyncio.get_running_loop()
+    said: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    def say(document: Mapping[str, Any]) -> None:
+        loop.call_soon_threadsafe(said.put_nowait, message(document))
+
+    async def perform() -> None:
+        try:
+            await work(say)
+        finally:
+            loop.call_soon_threadsafe(said.put_nowait, None)
+
+    running = asyncio.create_task(perform())
+    try:
+        first = await said.get()
+        if first is None:
+            await running
+    except asyncio.CancelledError:
+        await _stopped(running)
+        raise
+    return Stream(HTTPStatus.OK, _while_wanted(first, said, running))
+
+
+async def _while_wanted(
+    first: bytes | None, said: asyncio.Queue[bytes | None], running: asyncio.Task[None]
+) -> AsyncIterator[bytes]:
+    try:
+        async for piece in _messages(first, said, running):
+            yield piece
+    finally:
+        await _stopped(running)
+
+
+async def _stopped(running: asyncio.Task[None]) -> None:
+    """End a task, and return when it has given back what it took."""
+    running.cancel()
+    await asyncio.wait([running])
 
 
 async def _messages(

@@ -15,6 +15,7 @@ from boxship.api import version
 from boxship.daemon.options import BY_FLAG, BY_KEY, BY_SHORT, FEATURES, OPTIONS, Kind
 from boxship.daemon.values import BadValue, PoolRange, RuntimePath, Ulimit, from_file, from_flag
 from boxship.daemon.values import shown as shown_value
+from boxship.distribution.settings import read_hosts
 from boxship.errors import BoxshipError, InvalidRequest
 from boxship.lib import strictjson
 
@@ -270,6 +271,7 @@ def check(config: Config) -> None:
     if unknown:
         raise BadConfiguration(f"unknown feature: {', '.join(unknown)}")
     version.require_served(config.oldest_version)
+    read_hosts(config.values["registries"], config.list("registry_mirrors"))
 
 
 def _check_choices(config: Config) -> None:

@@ -113,6 +113,7 @@ def route_modules() -> list[ModuleType]:
         commit,
         containers,
         diskusage,
+        distribution,
         events,
         exec,
         images,
@@ -125,7 +126,7 @@ def route_modules() -> list[ModuleType]:
     )
 
     engine = [containers, exec, images, volumes, networks]
-    engine += [stats, commit, archive]
+    engine += [stats, commit, archive, distribution]
     return [*engine, diskusage, events, session, swarm, system]
 
 

@@ -173,6 +173,8 @@ OPTIONS: Final[Sequence[Option]] = (
             key="node-generic-resources", missing="swarm"),
     _option("pidfile", T, "Path to use for daemon PID file", "/run/boxship.pid", short="p"),
     _option("raw-logs", F, "Full timestamps without ANSI coloring"),
+    _option("", Kind.DOCUMENT, "Mirrors, trust and token servers of registries", key="registries",
+            reloadable=True),
     _option("registry-mirror", L, "Preferred registry mirror", key="registry-mirrors",
             reloadable=True),
     _option("rootless", F, "Enable rootless mode", missing="rootless mode"),

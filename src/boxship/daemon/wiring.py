@@ -31,9 +31,13 @@ from boxship.container.trees import Trees
 from boxship.content.store import Blobs
 from boxship.daemon.config import Config
 from boxship.daemon.joints import Connected, Counted, Keepers, LiveDefaults
+from boxship.daemon.registries import registry_settings
+from boxship.distribution.pool import Pool as RegistryPool
 from boxship.events.journal import Journal
 from boxship.image.bootstrap import Host as BootstrapHost
 from boxship.image.images import Images
+from boxship.image.pull import Pulls
+from boxship.image.push import Pushes
 from boxship.kernel import capabilities
 from boxship.lib import moments
 from boxship.network.config import DEFAULT_BRIDGE, DEFAULT_POOLS, NetworkConfig, Pool
@@ -102,6 +106,10 @@ class Engine:
     networks: Networks
     volumes: Volumes
     containers: Containers
+    pool: RegistryPool
+    pulls: Pulls
+    pushes: Pushes
+    environment: Mapping[str, str]
     spawner: Spawner
     background: Background
     system: System
@@ -113,6 +121,9 @@ class Engine:
         """Let the parts hear of a configuration that has changed."""
         self.system.settings = settings(config)
         self.defaults.current = container_defaults(config)
+        self.pool.settings = registry_settings(config, self.environment)
+        self.pulls.settings_changed()
+        self.pushes.settings_changed()
 
 
 async def build(
@@ -131,6 +142,11 @@ async def build(
     snapshots = Snapshots.at(os.path.join(folders.data, "snapshots"), config.text("storage_driver"))
     blobs = Blobs(os.path.join(folders.data, "blobs"))
     images = Images(database, blobs, snapshots, host, registry, journal)
+    pool = RegistryPool(registry_settings(config, environment))
+    undo.push_async_callback(pool.close)
+    pulls = Pulls(images, blobs, snapshots, pool)
+    undo.callback(pulls.close)
+    pushes = Pushes(images, blobs, pool)
     volumes = Volumes(
         database,
         [LocalDriver(os.path.join(folders.data, "volumes"))],
@@ -236,6 +252,9 @@ async def build(
         for part in (
             journal,
             images,
+            pool,
+            pulls,
+            pushes,
             volumes,
             networks,
             containers,
@@ -254,6 +273,10 @@ async def build(
         networks=networks,
         volumes=volumes,
         containers=containers,
+        pool=pool,
+        pulls=pulls,
+        pushes=pushes,
+        environment=environment,
         spawner=spawner,
         background=background,
         system=system,

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -155,25 +156,42 @@ class Registry:
             await opened.__aexit__(None, None, None)
 
     async def read_blob(
-        self, repository: str, digest: Digest, size: int, offset: int = 0
+        self,
+        repository: str,
+        digest: Digest,
+        size: int,
+        offset: int = 0,
+        *,
+        urls: Sequence[str] = (),
     ) -> AsyncIterator[bytes]:
         """Yield a blob of a known size, on after interruptions; whoever reads it checks the digest.
 
-        What a mirror cannot give, the next place is asked for, from the same offset on.
+        What a mirror cannot give, the next place is asked for, from the same offset on. What the
+        registry does not have is looked for at `urls`, of foreign hosts, without credentials.
         """
         scopes = tokens.joined((tokens.pull(repository),))
         at = offset
-        places = await self._places(mirrors=True)
-        for number, place in enumerate(places):
-            url = place.endpoint.url(f"{repository}/blobs/{digest}")
+        path = f"{repository}/blobs/{digest}"
+        places = [(one, one.endpoint.url(path)) for one in await self._places(mirrors=True)]
+        places += [(self._foreign(url), url) for url in urls if url.startswith("https://")]
+        for number, (place, url) in enumerate(places):
             try:
                 async for piece in blobs.whole(place, url, scopes, digest, size, at):
                     at += len(piece)
                     yield piece
                 return
             except RegistryError as error:
-                if not self._goes_on(place.endpoint, error, last=number == len(places) - 1):
+                last = number == len(places) - 1
+                if place.endpoint.host != self.host or (urls and isinstance(error, NotThere)):
+                    if last:
+                        raise
+                elif not self._goes_on(place.endpoint, error, last=last):
                     raise
+
+    def _foreign(self, url: str) -> Requests:
+        """Return what asks a host that only a document has named."""
+        parts = urlsplit(url)
+        return Requests(self.pool, Endpoint(parts.netloc, "https", parts.netloc), ANONYMOUS)
 
     async def small_blob(self, repository: str, digest: Digest, size: int, limit: int) -> bytes:
         """Return a document among the blobs, checked."""

@@ -24,6 +24,32 @@ class WrongPlatform(NotFound):
         )
 
 
+class NoSuchPlatform(NotFound):
+    """The index lists nothing for this platform."""
+
+    def __init__(self, wanted: Platform) -> None:
+        super().__init__(f"no matching manifest for {wanted} in the manifest list entries")
+
+
+class NothingToPush(NotFound):
+    """What is to be pushed is not here, or not all of it."""
+
+    def __init__(self, name: str, missing: str = "") -> None:
+        super().__init__(
+            f"{name} cannot be pushed whole: content digest {missing}: not found; "
+            "pull it for all platforms, or push one platform"
+            if missing
+            else f"tag does not exist: {name}"
+        )
+
+
+class ReservedName(InvalidRequest):
+    """The name means something else than an image in a registry."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"'{name}' is a reserved name")
+
+
 class AmbiguousId(InvalidRequest):
     """Several images' IDs begin like this."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
 from boxship.content.errors import NoSuchBlob
@@ -351,6 +351,29 @@ class Images:
         return added
 
     # giving out
+
+    def working_on(self) -> AbstractContextManager[Lease]:
+        """Something is being made or read: nothing is collected until it is done.
+
+        What its lease holds and is no image's then goes; after a failure so does all such content.
+        """
+        return self._working_on()
+
+    def add(self, image: Image, names: Sequence[str]) -> Image:
+        """Record an image whose content has come under a lease of `working_on`."""
+        return self._record([(image, names)])[0]
+
+    def announce_pull(self, image: Image, name: Reference) -> None:
+        """Tell that an image was pulled."""
+        self._exchanged("pull", image, name)
+
+    def announce_push(self, image: Image, name: Reference) -> None:
+        """Tell that an image was pushed."""
+        self._exchanged("push", image, name)
+
+    def _exchanged(self, action: str, image: Image, name: Reference) -> None:
+        attributes = {**image.labels, "name": name.familiar_repository}
+        self._publisher.publish("image", action, name.familiar, attributes)
 
     def save(self, refs: Sequence[str], platforms: Sequence[Platform] = ()) -> Iterator[bytes]:
         """Return the archive of images; what is not found is known before its first byte."""

@@ -6,8 +6,10 @@ from typing import Any
 
 import msgspec
 
+from boxship.distribution.search import Hit
 from boxship.image.images import Image, Images, Removed, Step, created_at
 from boxship.image.record import Variant
+from boxship.image.telling import InsteadOfIndex, Pushed, Telling, Told
 from boxship.lib import moments
 from boxship.spec.engine.common import DriverData, OCIDescriptor, OCIPlatform
 from boxship.spec.engine.image import (
@@ -33,7 +35,8 @@ NEVER = "0001-01-01T00:00:00Z"
 
 def names(image: Image) -> list[str]:
     """Return an image's names as people use them."""
-    return [Reference.parse(name).familiar for name in image.names]
+    found = (Reference.parse(name) for name in image.names)
+    return [name.familiar for name in found if name.digest is None]
 
 
 def digests(image: Image) -> list[str]:
@@ -157,3 +160,44 @@ def removed(one: Removed) -> ImageDeleteResponseItem:
 def layer_progress(id: str, status: str, current: int, total: int) -> dict[str, Any]:
     """Return how far a layer is."""
     return {"status": status, "progressDetail": {"current": current, "total": total}, "id": id}
+
+
+def told(one: Telling) -> dict[str, Any]:
+    """Return what a pull or a push says."""
+    match one:
+        case Pushed(tag, digest, size):
+            return {"status": f"{tag}: digest: {digest} size: {size}"}
+        case InsteadOfIndex(index, manifest):
+            return {
+                "aux": {
+                    "manifestPushedInsteadOfIndex": True,
+                    "originalIndex": descriptor(index),
+                    "selectedManifest": descriptor(manifest),
+                }
+            }
+        case Told(status, id, current, total, layer):
+            if total:
+                return layer_progress(id, status, current, total)
+            said: dict[str, Any] = {"status": status}
+            if layer:
+                said["progressDetail"] = {}
+            return said | ({"id": id} if id else {})
+
+
+def pushed(one: Telling) -> list[dict[str, Any]]:
+    """Return what a push says: of its end, what programs read too."""
+    if isinstance(one, Pushed):
+        aux = {"Tag": one.tag, "Digest": str(one.digest), "Size": one.size}
+        return [told(one), {"progressDetail": {}, "aux": aux}]
+    return [told(one)]
+
+
+def hit(one: Hit) -> dict[str, Any]:
+    """Return a repository that a search found."""
+    return {
+        "star_count": one.star_count,
+        "is_official": one.is_official,
+        "name": one.name,
+        "is_automated": one.is_automated,
+        "description": one.description or "",
+    }

@@ -9,17 +9,22 @@ from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
-from boxship.api import moment, progress
+from boxship.api import credentials, moment, progress
 from boxship.api.progress import Say
 from boxship.api.query import Filters
 from boxship.api.render import images as render
 from boxship.api.routing import Call, Reply, Stream, route
 from boxship.api.version import ApiVersion
 from boxship.api.versions import images as _older_versions  # noqa: F401 (registers its steps)
-from boxship.errors import InvalidRequest, NotSupported
+from boxship.distribution import search as searching
+from boxship.distribution.pool import Pool
+from boxship.errors import InvalidRequest
 from boxship.image import bootstrap, fetching
 from boxship.image.bootstrap import Host
 from boxship.image.images import Images, Loaded, Progress, Wanted
+from boxship.image.pull import Pulls
+from boxship.image.push import Pushes
+from boxship.image.telling import Telling
 from boxship.lib.pipe import Pipe
 from boxship.spec.platform import Platform
 from boxship.spec.reference import Reference
@@ -28,6 +33,7 @@ TAR: Final = "application/x-tar"
 LIST_FILTERS: Final = frozenset(
     {"before", "dangling", "label", "label!", "reference", "since", "until"}
 )
+SEARCH_FILTERS: Final = frozenset({"is-automated", "is-official", "stars"})
 PRUNE_FILTERS: Final = frozenset({"dangling", "label", "label!", "until"})
 MANY_PLATFORMS_SINCE: Final = ApiVersion(1, 52)
 OLD_FILTER_BELOW: Final = ApiVersion(1, 41)
@@ -99,8 +105,8 @@ async def _fed(call: Call, pipe: Pipe, work: Any) -> Stream:
         await asyncio.wait([feeding])
 
 
-@route("POST", "/images/create", streams=True)
-async def create(call: Call, images: Images) -> Stream:
+@route("POST", "/images/create", streams=True, finishes=False)
+async def create(call: Call, images: Images, pulls: Pulls) -> Stream:
     """Import an archive of files, or pull."""
     query = call.query
     platform = _platform(query.text("platform"), images.host)
@@ -110,21 +116,18 @@ async def create(call: Call, images: Images) -> Stream:
     if not name:
         raise InvalidRequest("image name cannot be blank")
     reference = _with_tag(Reference.parse(name), query.text("tag"))
-    return await progress.narrated(lambda say: _pull(images, reference, platform, say))
+    who = credentials.of(call)
 
+    async def work(say: Say) -> None:
+        def tell(told: Telling) -> None:
+            say(render.told(told))
 
-def _pull(images: Images, name: Reference, platform: Platform | None, say: Say) -> None:
-    """Say what a pull says, of an image that the engine carries in itself."""
-    wanted = name.with_default_tag()
-    image = images.builtin(wanted.familiar) if wanted.digest is None else None
-    if image is None or (platform is not None and not platform.is_exactly(images.host)):
-        raise NotSupported(
-            f"{wanted.familiar} cannot be pulled: this engine reaches no registry yet; images "
-            "come from load, import and bootstrap"
-        )
-    say({"status": f"Pulling from {wanted.path}", "id": wanted.tag or ""})
-    say({"status": f"Digest: {image.id}"})
-    say({"status": f"Status: Downloaded newer image for {wanted.familiar}"})
+        if reference.tag or reference.digest:
+            await pulls.pull(reference, who, tell, platform)
+        else:
+            await pulls.pull_all(reference, who, tell, platform)
+
+    return await progress.told(work)
 
 
 async def _import(call: Call, images: Images, source: str, platform: Platform | None) -> Stream:
@@ -199,16 +202,49 @@ async def tag(call: Call, images: Images) -> Reply:
     return Reply(HTTPStatus.CREATED)
 
 
-@route("POST", "/images/{name...}/push")
-async def push(call: Call, images: Images) -> Reply:
-    name = _with_tag(Reference.parse(call.path["name"]), call.query.text("tag"))
-    images.get(name.familiar)
-    raise NotSupported(f"{name.familiar} cannot be pushed: this engine reaches no registry yet")
+@route("POST", "/images/{name...}/push", streams=True, finishes=False)
+async def push(call: Call, pushes: Pushes, images: Images) -> Stream:
+    """Push one tag, or every tag of the repository when none is named."""
+    asked = _with_tag(Reference.parse(call.path["name"]), call.query.text("tag"))
+    platform = _platform(call.query.text("platform"), images.host)
+    who = credentials.of(call)
+    async for _ in call.stream():
+        pass  # credentials in the body were for engines before 1.0
+
+    async def work(say: Say) -> None:
+        def tell(told: Telling) -> None:
+            for message in render.pushed(told):
+                say(message)
+
+        if asked.tag or asked.digest:
+            await pushes.push(asked, who, tell, platform)
+        else:
+            await pushes.push_all(asked, who, tell, platform)
+
+    return await progress.told(work)
 
 
 @route("GET", "/images/search")
-async def search(call: Call) -> Reply:
-    raise NotSupported("no search: this engine reaches no registry yet")
+async def search(call: Call, pool: Pool) -> Reply:
+    query = call.query
+    filters = query.filters()
+    filters.only(SEARCH_FILTERS)
+    stars = filters.get("stars")
+    wanted = searching.Wanted(
+        term=query.text("term"),
+        limit=query.integer("limit") or searching.USUAL,
+        official=filters.flag("is-official", False) if "is-official" in filters else None,
+        automated=filters.flag("is-automated", False) if "is-automated" in filters else None,
+        stars=max((_stars(one) for one in stars), default=0),
+    )
+    found = await searching.search(pool, wanted, credentials.of(call))
+    return Reply(document=[render.hit(one) for one in found])
+
+
+def _stars(text: str) -> int:
+    if not text.isdigit():
+        raise InvalidRequest(f"invalid filter 'stars={text}'")
+    return int(text[:9])
 
 
 @route("DELETE", "/images/{name...}")
@@ -220,7 +256,7 @@ async def remove(call: Call, images: Images) -> Reply:
 
 def _with_tag(name: Reference, tag: str) -> Reference:
     """Put name and tag together, which some clients send apart; the tag may be a digest."""
-    if not tag:
+    if not tag or name.digest is not None:
         return name
     if tag.startswith("sha256:"):
         return Reference.parse(f"{name.familiar_repository}@{tag}")

@@ -9,7 +9,6 @@ from typing import Final
 from boxship.api.routing import Call, Reply, route
 from boxship.api.version import NEWEST
 from boxship.api.versions import system as _older  # noqa: F401 - registers its steps
-from boxship.errors import NotSupported
 from boxship.system.check import Check
 from boxship.system.info import System
 
@@ -41,8 +40,3 @@ def info(call: Call, system: System) -> Reply:
 async def check(call: Call, ledger: Check) -> Reply:
     """Ours, not Docker's: what this engine left on the host and knows nothing of."""
     return Reply(HTTPStatus.OK, {"Leftovers": await asyncio.to_thread(ledger.run)})
-
-
-@route("POST", "/auth")
-def log_in(call: Call) -> Reply:
-    raise NotSupported("this engine does not log in to registries yet")
