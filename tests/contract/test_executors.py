@@ -10,7 +10,7 @@ from tests.support.boxes import Boxes, boxes
 
 from boxship.kernel.syscalls import MACHINE
 from boxship.runtime.errors import StartFailed
-from boxship.runtime.launch import Executor
+from boxship.runtime.executor import Executor
 from boxship.runtime.native import NativeRuntime
 from boxship.runtime.plain import PlainExecutor
 from boxship.runtime.program import ANY, MISSING, VALUE, Program, Result, Scratch, tolerating
@@ -38,7 +38,7 @@ def perform(executor: Executor, program: Program) -> tuple[int, tuple[int, int] 
     os.close(memory.pidfd)
     _, status = os.waitpid(pid, 0)
     found = memory.failure()
-    results = [memory.result(Result(index)) for index in range(len(program.calls))]
+    results = [memory.result(index) for index in range(len(program.calls))]
     memory.close()
     return os.waitstatus_to_exitcode(status), found, results
 

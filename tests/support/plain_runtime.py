@@ -104,8 +104,8 @@ class PlainHost:
     def start_siblings(self) -> None:
         """A child of this process will be its parent's when this one ends: that is a subreaper."""
 
-    def rehearse(self, sample: oci.Spec) -> None:
-        pass
+    def ahead(self, address: int) -> None:
+        """Nothing can be planned for ordinary processes."""
 
     def adopt(self, choice: RuntimeChoice, container: str, cgroup: str, pid: int) -> None:
         self._runtime.adopt(container, pid)

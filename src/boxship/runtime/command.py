@@ -22,9 +22,11 @@ from boxship.runtime.api import CreateRequest, ExecRequest, Init, Stdio
 from boxship.runtime.cgroups import Cgroup
 from boxship.runtime.errors import BadBundle, StartFailed, WrongState
 from boxship.runtime.flags import Flags
-from boxship.runtime.native import CREATING, EXECUTING, NativeRuntime, Terms
+from boxship.runtime.native import NativeRuntime
 from boxship.runtime.options import ATTRIBUTES, PROPAGATION
+from boxship.runtime.plans import Terms
 from boxship.runtime.standing import Folder, Standing
+from boxship.runtime.telling import CREATING, EXECUTING
 from boxship.spec.oci import runtime as oci
 
 VERSION: Final = "0.1.0"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from boxship.kernel import namespaces
-from boxship.runtime import descriptors, entry, identity, init
+from boxship.runtime import descriptors, entry, identity, init, talk
 from boxship.runtime.api import Stdio
 from boxship.runtime.init import Plan
 from boxship.runtime.program import ANY, Program
@@ -69,7 +69,7 @@ def plan(spec: oci.Spec, process: oci.Process, facts: Facts) -> Plan:
     entry.become(program, process.args, process.env)
 
     program.put(told)
-    program.add("write", facts.wire, init.FAILED, 1, tolerated=ANY)
+    program.add("write", facts.wire, talk.FAILED, 1, tolerated=ANY)
     program.add("exit_group", 127)
     return Plan(program, 0, facts.into_cgroup, has_second=True)
 

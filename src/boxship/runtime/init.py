@@ -12,23 +12,26 @@ from msgspec import Struct
 from boxship.kernel import mounts as kernel
 from boxship.kernel import namespaces
 from boxship.kernel.syscalls import AT_EMPTY_PATH, AT_FDCWD
-from boxship.runtime import confine, descriptors, devices, entry, identity, options, parts, rootfs
+from boxship.runtime import (
+    confine,
+    descriptors,
+    devices,
+    entry,
+    identity,
+    options,
+    parts,
+    rootfs,
+    talk,
+)
 from boxship.runtime.api import Stdio
 from boxship.runtime.errors import BadBundle
 from boxship.runtime.program import ANY, Program, Result, Scratch
 from boxship.runtime.rootfs import CgroupView
 from boxship.runtime.sources import Source
+from boxship.runtime.talk import FAILED, HOSTED, MAPPED, PROGRAM, READY, TERMINAL
 from boxship.spec.oci import runtime as oci
 
-# What the new process says on its wire; silence and the end of the wire mean that all is well.
-FAILED = b"f"
-MAPPED = b"m"  # waits for its user and group ids
-HOSTED = b"h"  # has its namespaces, the host still in reach: the time of most hooks
-TERMINAL = b"t"
-READY = b"r"
-PROGRAM = b"p"  # all done but the program itself: the time of hooks inside
-
-SECOND = Scratch("second", 8)
+SECOND = Scratch(talk.SECOND, 8)
 CLONE_PARENT_SETTID = 0x00100000
 INIT_PATH = "/sbin/docker-init"
 

@@ -7,15 +7,12 @@ import os
 import select
 import socket
 from collections.abc import Callable, Mapping
-from signal import SIGCHLD
-from typing import Final, Protocol
+from typing import Final
 
 from boxship.kernel import processes
-from boxship.kernel.namespaces import CLONE_INTO_CGROUP, CLONE_PARENT
 from boxship.runtime.errors import NOT_FOUND, StartFailed, exit_code_of
-from boxship.runtime.init import FAILED, SECOND, Plan
-from boxship.runtime.memory import Memory
-from boxship.runtime.program import VALUE, Program
+from boxship.runtime.laid import Laid
+from boxship.runtime.talk import FAILED, SECOND, VALUE
 
 SCORE: Final = "/proc/self/oom_score_adj"
 WRONG_KIND: Final = (
@@ -25,31 +22,36 @@ WRONG_KIND: Final = (
 ANYTHING: Final = 0x40000000  # __WALL
 
 
-class Executor(Protocol):
-    """Starts a process that performs a program."""
-
-    def launch(
-        self, program: Program, flags: int = 0, signal: int = 17, cgroup: int = 0
-    ) -> tuple[int, Memory]: ...
-
-
 Meeting = Callable[["Launched"], None]
+Words = Callable[[int], tuple[str, str]]
+"""The name of a call by its index, and what it says could not be done."""
 
 
 class Launched:
     """A process between its clone and its program."""
 
     def __init__(
-        self, executor: Executor, plan: Plan, wire: socket.socket, score: int | None
+        self,
+        clone: Callable[[], tuple[int, Laid]],
+        words: Words,
+        wire: socket.socket,
+        score: int | None,
+        *,
+        master: int | None = None,
+        has_second: bool = False,
     ) -> None:
-        self._plan = plan
+        """`clone` makes it; `master` is the index of the call that opens its terminal.
+
+        With a second the process that counts is a child of the one that is cloned.
+        """
+        self._words = words
         self._wire = wire
-        self._memory: Memory | None = None
+        self._master = master
+        self._has_second = has_second
+        self._memory: Laid | None = None
         self._score = OomScore(score)
         try:
-            signal = 0 if plan.flags & CLONE_PARENT else SIGCHLD  # a sibling tells as we do
-            flags = plan.flags | (0 if plan.cgroup is None else CLONE_INTO_CGROUP)
-            self.pid, self._memory = executor.launch(plan.program, flags, signal, plan.cgroup or 0)
+            self.pid, self._memory = clone()
         except BaseException:
             self._score.restore()
             raise
@@ -66,11 +68,11 @@ class Launched:
                 failure = self._why()
                 self.abandon()
                 raise failure
-            if self._plan.has_second:
+            if self._has_second:
                 self._take_second()
             meetings[said](self)
             self.go_on()
-        if self._plan.has_second:
+        if self._has_second:
             self._take_second()
 
     def go_on(self) -> None:
@@ -89,11 +91,11 @@ class Launched:
     def _take_second(self) -> None:
         """The process cloned has made another, which is the one that counts, and has ended."""
         assert self._memory
-        self._plan.has_second = False
+        self._has_second = False
         _wait_end(self.pidfd)
         os.close(self.pidfd)
         self.pidfd = -1
-        pid = self._memory.scratch(SECOND.name)
+        pid = self._memory.scratch(SECOND)
         if not pid:  # the silence was that of a process killed
             raise StartFailed("the process was killed while it was set up", 128)
         self.pid = pid
@@ -102,8 +104,8 @@ class Launched:
     def take_master(self) -> None:
         """Take a copy of the terminal's side that the process has opened for us."""
         assert self._memory
-        assert self._plan.master
-        number = self._memory.result(self._plan.master)
+        assert self._master is not None
+        number = self._memory.result(self._master)
         self.master = processes.take_descriptor(self.pidfd, number)
 
     def _why(self) -> StartFailed:
@@ -112,12 +114,11 @@ class Launched:
         if failed is None:
             return StartFailed("the process ended while it was set up")
         index, number = failed
-        call = self._plan.program.calls[index]
-        about = call.about or call.name
-        if call.name == VALUE and about.endswith("$PATH"):
+        name, about = self._words(index)
+        if name == VALUE and about.endswith("$PATH"):
             return StartFailed(about, exit_code_of(number))
         reason = os.strerror(number).lower()
-        if call.name == "move_mount" and number in (errno.EINVAL, errno.ENOTDIR):
+        if name == "move_mount" and number in (errno.EINVAL, errno.ENOTDIR):
             # A folder on a file, or the reverse: the words and the code that clients know.
             return StartFailed(f"{about}: not a directory", NOT_FOUND, hint=WRONG_KIND)
         return StartFailed(f"{about}: {reason}", exit_code_of(number))
@@ -129,7 +130,7 @@ class Launched:
             _wait_end(self.pidfd)
             os.close(self.pidfd)
             self.pidfd = -1
-        if self._plan.has_second and self._memory and (pid := self._memory.scratch(SECOND.name)):
+        if self._has_second and self._memory and (pid := self._memory.scratch(SECOND)):
             self._end_second(pid)
         if self.master is not None:
             os.close(self.master)
@@ -138,7 +139,7 @@ class Launched:
 
     def _end_second(self, pid: int) -> None:
         """End the second process too; it is our child, so its number is still its own."""
-        self._plan.has_second = False
+        self._has_second = False
         try:
             os.kill(pid, 9)
             os.waitpid(pid, ANYTHING)

@@ -1,36 +1,18 @@
-"""The memory in which a program is laid out, shared between the process that performs it and us.
-
-    0     address and size of clone3's arguments; first call; failed call, its errno;
-          where to go on after a failure
-    64    clone3's arguments (88 bytes)
-    160   the pidfd of the new process
-    192   the calls, 96 bytes each:
-            0 number, or a negative one for no call      64 flags
-            8 six arguments                              72 errors that are tolerated
-            56 result                                    80 where to go on after one of those
-                                                         88 where to go on after success
-          strings, vectors, scratch memory; at the end the stack of the new process
-
-Of the flags, bits 0 to 5 say of each argument that it is the address of what is meant; bit 8 is
-`if_nonzero` and bit 9 `lenient`. All words are 64 bits.
-"""
+"""Laying a program out in memory that the process that performs it shares with us: see `laid`."""
 
 from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import struct
 from typing import Final, assert_never
 
 from boxship.kernel.seccomp import INSTRUCTION
 from boxship.kernel.syscalls import NUMBER
+from boxship.runtime.laid import CALL_SIZE, CALLS, CLONE_ARGUMENTS, CLONE_SIZE, PIDFD, Laid
 from boxship.runtime.program import VALUE, Filter, Program, Result, Scratch, Strings
 
-CLONE_ARGUMENTS: Final = 64
-CLONE_SIZE: Final = 88
-PIDFD: Final = 160
-CALLS: Final = 192
-CALL_SIZE: Final = 96
 STACK: Final = 16384
 LEAST: Final = 1 << 17
 _HEADER: Final = struct.Struct("6Q")
@@ -40,55 +22,50 @@ _WORD: Final = struct.Struct("q")
 _MASK: Final = (1 << 64) - 1
 
 
-class Memory:
+class Memory(Laid):
     """A program laid out; it must be kept until the process runs something else, or has ended."""
 
-    def __init__(self, program: Program, clone: tuple[int, int, int]) -> None:
-        """Lay `program` out; `clone` has the flags, the exit signal and the cgroup."""
-        self._count = len(program.calls)
-        bytes_of_calls = CALLS + self._count * CALL_SIZE
+    def __init__(self, program: Program, clone: tuple[int, int, int], stage: int = 0) -> None:
+        """Lay `program` out; `clone` has the flags, the exit signal and the cgroup.
+
+        With a `stage` it is laid out for another process, which will have the memory there: it is
+        that of the file `shared`, the caller's to close.
+        """
+        count = len(program.calls)
+        bytes_of_calls = CALLS + count * CALL_SIZE
         size = bytes_of_calls + _room(program) + STACK
-        self._size = max(LEAST, (size + 4095) & ~4095)
-        self._map = mmap.mmap(-1, self._size)  # shared, so that a copy of us can report too
-        self._anchor = ctypes.c_char.from_buffer(self._map)
-        self.base = ctypes.addressof(self._anchor)
+        self.size = max(LEAST, (size + 4095) & ~4095)
+        self.shared = -1
+        self._anchor: ctypes.c_char | None = None
+        if stage:
+            self.shared = os.memfd_create("boxship-plan", os.MFD_CLOEXEC)
+            os.ftruncate(self.shared, self.size)
+            super().__init__(mmap.mmap(self.shared, self.size), stage, count, {})
+        else:
+            memory = mmap.mmap(-1, self.size)  # shared, so that a copy of us can report too
+            self._anchor = ctypes.c_char.from_buffer(memory)
+            super().__init__(memory, ctypes.addressof(self._anchor), count, {})
         self._pool = bytearray()
         self._pool_at = self.base + bytes_of_calls
         self._known: dict[bytes, int] = {}
         self._scratch: dict[str, int] = {}
         self._lay_out(program)
+        self._scratch_at = {name: at - self.base for name, at in self._scratch.items()}
         self._map[bytes_of_calls : bytes_of_calls + len(self._pool)] = self._pool
         self._write_head(program, clone)
 
+    def place_of(self, name: str) -> int:
+        """Return where in the memory a scratch memory is."""
+        return self._scratch_at[name]
+
     def close(self) -> None:
         """Give the memory back."""
-        del self._anchor
+        self._anchor = None
         self._map.close()
-
-    @property
-    def pidfd(self) -> int:
-        return int(struct.unpack_from("i", self._map, PIDFD)[0])
-
-    def result(self, call: Result) -> int:
-        """Return what a call returned; 0 if it was never made."""
-        at = CALLS + call.index * CALL_SIZE + 56
-        return int(_WORD.unpack_from(self._map, at)[0])
-
-    def scratch(self, name: str) -> int:
-        """Return the 32-bit number at the start of a scratch memory."""
-        return int(struct.unpack_from("i", self._map, self._scratch[name] - self.base)[0])
 
     def set_scratch(self, name: str, number: int) -> None:
         """Note what is at the start of a scratch memory: what the kernel does for the stub."""
         struct.pack_into("i", self._map, self._scratch[name] - self.base, number)
-
-    def failure(self) -> tuple[int, int] | None:
-        """Return the index of the call that failed and its errno."""
-        at, error = _FAILURE.unpack_from(self._map, _FAILED_AT)
-        if not at:
-            return None
-        index = (at - self.base - CALLS) // CALL_SIZE
-        return (index, error) if 0 <= index < self._count and 0 < error < 4096 else (0, 5)
 
     def fail(self, index: int, error: int) -> None:
         """Note a failure: what the stub does by itself."""
@@ -111,7 +88,7 @@ class Memory:
         flags, signal, cgroup = clone
         struct.pack_into(
             "11Q", self._map, CLONE_ARGUMENTS,
-            flags, self.base + PIDFD, 0, 0, signal, self.base + self._size - STACK, STACK - 64,
+            flags, self.base + PIDFD, 0, 0, signal, self.base + self.size - STACK, STACK - 64,
             0, 0, 0, cgroup,
         )  # fmt: skip
 

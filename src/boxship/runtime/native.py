@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from typing import Final
+from collections.abc import Mapping
+from contextlib import ExitStack
 
 import msgspec
 
-from boxship.errors import BoxshipError
 from boxship.kernel import processes
 from boxship.kernel.namespaces import CLONE_PARENT
 from boxship.kernel.syscalls import MACHINE
-from boxship.runtime import (
-    cgroups,
-    consoles,
-    enter,
-    holding,
-    hooks,
-    init,
-    options,
-    seccomp,
-    sources,
-)
+from boxship.runtime import cgroups, consoles, executor, holding, hooks, sources, talk
 from boxship.runtime.api import CreateRequest, ExecRequest, Init, Stdio
-from boxship.runtime.cgroups import Cgroup, CgroupTree, layout
-from boxship.runtime.errors import NoSuchContainer, StartFailed, WrongState, exit_code_of
-from boxship.runtime.launch import Executor, Launched, Meeting
+from boxship.runtime.cgroups import Cgroup, CgroupTree
+from boxship.runtime.errors import NoSuchContainer, StartFailed, WrongState
+from boxship.runtime.executor import Executor
+from boxship.runtime.launch import Launched, Meeting
 from boxship.runtime.mapping import write_maps
-from boxship.runtime.memory import Memory
 from boxship.runtime.plain import PlainExecutor
-from boxship.runtime.rootfs import CgroupView
-from boxship.runtime.small_init import code_of_init
+from boxship.runtime.plans import DEFAULT_GROUP, Held, Plans, Terms, path_of_group
 from boxship.runtime.table import STUBS, TableExecutor
+from boxship.runtime.telling import CREATING, EXECUTING, told_as
 from boxship.spec.oci import runtime as oci
-
-CREATING: Final = "OCI runtime create failed: runc create failed: unable to start container process"
-EXECUTING: Final = "OCI runtime exec failed: exec failed: unable to start container process"
-DEFAULT_GROUP: Final = "/boxship"
 
 
 def default_executor() -> Executor:
@@ -46,38 +30,20 @@ def default_executor() -> Executor:
     return TableExecutor() if MACHINE in STUBS else PlainExecutor()
 
 
-class Terms(msgspec.Struct, frozen=True):
-    """How a process stands to the one that starts it; a shim and a command differ in this.
-
-    `kept` descriptors from 3 on go to the program. With a `gate`, a created container waits for a
-    byte from there, whoever started it may be gone.
-    """
-
-    kept: int = 0
-    gate: int | None = None
-    dies_with_us: bool = True
-    pivot: bool = True
-    new_keyring: bool = True
-    hooks_inside: bool = True  # whether the one that starts it runs those
-
-
 class NativeRuntime:
     """Starts containers as children of the calling process, which must have one thread."""
 
     def __init__(
         self,
-        executor: Executor | None = None,
+        performer: Executor | None = None,
         tree: CgroupTree | None = None,
         *,
         filters: str | None = None,
         terms: Terms | None = None,
     ) -> None:
         """Look at the machine; `filters` is a folder in which compiled filters are kept."""
-        self._executor = executor or default_executor()
-        self._tree = tree or cgroups.detect()
-        self._layout = layout.here()
-        self._filters = filters
-        self._terms = terms or Terms()
+        self._executor = performer or default_executor()
+        self.plans = Plans(tree or cgroups.detect(), filters, terms or Terms())
         self._waiting: dict[int, tuple[Launched, CreateRequest]] = {}  # by pid
         self._containers: dict[str, Cgroup] = {}
         self._flags = 0  # of every clone that starts what was asked for
@@ -91,34 +57,17 @@ class NativeRuntime:
         """
         self._flags = CLONE_PARENT
 
-    def rehearse(self, sample: oci.Spec) -> None:
-        """Plan a container and lay the plan out, for nobody: memory that was used is faster."""
-        facts = init.Facts(
-            wire=-1,
-            root=-1,
-            stdio=Stdio(),
-            sources=[
-                sources.Source(mount, mount.destination, options.parse(mount.options))
-                for mount in sample.mounts
-            ],
-            join={},
-            join_cgroup=[],
-            into_cgroup=None,
-            cgroup=CgroupView(self._layout, DEFAULT_GROUP, has(sample, "cgroup")),
-            keyring="",
-        )
-        Memory(init.plan(sample, facts).program, (0, 0, 0)).close()
-
     def adopt(self, container: str, cgroup: str) -> None:
         """Know a container that another process has started for this one."""
-        self._containers[container] = self._tree.open(cgroup or f"{DEFAULT_GROUP}/{container}")
+        group = cgroup or f"{DEFAULT_GROUP}/{container}"
+        self._containers[container] = self.plans.tree.open(group)
 
     # -- the first process
 
     def create(self, request: CreateRequest) -> Init:
         """Set a container up to where only the program's start is missing."""
         with told_as(CREATING):
-            launched = self._launch(request, until=init.READY)
+            launched = self._launch(request, until=talk.READY)
         self._waiting[launched.pid] = launched, request
         return Init(launched.pid, launched.pidfd, launched.master)
 
@@ -141,13 +90,14 @@ class NativeRuntime:
         return Init(launched.pid, launched.pidfd, launched.master)
 
     def _launch(self, request: CreateRequest, *, until: bytes) -> Launched:
-        spec, terms = request.spec, self._terms
+        spec, gate = request.spec, self.plans.terms.gate
         with ExitStack() as undo, ExitStack() as held:
-            group = self._make_group(request)
+            group = self.plans.make_group(request)
+            self._containers[request.id] = group
             undo.callback(self.delete, request.id)
             wire, theirs = holding.wire(undo, held)
-            join, into = _ways_in(group, held)
-            facts = init.Facts(
+            join, into = ways_in(group, held)
+            have = Held(
                 wire=theirs.fileno(),
                 root=holding.copy(request.root, held),
                 stdio=holding.streams(request.stdio, held),
@@ -155,40 +105,19 @@ class NativeRuntime:
                     spec.mounts, request.root, request.bundle, held, request.trees
                 ),
                 join=holding.joined(spec, request.join, request.netns, held),
-                join_cgroup=join,
+                join_cgroup=[holding.high(descriptor, held) for descriptor in join],
                 into_cgroup=into,
-                cgroup=CgroupView(self._layout, group.path, has(spec, "cgroup")),
-                keyring=request.id,
-                filter=self._filter(spec),
-                filter_flags=filter_flags(spec),
-                console_size=request.console_size,
-                init_program=code_of_init() if request.init_program else None,
-                waits=bool(until),
-                hooked_outside=hooks.any_outside(spec.hooks),
-                shown_at=shown_at(request),
-                hooked_inside=terms.hooks_inside and hooks.any_inside(spec.hooks),
-                kept=terms.kept,
-                gate=None if terms.gate is None else holding.high(terms.gate, held),
-                dies_with_us=terms.dies_with_us,
-                pivot=terms.pivot,
-                new_keyring=terms.new_keyring,
+                gate=None if gate is None else holding.high(gate, held),
             )
-            plan = init.plan(spec, facts)
+            plan = self.plans.first(request, group.path, have, waits=bool(until))
             plan.flags |= self._flags
             score = spec.process.oom_score_adj if spec.process else None
-            launched = Launched(self._executor, plan, wire, score)
+            launched = executor.start(self._executor, plan, wire, score)
             undo.callback(launched.abandon)
             theirs.close()
             launched.follow(self._meetings(request), until)
             undo.pop_all()
             return launched
-
-    def _make_group(self, request: CreateRequest) -> Cgroup:
-        linux = request.spec.linux or oci.Linux()
-        path = linux.cgroups_path or f"{DEFAULT_GROUP}/{request.id}"
-        group = self._tree.create(path, linux.resources)
-        self._containers[request.id] = group
-        return group
 
     def _meetings(self, request: CreateRequest) -> Mapping[bytes, Meeting]:
         """What to do at each place where the new process waits for us."""
@@ -205,12 +134,12 @@ class NativeRuntime:
             )
 
         return {
-            init.MAPPED: lambda launched: write_maps(launched.pid, linux),
-            init.HOSTED: lambda launched: hooks.run_outside(
+            talk.MAPPED: lambda launched: write_maps(launched.pid, linux),
+            talk.HOSTED: lambda launched: hooks.run_outside(
                 spec.hooks, state(launched), launched.pidfd, kinds
             ),
-            init.TERMINAL: lambda launched: launched.take_master(),
-            init.PROGRAM: lambda launched: self.run_hooks_inside(
+            talk.TERMINAL: lambda launched: launched.take_master(),
+            talk.PROGRAM: lambda launched: self.run_hooks_inside(
                 spec, Init(launched.pid, launched.pidfd), state(launched)
             ),
         }
@@ -255,25 +184,18 @@ class NativeRuntime:
                 undo.callback(os.close, master)
                 held.callback(os.close, slave)
                 slave = holding.high(slave, held)
-            join, into = _ways_in(self._group(request), held)
-            facts = enter.Facts(
+            join, into = ways_in(self._group(request), held)
+            have = Held(
                 wire=theirs.fileno(),
-                pidfd=holding.copy(request.init.pidfd, held),
+                init=holding.copy(request.init.pidfd, held),
                 stdio=holding.streams(request.stdio, held),
-                join_cgroup=join,
+                join_cgroup=[holding.high(descriptor, held) for descriptor in join],
                 into_cgroup=into,
-                keyring=request.id,
                 terminal=slave,
-                filter=self._filter(request.spec),
-                filter_flags=filter_flags(request.spec),
-                console_size=request.console_size,
-                kept=self._terms.kept,
-                dies_with_us=self._terms.dies_with_us,
-                new_keyring=self._terms.new_keyring,
             )
-            plan = enter.plan(request.spec, process, facts)
+            plan = self.plans.further(request, have)
             plan.flags |= flags
-            launched = Launched(self._executor, plan, wire, process.oom_score_adj)
+            launched = executor.start(self._executor, plan, wire, process.oom_score_adj)
             undo.callback(launched.abandon)
             theirs.close()
             launched.follow({})
@@ -283,14 +205,7 @@ class NativeRuntime:
 
     def _group(self, request: ExecRequest) -> Cgroup:
         kept = self._containers.get(request.id)
-        if kept is not None:
-            return kept
-        linux = request.spec.linux or oci.Linux()
-        return self._tree.open(linux.cgroups_path or f"{DEFAULT_GROUP}/{request.id}")
-
-    def _filter(self, spec: oci.Spec) -> bytes | None:
-        profile = spec.linux.seccomp if spec.linux else None
-        return seccomp.compiled(profile, MACHINE, self._filters) if profile else None
+        return kept or self.plans.tree.open(path_of_group(request.id, request.spec))
 
     def group(self, container: str) -> Cgroup:
         """Return the control group of a container."""
@@ -314,47 +229,9 @@ class NativeRuntime:
             raise NoSuchContainer(container) from None
 
 
-def _ways_in(group: Cgroup, held: ExitStack) -> tuple[list[int], int | None]:
+def ways_in(group: Cgroup, held: ExitStack) -> tuple[list[int], int | None]:
     """Return the files by which a new process joins v1's groups, and v2's to be born into."""
     way = group.entrance()
-    if way.into is not None:
-        held.callback(os.close, way.into)
-    return holding.own(way.files, held), way.into
-
-
-@contextmanager
-def told_as(prefix: str) -> Iterator[None]:
-    """Tell failures as clients know them: with what was tried before, and `unknown` after."""
-    try:
-        yield
-    except StartFailed as failure:
-        hint = f": {failure.hint}" if failure.hint else ""
-        message = f"{prefix}: {failure.message}: unknown{hint}"
-        raise StartFailed(message, failure.exit_code) from failure
-    except BoxshipError as failure:
-        raise StartFailed(f"{prefix}: {failure}: unknown") from failure
-    except OSError as failure:
-        code = exit_code_of(failure.errno or 0)
-        raise StartFailed(f"{prefix}: {failure}: unknown", code) from failure
-
-
-def has(spec: oci.Spec, kind: str) -> bool:
-    """Whether a container has a namespace of a kind for itself."""
-    return any(space.type == kind for space in (spec.linux.namespaces if spec.linux else ()))
-
-
-def shown_at(request: CreateRequest) -> str:
-    """Return where hooks of the host's look for the root: the bundle says where."""
-    if not hooks.any_outside(request.spec.hooks):
-        return "/"
-    root = request.spec.root
-    path = os.path.join(request.bundle, root.path if root else "rootfs")
-    if not os.path.isdir(path):
-        raise StartFailed(f"the hooks need the folder {path}, where the root is to be seen")
-    return path
-
-
-def filter_flags(spec: oci.Spec) -> int:
-    """Return what the container's filter is loaded with."""
-    profile = spec.linux.seccomp if spec.linux else None
-    return seccomp.flags_of(profile) if profile else 0
+    for descriptor in (*way.files, *(() if way.into is None else (way.into,))):
+        held.callback(os.close, descriptor)
+    return way.files, way.into

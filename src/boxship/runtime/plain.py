@@ -10,7 +10,8 @@ from typing import Final, assert_never
 from boxship.kernel.namespaces import CLONE_CLEAR_SIGHAND, CLONE_PIDFD, CLONE_VFORK, CLONE_VM
 from boxship.kernel.seccomp import INSTRUCTION
 from boxship.kernel.syscalls import NUMBER, check, raw
-from boxship.runtime.memory import CLONE_ARGUMENTS, CLONE_SIZE, Memory
+from boxship.runtime.laid import CLONE_ARGUMENTS, CLONE_SIZE
+from boxship.runtime.memory import Memory
 from boxship.runtime.program import VALUE, Call, Filter, Program, Result, Scratch, Strings
 
 _HIGHEST_ERROR: Final = 4095

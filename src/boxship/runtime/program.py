@@ -17,6 +17,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from boxship.runtime.talk import VALUE as VALUE
+
 # A Struct where elsewhere a frozen dataclass would do: a start makes two hundred of these.
 
 
@@ -46,9 +48,6 @@ class Scratch(Struct, frozen=True):
 
 
 Argument = int | bytes | Result | Strings | Filter | Scratch
-
-# In place of a call's name: no call; the first argument is the result, an error if it is one.
-VALUE: Final = "="
 
 ANY: Final = (1 << 64) - 1
 

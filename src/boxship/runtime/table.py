@@ -1,32 +1,18 @@
 """The executor without our code in the new process: a stub performs the table of calls.
 
-clone3(CLONE_VM) starts a process on the stub, some three hundred bytes of machine code that know
-nothing but the layout in `memory`. The new process shares our memory until its execve, so nothing
-is copied, however large we are; nothing of Python's runs in it. The source of the stub is
-`stubs/<machine>.S`; a test assembles it anew where an assembler is at hand.
+clone3(CLONE_VM) starts a process on the stub. The new process shares our memory until its execve,
+so nothing is copied, however large we are; nothing of Python's runs in it.
 """
 
 from __future__ import annotations
 
-import ctypes
-import mmap
-from typing import Final
-
 from boxship.kernel.namespaces import CLONE_CLEAR_SIGHAND, CLONE_PIDFD, CLONE_VM
-from boxship.kernel.syscalls import MACHINE, check, syscall
 from boxship.runtime.memory import Memory
 from boxship.runtime.program import Program
+from boxship.runtime.stub import STUBS as STUBS
+from boxship.runtime.stub import Stub
 
-STUBS: Final[dict[str, bytes]] = {
-    "x86_64": bytes.fromhex(
-        "53554889fd488b7d00488b7508b8b30100000f054885c074035d5bc3488b5d108b4b40488b7b08f6c1017403"
-        "488b3f488b7310f6c1027403488b36488b5318f6c1047403488b124c8b5320f6c10874034d8b124c8b4328f6"
-        "c11074034d8b004c8b4b30f6c12074034d8b09488b034885c078040f05eb034889f848894338483d01f0ffff"
-        "7322488b4b584885c97410f643410174054885c074054889cbeb814883c360e978ffffff48f7d84889c24883"
-        "fa3f760231d2488b4b48480fa3d17230f643410275d948895d1848894520488b5d2848c74528000000004885"
-        "db0f853dffffffbf7f000000b8e70000000f05f4488b4b504885c975a1eba4"
-    ),
-}
+ALWAYS = CLONE_VM | CLONE_PIDFD | CLONE_CLEAR_SIGHAND
 
 
 class TableExecutor:
@@ -35,24 +21,15 @@ class TableExecutor:
     shares_memory = True
 
     def __init__(self) -> None:
-        stub = STUBS[MACHINE]
-        code = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        code[: len(stub)] = stub
-        anchor = ctypes.c_char.from_buffer(code)
-        address = ctypes.addressof(anchor)
-        # Written first and made executable then: never both, which hardened kernels refuse.
-        syscall("mprotect", address, mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_EXEC)
-        self._code = (code, anchor)
-        self._enter = ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_void_p)(address)
+        self._stub = Stub()
 
     def launch(
         self, program: Program, flags: int = 0, signal: int = 17, cgroup: int = 0
     ) -> tuple[int, Memory]:
         """Start a process that performs `program`; return its pid, and the memory to keep."""
-        clone = (flags | CLONE_VM | CLONE_PIDFD | CLONE_CLEAR_SIGHAND, signal, cgroup)
-        memory = Memory(program, clone)
+        memory = Memory(program, (flags | ALWAYS, signal, cgroup))
         try:
-            return check(self._enter(memory.base), "clone3"), memory
+            return self._stub.clone(memory.base), memory
         except BaseException:
             memory.close()
             raise

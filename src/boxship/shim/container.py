@@ -16,9 +16,10 @@ from boxship.kernel import processes, terminals
 from boxship.runtime import api
 from boxship.shim import protocol, record
 from boxship.shim.journal import open_journal
+from boxship.shim.launching import Launching
 from boxship.shim.loop import Loop
 from boxship.shim.needs import Host, MemoryEvents
-from boxship.shim.starter import Job, Starter, StarterKilled, perform
+from boxship.shim.starter import Job, StarterKilled
 from boxship.shim.streams import Streams
 from boxship.spec.oci import runtime as oci
 
@@ -105,12 +106,11 @@ class Container:
         host: Host,
         loop: Loop,
         on_detach: OnDetach,
-        starter: Starter | None = None,
+        launching: Launching,
     ) -> None:
-        """`starter` is one that was made ahead."""
         self.name = name
         self.request = request
-        self._starter = starter
+        self._launching = launching
         self.init: Program | None = None
         self._host = host
         self._loop = loop
@@ -157,25 +157,13 @@ class Container:
                 init_program=asked.init_program,
             )
             init = self._launch(job, {**_wanted(given), **pipes.theirs})
-            if self._is_apart:
-                self._host.adopt(asked.runtime, self.name, self.cgroup, init.pid)
             self.init = Program(init, self.streams, self._loop)
             pipes.give(self.streams, init.terminal, once=asked.stdin_once)
         self._watch_memory(on_oom)
 
-    @property
-    def _is_apart(self) -> bool:
-        return self._host.starts_apart(self.request.runtime)
-
     def _launch(self, job: Job, given: Mapping[str, int]) -> api.Init:
-        """Start a program, in a process made for that where the runtime allows."""
-        ready, self._starter = self._starter, None
-        if not self._is_apart:
-            if ready:
-                ready.dismiss()
-            return perform(self._runtime, job, given)
         try:
-            return (ready or Starter(self._host)).run(job, given)
+            return self._launching.run(job, given, self.cgroup)
         except StarterKilled:
             if self.init is None:
                 self._host.sweep(job.runtime, self.name, self.cgroup)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from boxship.errors import InvalidRequest
+from boxship.kernel.syscalls import MACHINE
 from boxship.runtime import cgroups
+from boxship.runtime.ahead import Ahead
 from boxship.runtime.api import Runtime
 from boxship.runtime.foreign import ForeignRuntime
 from boxship.runtime.native import NativeRuntime
+from boxship.runtime.stub import STUBS
 from boxship.shim.needs import MemoryEvents
 from boxship.shim.protocol import RuntimeChoice
-from boxship.spec.oci.runtime import Spec
 
 
 class ThisHost:
@@ -36,9 +38,9 @@ class ThisHost:
         """Have our own runtime start children of this process's parent."""
         self._native.start_siblings()
 
-    def rehearse(self, sample: Spec) -> None:
-        """Have our own runtime plan a container."""
-        self._native.rehearse(sample)
+    def ahead(self, address: int) -> Ahead | None:
+        """Return who plans for our own runtime, where a stub can perform what is planned."""
+        return Ahead(self._native.plans, address) if MACHINE in STUBS else None
 
     def adopt(self, choice: RuntimeChoice, container: str, cgroup: str, pid: int) -> None:
         """Tell our own runtime of a container."""

@@ -23,10 +23,10 @@ from boxship.runtime.errors import StartFailed
 from boxship.shim import fdsocket, protocol, record
 from boxship.shim.container import Container, Program, rehearse_start
 from boxship.shim.control import Connection, Door
+from boxship.shim.launching import Launching, Planner
 from boxship.shim.loop import Loop
 from boxship.shim.needs import Host
 from boxship.shim.protocol import INIT
-from boxship.shim.starter import Starter
 
 LINGER = 10.0  # seconds for clients to take what they are owed, when everything else is done
 EXEC_OUTPUT = 2.0  # seconds that an exec's output may go on after its own end
@@ -46,7 +46,7 @@ class Refused(BoxshipError):
 class Keeper:
     """Serves the daemon's requests for one container and watches its processes."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, planner: Planner | None = None) -> None:
         self._name = ""
         self._folder = ""
         self._host = host
@@ -54,7 +54,7 @@ class Keeper:
         self._loop = Loop(on_error=report)
         self._connections: list[Connection] = []
         self._door: Door | None = None
-        self._starter: Starter | None = None
+        self._launching = Launching(host, planner)
         self._container: Container | None = None
         self._execs: dict[str, Program] = {}
         self._waiting: list[tuple[protocol.Attachment, socket.socket]] = []
@@ -63,11 +63,8 @@ class Keeper:
         self._loop.watch(catch_children(), self._on_child)
 
     def rehearse(self) -> None:
-        """Do once, for nobody, what will be waited for soon: a page written to is faster then.
-
-        Before that, make the process that will start the container.
-        """
-        self._starter = Starter(self._host, early=True)
+        """Do once, for nobody, what will be waited for soon: a page written to is faster then."""
+        self._launching.rehearse()
         ours, theirs = socket.socketpair()
         loop = Loop(on_error=report)
         connection = Connection(loop, ours, self._on_message, lambda _: None)
@@ -178,9 +175,8 @@ class Keeper:
             self._host,
             self._loop,
             self._on_detach(INIT),
-            self._starter,
+            self._launching,
         )
-        self._starter = None
         try:
             self._stand(container, None)
             for attachment, sock in self._waiting:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from boxship.runtime.ahead import Ahead
 from boxship.runtime.api import Runtime
 from boxship.shim.protocol import RuntimeChoice
-from boxship.spec.oci.runtime import Spec
 
 
 class MemoryEvents(Protocol):
@@ -31,8 +31,8 @@ class Host(Protocol):
     def start_siblings(self) -> None:
         """Have what such a runtime starts become a child of this process's parent."""
 
-    def rehearse(self, sample: Spec) -> None:
-        """Do what comes before a start, without starting: the next time is faster."""
+    def ahead(self, address: int) -> Ahead | None:
+        """Return who plans for processes whose stage is at `address`, where that can be done."""
 
     def adopt(self, choice: RuntimeChoice, container: str, cgroup: str, pid: int) -> None:
         """Let the runtime know a container that was started so, to kill and to delete it."""

@@ -16,8 +16,13 @@ from typing import Final
 import msgspec
 
 from boxship.kernel import processes
-from boxship.shim import fdsocket, protocol
+from boxship.kernel.syscalls import MACHINE
+from boxship.runtime.ahead import Ahead
+from boxship.runtime.prepared import Performer
+from boxship.runtime.stub import STUBS
+from boxship.shim import fdsocket, planner, protocol
 from boxship.shim.keeper import Keeper, heed_no_signals, report
+from boxship.shim.launching import Planner
 from boxship.shim.memory import keep_small
 from boxship.shim.needs import Host
 from boxship.shim.title import Title
@@ -90,11 +95,15 @@ class Nursery:
         self._host = host
         self._title = title
         self._ready: socket.socket | None = None
+        self._planner: Planner | None = None
+        self._performer = Performer() if MACHINE in STUBS else None
+        self._ahead = host.ahead(self._performer.stage.address) if self._performer else None
 
     def prepare_one(self) -> None:
         """Fork a shim that waits for its container, unless there is one."""
         if self._ready:
             return
+        self._keep_planner()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             if os.fork() == 0:
@@ -108,6 +117,37 @@ class Nursery:
             self._ready = ours
         finally:
             theirs.close()
+
+    def _keep_planner(self) -> None:
+        """Fork a planner, unless there is one."""
+        if self._performer is None or self._ahead is None:
+            return
+        if self._planner and self._planner.is_alive:
+            return
+        if self._planner:
+            self._planner.close()
+        asks, asked = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with asked:
+            pid = os.fork()
+            if pid == 0:
+                asks.close()
+                self._daemon.close()
+                self._be_planner(asked, self._ahead)
+        self._planner = Planner(asks, pid, processes.start_time(pid), self._performer)
+
+    def _be_planner(self, asked: socket.socket, ahead: Ahead) -> None:
+        """Plan for all keepers; never returns."""
+        status = 1
+        try:
+            os.setsid()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            self._title.set("boxship-planner")
+            planner.serve(asked, ahead)
+            status = 0
+        except BaseException as failure:
+            report(failure)
+        finally:
+            os._exit(status)
 
     def hand_over(self, request: protocol.Envelope) -> None:
         """Give a request to the shim that is ready, or to another should that one be dead.
@@ -140,7 +180,7 @@ class Nursery:
             os.setsid()
             processes.become_subreaper()
             self._title.set("boxship-shim (ready)")
-            keeper = Keeper(self._host)
+            keeper = Keeper(self._host, self._planner)
             keeper.rehearse()
             if request := _wait_request(spawner):
                 asked = _SPAWN.decode(request.body)

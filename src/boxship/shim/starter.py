@@ -43,6 +43,7 @@ class Job(msgspec.Struct, omit_defaults=True):
     process: bytes | None = None
     init: int = 0  # its pid
     fds: list[str] = []
+    low: int = 0  # for the planner: see runtime.ahead
 
 
 class Outcome(msgspec.Struct, omit_defaults=True):
@@ -61,53 +62,55 @@ _OUTCOME: Final = msgspec.msgpack.Decoder(Outcome)
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
 
-_SAMPLE: Final = (
-    b'{"ociVersion":"1.2.0","process":{"args":["/a"],"env":["PATH=/bin","A=b"],"cwd":"/a",'
-    b'"user":{"uid":1,"gid":1},"capabilities":{"bounding":["CAP_KILL"]}},"root":{"path":"r"},'
-    b'"hostname":"h","mounts":[{"destination":"/proc","type":"proc","options":["nosuid"]},'
-    b'{"destination":"/dev","type":"tmpfs","options":["nosuid","mode=755","size=65536k"]},'
-    b'{"destination":"/dev/pts","type":"devpts","options":["newinstance","mode=0620"]},'
-    b'{"destination":"/sys","type":"sysfs","options":["ro"]},'
-    b'{"destination":"/sys/fs/cgroup","type":"cgroup","options":["ro"]}],'
-    b'"linux":{"namespaces":[{"type":"pid"},{"type":"mount"},{"type":"cgroup"}],'
-    b'"resources":{"memory":{}},"maskedPaths":["/proc/a"],"readonlyPaths":["/proc/b"]}}'
-)
-
-
 def perform(runtime: api.Runtime, job: Job, given: Mapping[str, int]) -> api.Init:
     """Start what a job says, in this process."""
-    with open(f"{job.bundle}/config.json", "rb", buffering=0) as file:
-        spec = _SPEC.decode(file.read())
-    stdio = api.Stdio(given.get("stdin"), given.get("stdout"), given.get("stderr"))
+    spec = read_spec(job.bundle)
     if job.process is not None:
-        return runtime.exec(
-            api.ExecRequest(
-                id=job.container,
-                init=api.Init(job.init, given["init"]),
-                spec=spec,
-                process=_PROCESS.decode(job.process),
-                stdio=stdio,
-                console_size=job.console_size,
-            )
-        )
-    return runtime.run(
-        api.CreateRequest(
-            id=job.container,
-            spec=spec,
-            bundle=job.bundle,
-            root=given.get("root", NO_FILE),
-            netns=given.get("netns"),
-            stdio=stdio,
-            console_size=job.console_size,
-            init_program=job.init_program,
-            join=_named("join.", given),
-            trees=_named("tree.", given),
-        )
+        return runtime.exec(exec_request(job, spec, given))
+    return runtime.run(create_request(job, spec, given))
+
+
+def read_spec(bundle: str) -> oci.Spec:
+    """Return a bundle's configuration."""
+    with open(f"{bundle}/config.json", "rb", buffering=0) as file:
+        return _SPEC.decode(file.read())
+
+
+def create_request(job: Job, spec: oci.Spec, given: Mapping[str, int]) -> api.CreateRequest:
+    """Return a job that is a container's first process as its runtime takes it."""
+    return api.CreateRequest(
+        id=job.container,
+        spec=spec,
+        bundle=job.bundle,
+        root=given.get("root", NO_FILE),
+        netns=given.get("netns"),
+        stdio=_stdio(given),
+        console_size=job.console_size,
+        init_program=job.init_program,
+        join=_named("join.", given),
+        trees=_named("tree.", given),
     )
 
 
 def _named(prefix: str, given: Mapping[str, int]) -> dict[str, int]:
     return {name.removeprefix(prefix): fd for name, fd in given.items() if name.startswith(prefix)}
+
+
+def exec_request(job: Job, spec: oci.Spec, given: Mapping[str, int]) -> api.ExecRequest:
+    """Return a job that is one more process as its runtime takes it."""
+    assert job.process is not None
+    return api.ExecRequest(
+        id=job.container,
+        init=api.Init(job.init, given.get("init", NO_FILE)),
+        spec=spec,
+        process=_PROCESS.decode(job.process),
+        stdio=_stdio(given),
+        console_size=job.console_size,
+    )
+
+
+def _stdio(given: Mapping[str, int]) -> api.Stdio:
+    return api.Stdio(given.get("stdin"), given.get("stdout"), given.get("stderr"))
 
 
 class StarterKilled(StartFailed):
@@ -120,14 +123,13 @@ class StarterKilled(StartFailed):
 class Starter:
     """A copy of this process that waits for one job."""
 
-    def __init__(self, host: Host, *, early: bool = False) -> None:
-        """One that is made `early` does once, for nobody, what it will be asked for."""
+    def __init__(self, host: Host) -> None:
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
             self.pid = os.fork()
             if self.pid == 0:
                 self._ours.close()
-                _be_starter(theirs, host, early=early)
+                _be_starter(theirs, host)
 
     def run(self, job: Job, given: Mapping[str, int]) -> api.Init:
         """Have it do the job; StartFailed if that fails, and when the starter dies."""
@@ -136,7 +138,7 @@ class Starter:
         head = protocol.HEADER.pack(protocol.VERSION, len(given), len(body))
         with self._ours:
             try:
-                _send(self._ours, head + body, list(given.values()))
+                send(self._ours, head + body, list(given.values()))
                 answer = receive(self._ours)
             except OSError:
                 answer = None
@@ -150,10 +152,6 @@ class Starter:
         return api.Init(
             outcome.pid, pidfd, terminal[0] if terminal else None, tuple(outcome.warnings)
         )
-
-    def dismiss(self) -> None:
-        """Let it go without a job."""
-        self._ours.close()
 
 
 def receive(sock: socket.socket) -> protocol.Envelope | None:
@@ -170,27 +168,25 @@ def receive(sock: socket.socket) -> protocol.Envelope | None:
             return envelope
 
 
-def _send(sock: socket.socket, data: bytes, fds: list[int]) -> None:
+def send(sock: socket.socket, data: bytes, fds: list[int]) -> None:
     """Send all of a message; the other side reads it at once."""
     sent = fdsocket.send(sock, data, fds)
     if sent < len(data):
         sock.sendall(data[sent:])
 
 
-def _be_starter(keeper: socket.socket, host: Host, *, early: bool) -> None:
+def _be_starter(keeper: socket.socket, host: Host) -> None:
     """Do one job for the keeper; never returns."""
     status = 1
     try:
         signal.set_wakeup_fd(-1)  # the keeper's pipe
         processes.die_with_parent()
         host.start_siblings()
-        if early:
-            host.rehearse(_SPEC.decode(_SAMPLE))
         if request := receive(keeper):
             outcome, fds = _work(host, request)
             body = _ENCODER.encode(outcome)
             head = protocol.HEADER.pack(protocol.VERSION, len(fds), len(body))
-            _send(keeper, head + body, fds)
+            send(keeper, head + body, fds)
         status = 0
     except BaseException as failure:
         sys.excepthook(type(failure), failure, failure.__traceback__)

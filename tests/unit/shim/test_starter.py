@@ -107,9 +107,3 @@ def test_one_that_died_before_its_job_is_noticed(job):
     os.waitpid(starter.pid, 0)
     with pytest.raises(StarterKilled):
         starter.run(job, {})
-
-
-def test_one_that_is_not_needed_ends():
-    starter = Starter(Host(None))
-    starter.dismiss()
-    assert gone(starter) == 0

@@ -1,0 +1,136 @@
+"""A plan that another process has laid out for this one to perform; see `ahead`, which makes it.
+
+Only what performing takes is here: nothing that plans is imported, and little memory is touched.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+
+import msgspec
+
+from boxship.runtime import mapping, talk
+from boxship.runtime.api import Init
+from boxship.runtime.laid import Laid
+from boxship.runtime.launch import Launched, Meeting
+from boxship.runtime.stage import Stage
+from boxship.runtime.stub import Stub
+from boxship.runtime.telling import told_as
+
+WIRE = "wire"  # what a new process and the one that follows it talk over
+ROOM = 80  # numbers kept free for descriptors as they come, below those that are agreed upon
+_TEXTS = msgspec.msgpack.Decoder(list[tuple[str, str]])
+
+
+class Prepared(msgspec.Struct, omit_defaults=True):
+    """What one who performs a plan has to know of it.
+
+    With it come descriptors: of the memory, behind whose `size` the calls' names and words are
+    kept; those that are to have the numbers `places`; and, for a program that comes with a
+    `terminal`, our side of it.
+    """
+
+    prefix: str  # of the message of a failure
+    size: int
+    count: int
+    places: list[int]
+    terminal: bool = False
+    master: int | None = None
+    second: int = 0  # where the number of a second process is
+    score: int | None = None
+    users: str = ""  # a new user namespace's ids
+    groups: str = ""
+    cgroup: str = ""
+
+
+class Performer:
+    """Performs what was prepared for processes with this stage."""
+
+    def __init__(self) -> None:
+        self.stage = Stage()
+        self._stub = Stub()
+
+    @staticmethod
+    def lowest() -> int:
+        """Return a number above those of all descriptors that we have now."""
+        return max(map(int, os.listdir("/proc/self/fd"))) + ROOM
+
+    def perform(
+        self, what: Prepared, fds: Sequence[int], given: Mapping[str, int], low: int
+    ) -> Init:
+        """Start the process. The descriptors stay the caller's, but for a terminal in `fds`.
+
+        Those `given` have been told to the planner by name, in this order: their numbers, and
+        that of the wire, are those from `low` on.
+        """
+        memory, *others = fds
+        terminal = others.pop() if what.terminal else None
+        with told_as(what.prefix), ExitStack() as undo:
+            wire, theirs = socket.socketpair()
+            undo.callback(wire.close)
+            with theirs:
+                mine = [*given.values(), theirs.fileno()]
+                places = [*range(low, low + len(mine)), *what.places]
+                with Placed([*mine, *others], places):
+                    laid = Laid(
+                        self.stage.show(memory, what.size),
+                        self.stage.address,
+                        what.count,
+                        {talk.SECOND: what.second},
+                    )
+                    undo.callback(self.stage.clear)
+                    launched = Launched(
+                        lambda: (self._stub.clone(laid.base), laid),
+                        _words(memory, what.size),
+                        wire,
+                        what.score,
+                        master=what.master,
+                        has_second=bool(what.second),
+                    )
+            try:
+                launched.follow(_meetings(what))
+            except BaseException:
+                launched.abandon()
+                raise
+            launched.close()
+            return Init(launched.pid, launched.pidfd, launched.master or terminal)
+
+
+class Placed:
+    """Has copies of descriptors under agreed numbers for the time of a block."""
+
+    def __init__(self, fds: Sequence[int], places: Sequence[int]) -> None:
+        self._fds = fds
+        self._places = places
+
+    def __enter__(self) -> None:
+        try:
+            for fd, place in zip(self._fds, self._places, strict=True):
+                os.dup2(fd, place, inheritable=False)
+        except BaseException:
+            self._close()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        os.closerange(min(self._places), max(self._places) + 1)
+
+
+def _words(memory: int, at: int) -> Callable[[int], tuple[str, str]]:
+    def words(index: int) -> tuple[str, str]:
+        end = os.fstat(memory).st_size
+        return _TEXTS.decode(os.pread(memory, end - at, at))[index]
+
+    return words
+
+
+def _meetings(what: Prepared) -> Mapping[bytes, Meeting]:
+    return {
+        talk.MAPPED: lambda launched: mapping.write(launched.pid, what.users, what.groups),
+        talk.TERMINAL: lambda launched: launched.take_master(),
+    }

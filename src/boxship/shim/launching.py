@@ -1,0 +1,136 @@
+"""How a keeper starts a program: as the planner says, or in the other ways that are left."""
+
+from __future__ import annotations
+
+import select
+import signal
+import socket
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from boxship.kernel import processes
+from boxship.runtime import api
+from boxship.runtime.errors import StartFailed
+from boxship.runtime.prepared import Performer, Prepared
+from boxship.shim import fdsocket, planner, protocol, starter
+from boxship.shim.needs import Host
+from boxship.shim.planner import Answer
+from boxship.shim.starter import Job, Starter, perform
+
+PATIENCE: Final = 5.0  # seconds for a plan: one that takes longer is made here
+SENT: Final = ("root",)  # of the descriptors that are given, those that planning looks at
+_ANSWER: Final = msgspec.msgpack.Decoder(Answer)
+_ENCODER: Final = msgspec.msgpack.Encoder()
+
+
+class NoPlan(Exception):
+    """The planner is gone, is held up, or leaves this one to its keeper."""
+
+
+class Planner:
+    """The planner, as a keeper sees it: where to ask, and who it is."""
+
+    def __init__(self, asks: socket.socket, pid: int, started: int, performer: Performer) -> None:
+        self._asks = asks
+        self._pid = pid
+        self._started = started
+        self._performer = performer
+
+    def run(self, job: Job, given: Mapping[str, int]) -> api.Init:
+        """Have a job planned, and do it; NoPlan before anything was done."""
+        job.low = self._performer.lowest()
+        plan, fds = self._plan(job, given)
+        try:
+            init = self._performer.perform(plan, fds, given, job.low)
+            if init.terminal in fds:
+                fds.remove(init.terminal)
+            return init
+        finally:
+            fdsocket.close_all(fds)
+
+    @property
+    def is_alive(self) -> bool:
+        return processes.is_alive(self._pid, self._started)
+
+    def close(self) -> None:
+        """Let go of where it was asked."""
+        self._asks.close()
+
+    def rehearse(self) -> None:
+        """Ask for nothing."""
+        job = Job(planner.NOBODY, "", protocol.RuntimeChoice(), low=self._performer.lowest())
+        try:
+            self._plan(job, {})
+        except NoPlan:
+            pass
+
+    def _plan(self, job: Job, given: Mapping[str, int]) -> tuple[Prepared, list[int]]:
+        answer, fds = self._ask(job, given)
+        if answer.plan is None:
+            fdsocket.close_all(fds)
+            if answer.message:
+                raise StartFailed(answer.message, answer.exit_code)
+            raise NoPlan
+        return answer.plan, fds
+
+    def _ask(self, job: Job, given: Mapping[str, int]) -> tuple[Answer, list[int]]:
+        job.fds = list(given)
+        sent = [given[name] for name in SENT if name in given]
+        body = _ENCODER.encode(job)
+        head = protocol.HEADER.pack(protocol.VERSION, len(sent), len(body))
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with ours:
+            try:
+                with theirs:
+                    fdsocket.send(self._asks, planner.ASK, [theirs.fileno()])
+                starter.send(ours, head + body, sent)
+                self._wait(ours)
+                answer = starter.receive(ours)
+            except OSError as failure:
+                raise NoPlan from failure
+        if answer is None:
+            raise NoPlan
+        return _ANSWER.decode(answer.body), answer.fds
+
+    def _wait(self, ours: socket.socket) -> None:
+        """Wait for an answer. A planner that hangs is ended: nobody else shall wait as long."""
+        poll = select.poll()
+        poll.register(ours, select.POLLIN)
+        if poll.poll(PATIENCE * 1000):
+            return
+        if self.is_alive:
+            processes.kill(self._pid, signal.SIGKILL)
+        raise NoPlan
+
+
+class Launching:
+    """Starts programs for one keeper."""
+
+    def __init__(self, host: Host, planner: Planner | None) -> None:
+        self._host = host
+        self._planner = planner
+
+    def rehearse(self) -> None:
+        """Do what can be done before there is anything to start."""
+        if self._planner:
+            self._planner.rehearse()
+
+    def run(self, job: Job, given: Mapping[str, int], cgroup: str) -> api.Init:
+        """Start a program; StartFailed when that fails. `cgroup` is its container's."""
+        host = self._host
+        if not host.starts_apart(job.runtime):
+            return perform(host.runtime(job.runtime), job, given)
+        is_first = job.process is None
+        try:
+            if self._planner:
+                if is_first:
+                    host.adopt(job.runtime, job.container, cgroup, 0)
+                return self._planner.run(job, given)
+        except NoPlan:
+            pass
+        init = Starter(host).run(job, given)
+        if is_first:
+            host.adopt(job.runtime, job.container, cgroup, init.pid)
+        return init
