@@ -306,3 +306,18 @@ def test_nothing_stays_mounted_or_open_when_a_client_leaves_in_the_middle(
     while archiving() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not archiving()
+
+
+def test_a_slow_upload_into_a_stopped_container_holds_nobody_up(engine: Engine, make: Make) -> None:
+    container = make("stopped")
+    data = packed(("file", "slowly"))
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(engine.socket)
+        target = f"/containers/{container.id}/archive?path=/tmp"
+        head = f"PUT {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n"
+        client.sendall(head.encode() + data[:700])
+        container.start()  # without waiting for the rest
+        container.kill()
+        client.sendall(data[700:])
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+    assert content(container, "/tmp/file") == "slowly"

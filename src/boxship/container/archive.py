@@ -14,7 +14,7 @@ import errno
 import os
 import posixpath
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -27,6 +27,7 @@ from boxship.container.needs import Shim
 from boxship.container.record import Container, MountPoint
 from boxship.container.registry import Cell
 from boxship.container.roots import Attached, ProcessGone, View
+from boxship.container.spool import Spool
 from boxship.container.targets import Target, find, open_folder
 from boxship.container.threads import Tell, performed
 from boxship.container.trees import Trees
@@ -141,17 +142,21 @@ class Archives:
             folder = open_folder(view.root, path, ref, undo)
             _check_writable(view.root, folder)
             try:
-                _extract(cell.record, view.root, folder, path, pieces, wishes)
+                _extract(cell.record, view.root, folder, path, source, wishes)
             except OSError as failure:
                 if failure.errno == errno.EROFS:
                     raise Forbidden("mounted volume is marked read-only") from failure
                 raise
 
+        source = pieces
         if cell.record.state.has_process:
             await self._with_view(cell, work)
         else:
-            async with cell.turn.take("copy into", ref):
-                await self._with_view(cell, work)
+            with closing(Spool(self._containers.folder(cell.id))) as spool:
+                await asyncio.to_thread(spool.fill, pieces)
+                source = spool
+                async with cell.turn.take("copy into", ref):
+                    await self._with_view(cell, work)
         self._containers.announce(cell, "extract-to-dir")
 
     # ---- threads

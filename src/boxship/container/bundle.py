@@ -117,7 +117,7 @@ def environment(
     tty = container.tty if tty is None else tty
     own = [PATH, f"HOSTNAME={container.config.hostname or ''}", *(["TERM=xterm"] if tty else ())]
     found: dict[str, str] = {}
-    for line in (*own, *(container.config.env or ()), *extra):
+    for line in (*own, *container.network.environment, *(container.config.env or ()), *extra):
         name, equals, _ = line.partition("=")
         if equals:
             found[name] = line

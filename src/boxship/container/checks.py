@@ -18,6 +18,7 @@ from boxship.spec.engine.container import (
     HostConfig,
     RestartPolicy,
 )
+from boxship.spec.platform import Platform
 
 MILLISECOND: Final = 1_000_000
 LONGEST_HOSTNAME: Final = 63
@@ -311,3 +312,13 @@ def check_network(
         raise InvalidRequest(
             "conflicting options: port exposing and the container type network mode"
         )
+
+
+def other_platform(image: Platform, host: Platform) -> list[str]:
+    """Return what to warn of when nobody asked for an image of another platform than ours."""
+    if image.suitability(host) is not None:
+        return []
+    return [
+        f"The requested image's platform ({image}) does not match the detected host platform "
+        f"({host}) and no specific platform was requested"
+    ]

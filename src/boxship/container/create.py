@@ -19,6 +19,7 @@ from boxship.container import (
     defaults,
     devices,
     limits,
+    links,
     merge,
     mountpoints,
     names,
@@ -120,6 +121,8 @@ class Creation:
         endpoints = dict(asked.endpoints)
         checks.check_network(asked.config, host, endpoints)
         warnings = limits.settle(host, self.features, self.cpus)
+        if image is not None and asked.platform is None:
+            warnings += checks.other_platform(image.config.platform, self.images.host)
         if host.network_mode == "host" and host.port_bindings:
             warnings.append(PUBLISHED_ON_HOST)
         defaults.fill_host_config(host, self.defaults)
@@ -131,6 +134,7 @@ class Creation:
         for rule in host.device_cgroup_rules or ():
             devices.parse_rule(rule)
         self._resolve_shared(host)
+        linked = self._links(host, name)
         defaults.fill_hostname(config, host, identifier, self.host.hostname)
         if not endpoints and not (host.network_mode or "").startswith("container:"):
             endpoints[host.network_mode or "bridge"] = EndpointSettings()
@@ -146,6 +150,7 @@ class Creation:
             endpoints=endpoints,
             driver=self.snapshots.driver,
             mounts=self._mounts(host, config),
+            links={alias: other.id for alias, other in linked.items()},
             manifest=_descriptor(image),
         )
         return record, warnings
@@ -162,6 +167,14 @@ class Creation:
             if mode.startswith("container:"):
                 other = self.registry.find(mode.removeprefix("container:"))
                 setattr(host, member, f"container:{other.id}")
+
+    def _links(self, host: HostConfig, name: str) -> dict[str, Container]:
+        """Return the containers to link to on the default bridge, and say so as inspect does."""
+        if not host.links or host.network_mode != links.BRIDGE:
+            return {}
+        found = links.resolved(host.links, self.registry)
+        host.links = links.shown(found, name)
+        return found
 
     def _mounts(self, host: HostConfig, config: ContainerConfig) -> tuple[MountPoint, ...]:
         """Return what is to be attached; an image's name means from now on what it means now."""

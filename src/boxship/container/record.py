@@ -62,13 +62,17 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkView:
-    """What the sandbox of a running container was given; `record` belongs to the network."""
+    """What the sandbox of a running container was given; `record` belongs to the network.
+
+    `environment` tells the program of the containers it is linked to.
+    """
 
     sandbox_id: str = ""
     sandbox_key: str = ""
     ports: dict[str, list[PortBinding] | None] = field(default_factory=dict)
     endpoints: dict[str, EndpointSettings] = field(default_factory=dict)
     record: bytes = b""
+    environment: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +93,7 @@ class Container:
     platform: str = "linux"
     driver: str = ""
     mounts: tuple[MountPoint, ...] = ()
+    links: dict[str, str] = field(default_factory=dict)  # IDs by alias
     state: State = State.CREATED
     run: Run = Run()
     network: NetworkView = NetworkView()

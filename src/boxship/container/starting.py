@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
-from boxship.container import bundle, output
+from boxship.container import bundle, links, output
 from boxship.container.bundle import Host, Setting
 from boxship.container.defaults import Defaults
 from boxship.container.needs import Networks, Shim, Snapshots, Spawner, Volumes
@@ -56,13 +57,16 @@ class Starting:
             fds = _Descriptors()
             undo.callback(fds.close)
             root = fds.take("root", await asyncio.to_thread(self.snapshots.open, record.id))
-            sandbox = await self._sandbox(record)
+            linked = links.running(record, self.registry)
+            sandbox = await self._sandbox(record, links.hosts(linked))
             if sandbox is not None:
                 undo.push_async_callback(self.networks.close_sandbox, record.id)
                 if sandbox.netns is not None:
                     fds.take("netns", sandbox.netns)
             joined = self._joined(record, fds)
             sources = await self._mounts(record, fds, undo)
+            view = _view(sandbox, links.environment(linked, record.name))
+            record = replace(record, network=view)
             await asyncio.to_thread(self._write_bundle, record, root, sandbox, sources, joined)
             for number, waiting in enumerate(cell.waiting):
                 fds.lend(f"attach.{number}", waiting.fd)
@@ -73,11 +77,12 @@ class Starting:
         while cell.waiting:
             os.close(cell.waiting.pop().fd)
         self.networks.started(record.id, started.pid)
-        return shim, started, _view(sandbox)
+        self._tell_linked(record)
+        return shim, started, view
 
     # ---- networks
 
-    async def _sandbox(self, record: Container) -> Sandbox | None:
+    async def _sandbox(self, record: Container, linked: Sequence[str]) -> Sandbox | None:
         mode = record.host_config.network_mode or ""
         if mode.startswith("container:"):
             self._running(mode.removeprefix("container:"), "network")
@@ -97,10 +102,26 @@ class Starting:
             dns=wanted.dns or (),
             dns_search=wanted.dns_search or (),
             dns_options=wanted.dns_options or (),
-            extra_hosts=wanted.extra_hosts or (),
+            extra_hosts=[*linked, *(wanted.extra_hosts or ())],
             sysctls={k: v for k, v in (wanted.sysctls or {}).items() if k.startswith("net.")},
         )
         return await self.networks.open_sandbox(request)
+
+    def _tell_linked(self, record: Container) -> None:
+        """Write a container's new address to the hosts files of those that are linked to it."""
+        if not (at := links.address(record)):
+            return
+        for cell in self.registry:
+            for alias, identifier in cell.record.links.items():
+                if identifier == record.id and cell.record.state.has_process:
+                    with contextlib.suppress(OSError):  # it is ending
+                        self._renew(cell.id, links.names(alias, record), at)
+
+    def _renew(self, identifier: str, called: str, at: str) -> None:
+        path = os.path.join(self.folder, identifier, "hosts")
+        with open(path, encoding="utf-8") as file:
+            text = links.renewed(file.read(), called, at)
+        _write(path, text.encode(), 0o644)
 
     def _running(self, identifier: str, what: str) -> Container:
         """Return a running container whose namespace is to be joined."""
@@ -308,10 +329,11 @@ def _write(path: str, data: bytes, mode: int) -> None:
         os.close(fd)
 
 
-def _view(sandbox: Sandbox | None) -> NetworkView:
+def _view(sandbox: Sandbox | None, environment: Sequence[str]) -> NetworkView:
     if sandbox is None:
         return NetworkView()
     return NetworkView(
+        environment=tuple(environment),
         sandbox_id=sandbox.id,
         sandbox_key=sandbox.key,
         ports=sandbox.ports,
