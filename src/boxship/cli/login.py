@@ -5,6 +5,7 @@ from __future__ import annotations
 from boxship.cli.asking import ask, ask_hidden
 from boxship.cli.command import Command, Flag
 from boxship.cli.credentials import HUB_KEY, keep, key_of, lookup
+from boxship.cli.notes import note
 from boxship.client.errors import EngineError
 from boxship.errors import BoxshipError, InvalidRequest
 
@@ -82,10 +83,9 @@ def _with_known(shell: Shell, key: str, known: dict[str, str], *, plain: bool) -
     """Try what is kept already; None when the registry does not take it."""
     who = f" [Username: {known['username']}]" if known.get("username") else ""
     shell.say(f"Authenticating with existing credentials...{who}")
-    shell.say(
-        "\ni Info → To login with a different account, run 'boxship logout' followed by "
-        "'boxship login'\n\n"
-    )
+    shell.say("")
+    note(shell, "To login with a different account, run 'boxship logout' and then 'boxship login'")
+    shell.say("\n")
     try:
         return _log_in(shell, key, known, plain=plain)
     except EngineError as error:

@@ -40,7 +40,10 @@ def run(
     quiet: bool,
 ) -> int:
     """Show the progress, and the name of what was pulled."""
+    from boxship.spec.reference import Reference
+
     (name,) = words
+    Reference.parse(name)
     if all_tags and (":" in name.rpartition("/")[2] or "@" in name):
         return shell.report("tag can't be used with --all-tags/-a")
     platform = platform or shell.environment.get("DOCKER_DEFAULT_PLATFORM", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from boxship.cli.command import Command, Flag
 from boxship.cli.image.naming import canonical, platform_json, split_tag, tagged
+from boxship.cli.notes import note
 from boxship.cli.progress import show_progress
 
 TYPE_CHECKING = False
@@ -80,10 +81,9 @@ def run(
     try:
         show_progress(shell.out, reports, quiet=quiet, aux=lambda said: notes.extend(note_of(said)))
     finally:
-        for note in notes:
-            shell.say(
-                f"\nInfo → {note}" if not shell.err.is_terminal() else f"\n i Info → {note}\n"
-            )
+        for text in notes:
+            shell.say("")
+            note(shell, text)
     if quiet:
         shell.out.line(canonical(name) if all_tags else canonical(tagged(name)))
     return 0
