@@ -19,8 +19,11 @@ from tests.support import images as made
 from tests.support.serving import Served
 
 from boxship.api.routes import images as routes
+from boxship.distribution.pool import Pool
 from boxship.image.bootstrap import Host
 from boxship.image.images import Images
+from boxship.image.pull import Pulls
+from boxship.image.push import Pushes
 
 pytestmark = pytest.mark.root
 LAYER = made.archive(("hello", b"hello", {}))
@@ -46,7 +49,14 @@ class Asked:
 @pytest.fixture
 def asked(serve: Serve, tmp_path: Path) -> Iterator[Asked]:
     engine = made.Engine(tmp_path)
-    parts = {Images: engine.images, Host: Host(dict(os.environ), str(tmp_path))}
+    pool = Pool()
+    parts = {
+        Images: engine.images,
+        Host: Host(dict(os.environ), str(tmp_path)),
+        Pool: pool,
+        Pulls: Pulls(engine.images, engine.blobs, engine.snapshots, pool),
+        Pushes: Pushes(engine.images, engine.blobs, pool),
+    }
     yield Asked(engine, serve([routes], parts))
     engine.database.close()
 
@@ -179,7 +189,7 @@ def test_prune_takes_what_has_no_name_or_no_use(asked: Asked) -> None:
 def test_the_engine_pulls_what_it_carries(asked: Asked) -> None:
     said = asked.docker("pull", "hello-world")
     assert "Status: Downloaded newer image for hello-world:latest" in said
-    assert "cannot be pulled" in asked.docker("pull", "nginx")
+    assert "connection refused" in asked.docker("pull", "localhost:1/nginx")
 
 
 def test_a_base_image_is_made_and_told(asked: Asked) -> None:

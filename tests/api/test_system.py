@@ -149,7 +149,6 @@ def test_events_have_their_older_form(served: Served, journal: Journal) -> None:
         ("GET", "/plugins/a/b:c/json", 404, 'plugin "a/b:c" not found'),
         ("POST", "/build", 501, "no builder"),
         ("POST", "/session", 501, "no builder"),
-        ("POST", "/auth", 501, "does not log in"),
         ("GET", "/events?filters=%7B%22a%22:[%22b%22]%7D", 400, "invalid filter 'a'"),
         ("GET", "/events?since=9&until=5", 400, "cannot be after"),
     ],
