@@ -31,6 +31,16 @@ class Heredoc:
         return replace(self, content=content)
 
     @property
+    def raw(self) -> str:
+        """The lines as they are written; bytes that are no UTF-8 are marked."""
+        return self.content.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+    @property
+    def command(self) -> str:
+        """The lines as a shell is given them; bytes that are no UTF-8 are marked."""
+        return self.text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+    @property
     def text(self) -> str:
         """The lines, without leading tabs where they are to be cut."""
         return LEADING_TABS.sub("", self.content) if self.chomp else self.content

@@ -54,6 +54,16 @@ def check(text: str) -> None:
             _no_variable(value)
 
 
+def origin(text: str) -> str:
+    """Return what a mount is from, which no variable can change; empty for the context."""
+    found = ""
+    for field in _fields(text):
+        key, equals, value = field.partition("=")
+        if equals and key.lower() == "from":
+            found = value
+    return found
+
+
 def parse(text: str, expand: Expand) -> Mount:
     """Read one mount, its values expanded."""
     mount = Mount()

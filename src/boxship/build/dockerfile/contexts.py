@@ -1,0 +1,37 @@
+"""Named contexts: what `--build-context` puts in place of an image or a stage."""
+
+from __future__ import annotations
+
+from boxship.build.dockerfile.options import Options
+from boxship.build.dockerfile.state import SCRATCH
+from boxship.errors import InvalidRequest
+from boxship.spec.platform import Platform
+from boxship.spec.reference import Reference
+
+RESERVED = frozenset({SCRATCH, "context"})
+
+
+def normal(name: str) -> str:
+    """Return the one form of a name under which it is looked up."""
+    try:
+        return Reference.parse(name).familiar.removesuffix(":latest")
+    except InvalidRequest:
+        return name
+
+
+def find(options: Options, name: str, platform: Platform | None) -> str | None:
+    """Return what stands in for a name, for a platform or for all; None where nothing does."""
+    if not options.contexts or name.lower() in RESERVED:
+        return None
+    wanted = normal(name)
+    platform = platform or options.target_platform
+    known = {_key(key): value for key, value in options.contexts.items()}
+    for key in (f"{wanted}::{platform}", wanted):
+        if key in known:
+            return known[key]
+    return None
+
+
+def _key(key: str) -> str:
+    name, colons, platform = key.partition("::")
+    return normal(name) + colons + platform

@@ -1,0 +1,171 @@
+"""One stage on its way through conversion, and all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from boxship.build.dockerfile import image as images
+from boxship.build.dockerfile import instructions as ins
+from boxship.build.dockerfile.drafts import Draft, DraftRef
+from boxship.build.dockerfile.errors import DockerfileError, suggest
+from boxship.build.dockerfile.shell import quoted
+from boxship.build.ops import Place
+from boxship.spec.oci.image import ImageConfig
+from boxship.spec.platform import Platform
+
+SCRATCH = "scratch"
+
+
+@dataclass(eq=False, slots=True)
+class Command:
+    """One instruction of a stage; sources are the stages (or images) it reads, by mount."""
+
+    instruction: ins.Instruction
+    sources: list[State | None] = field(default_factory=list)
+    on_build: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class State:
+    """A stage, or an image that a COPY or a mount names.
+
+    image: is None until the base is known. env: what RUN sees and variables expand to, which is
+    the image's environment and the build arguments. args: the arguments declared so far, as
+    history tells them. source: what fetches the base. done: every instruction has been converted.
+    """
+
+    base_name: str
+    place: Place
+    name: str = ""
+    shown: str = ""
+    doc: str = ""
+    stage: ins.From | None = None
+    instructions: Sequence[ins.Instruction] = ()
+    platform: Platform | None = None
+    base: State | None = None
+    context: str | None = None  # a named context that stands in for it
+    commands: list[Command] = field(default_factory=list)
+    deps: dict[State, ins.Instruction] = field(default_factory=dict)
+    unregistered: bool = False
+    resolved: bool = False
+    done: bool = False
+    on_build_read: bool = False
+    ignore_cache: bool = False
+    total: int = 0
+    index: int = 0
+    source: Draft | None = None
+    root: DraftRef | None = None
+    image: ImageConfig | None = None
+    base_image: ImageConfig | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    cwd: str = "/"
+    args: dict[str, str | None] = field(default_factory=dict)
+    workdir_set: bool = False
+    used: dict[type, Place] = field(default_factory=dict)
+
+    def inherit(self) -> None:
+        """Begin with what the stage that this one stands on has become."""
+        base = self.base
+        if base is None:
+            return
+        self.root, self.platform = base.root, base.platform
+        self.image = images.copy(base.image) if base.image else None
+        if self.image:
+            images.run_config(self.image).on_build = None
+        self.base_image = base.base_image
+        self.env, self.cwd = dict(base.env), base.cwd
+        self.workdir_set = base.workdir_set
+        self.args = {**self.args, **base.args}
+
+    def set_env(self, key: str, value: str) -> None:
+        """Set a variable; it goes to the end, as the process sees it."""
+        self.env.pop(key, None)
+        self.env[key] = value
+
+
+class States:
+    """All stages, in order, by name and by number."""
+
+    def __init__(self) -> None:
+        self.all: list[State] = []
+        self._names: dict[str, State] = {}
+
+    def add(self, state: State) -> None:
+        """Add a stage; its base is the stage before it of that name, if there is one."""
+        self.all.append(state)
+        state.base = self._names.get(state.base_name)
+        if state.name:
+            self._names[state.name] = state
+
+    def find(self, name: str) -> State | None:
+        """Return the stage of a name."""
+        return self._names.get(name.lower())
+
+    def numbered(self, index: int) -> State:
+        """Return the stage of a number."""
+        if not 0 <= index < len(self.all):
+            raise DockerfileError(f"invalid stage index {index}")
+        return self.all[index]
+
+    def names(self) -> list[str]:
+        """Return the names that people could have meant."""
+        return [state.shown for state in self.all if state.shown]
+
+    def target(self, name: str) -> State:
+        """Return the stage that is asked for, the last where none is."""
+        if not name:
+            return self.all[-1]
+        if found := self.find(name):
+            return found
+        if name.isascii() and name.isdigit() and int(name[:9]) < len(self.all):
+            return self.all[int(name)]
+        message = f"target stage {quoted(name)} could not be found"
+        raise DockerfileError(suggest(message, name, self.names()))
+
+    def reachable(self, target: State) -> set[State]:
+        """Return the stages that a stage stands on or reads, itself included."""
+        found: set[State] = set()
+        waiting = [target]
+        while waiting:
+            state = waiting.pop()
+            if state in found:
+                continue
+            found.add(state)
+            if state.base is not None:
+                waiting.append(state.base)
+            waiting += state.deps
+        return found
+
+    def check_circles(self) -> None:
+        """Refuse stages that wait for each other."""
+        finished: set[State] = set()
+        for first in self.all:
+            path: dict[State, None] = {}
+            waiting: list[tuple[State, Iterable[State]]] = []
+            if first not in finished:
+                path[first] = None
+                waiting.append((first, iter(first.deps)))
+            while waiting:
+                state, rest = waiting[-1]
+                following = next(iter(rest), None)
+                if following is None:
+                    waiting.pop()
+                    path.pop(state, None)
+                    finished.add(state)
+                elif following in path:
+                    raise DockerfileError(
+                        f"circular dependency detected on stage: {first.shown}",
+                        [s.deps[d].line.place for s, d in _edges(path, following)],
+                    )
+                elif following not in finished:
+                    path[following] = None
+                    waiting.append((following, iter(following.deps)))
+
+
+def _edges(path: Iterable[State], back: State) -> list[tuple[State, State]]:
+    """Return the steps of a circle that ends where it leads back to."""
+    states = list(path)
+    circle = [*states[states.index(back) :], back]
+    return list(pairwise(circle))

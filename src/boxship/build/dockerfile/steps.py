@@ -1,0 +1,49 @@
+"""A conversion as a list of steps, for those who tell of a build line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from boxship.build.dockerfile import instructions as ins
+from boxship.build.dockerfile.converter import Converter
+from boxship.build.dockerfile.drafts import Draft
+from boxship.build.dockerfile.state import State
+from boxship.build.ops import Place
+from boxship.spec.digest import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One instruction of a stage that counts.
+
+    vertices: what has to be done for it; empty where only the configuration changes. triggers:
+    how many of the following steps came from the base image of this FROM.
+    """
+
+    text: str
+    place: Place
+    vertices: tuple[Digest, ...] = ()
+    is_run: bool = False
+    is_from: bool = False
+    triggers: int = 0
+
+
+def steps(to: Converter, stages: Sequence[State]) -> Iterator[Step]:
+    """Yield the steps of the stages, in order."""
+    for state in stages:
+        if state.stage is None:
+            continue
+        triggers = sum(command.on_build for command in state.commands)
+        source = [state.source] if state.source else []
+        yield Step(
+            state.stage.line.code, state.place, _made(source), is_from=True, triggers=triggers
+        )
+        for command in state.commands:
+            line = command.instruction.line
+            made = _made(to.steps.get(command, ()))
+            yield Step(line.code, line.place, made, isinstance(command.instruction, ins.Run))
+
+
+def _made(drafts: Sequence[Draft]) -> tuple[Digest, ...]:
+    return tuple(draft.made.digest for draft in drafts if draft.made is not None)
