@@ -60,6 +60,7 @@ class Stream:
         self._failure: BoxshipError | None = None
         self._arrived = asyncio.Event()
         self._window = asyncio.Event()
+        self._sending = asyncio.Lock()
         self._answered = False
         self._finished = False  # our side has said all
         self.work: asyncio.Task[None] | None = None
@@ -154,8 +155,9 @@ class Stream:
         if not self._connection.calls and not self._answered:
             self.answer()
         data = b"".join(map(grpc.frame, messages))
-        await self._connection.send_data(self, self._number, data, end=end)
-        self._finished = self._finished or end
+        async with self._sending:
+            await self._connection.send_data(self, self._number, data, end=end)
+            self._finished = self._finished or end
 
     async def finish(self) -> None:
         """Say that nothing more will be sent."""

@@ -20,6 +20,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Stat(_message.Message):
+    """Paths are bytes here: names on disk are not always UTF-8."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -52,13 +54,13 @@ class Stat(_message.Message):
     DEVMAJOR_FIELD_NUMBER: _builtins.int
     DEVMINOR_FIELD_NUMBER: _builtins.int
     XATTRS_FIELD_NUMBER: _builtins.int
-    path: _builtins.str
+    path: _builtins.bytes
     mode: _builtins.int
     uid: _builtins.int
     gid: _builtins.int
     size: _builtins.int
     mod_time: _builtins.int
-    linkname: _builtins.str
+    linkname: _builtins.bytes
     devmajor: _builtins.int
     devminor: _builtins.int
     @_builtins.property
@@ -66,13 +68,13 @@ class Stat(_message.Message):
     def __init__(
         self,
         *,
-        path: _builtins.str = ...,
+        path: _builtins.bytes = ...,
         mode: _builtins.int = ...,
         uid: _builtins.int = ...,
         gid: _builtins.int = ...,
         size: _builtins.int = ...,
         mod_time: _builtins.int = ...,
-        linkname: _builtins.str = ...,
+        linkname: _builtins.bytes = ...,
         devmajor: _builtins.int = ...,
         devminor: _builtins.int = ...,
         xattrs: _abc.Mapping[_builtins.str, _builtins.bytes] | None = ...,
