@@ -45,10 +45,10 @@ class Options:
 
     context: where COPY and ADD read; a source, or the result of one. contexts: what
     `--build-context` says, by name, as `docker-image://…`, `oci-layout://…`, `local:NAME`, a URL
-    of a repository or an archive, or `input:NAME`. no_cache: None for none, an empty set for all, or names of stages.
-    platform_given: whether somebody asked for the target platform. ignore: what `.dockerignore`
-    leaves out of the context, for the check that tells of it. include: allow the INCLUDE
-    instruction. classic: write history as the classic builder did.
+    of a repository or an archive, or `input:NAME`. no_cache: None for none, an empty set for
+    all, or names of stages. platform_given: whether somebody asked for the target platform.
+    ignore: what `.dockerignore` leaves out of the context, for the check that tells of it.
+    include: allow the INCLUDE instruction. classic: history as the classic builder wrote it.
     """
 
     target_platform: Platform
