@@ -94,6 +94,7 @@ class BuildRequest:
     """Everything that a door asks.
 
     context: a source's identifier, `local://context`, `context://ID`, or of git or a URL.
+    excludes: what `.dockerignore` leaves out of a context that is a client's folder.
     sessions: the clients who may be asked for files, secrets and credentials, first to last.
     provenance, sbom: None for none, otherwise their attributes (`mode`, `version`, …).
     entitlements: `security.insecure`, `network.host`; what is not granted is refused.
@@ -102,6 +103,7 @@ class BuildRequest:
     frontend: Dockerfile | Graph
     ref: str = ""
     context: str = ""
+    excludes: tuple[str, ...] = ()
     named_contexts: Mapping[str, str] = field(default_factory=dict)
     build_args: Mapping[str, str] = field(default_factory=dict)
     target: str = ""
