@@ -54,11 +54,18 @@ def write(folder: str, layer: LayerFile) -> None:
 
 
 def read_all(layers: str, boot: str) -> tuple[dict[ChainId, LayerFile], list[str]]:
-    """Read all layers of a folder; also name those that another boot left unflushed."""
+    """Read all layers of a folder; also name those that another boot left unflushed.
+
+    After a power cut the file itself may be empty, or missing.
+    """
     known: dict[ChainId, LayerFile] = {}
     doubtful: list[str] = []
     for name in os.listdir(layers):
-        layer = read(os.path.join(layers, name))
+        try:
+            layer = read(os.path.join(layers, name))
+        except (FileNotFoundError, strictjson.InvalidDocument):
+            doubtful.append(name)
+            continue
         if layer.boot and layer.boot != boot:
             doubtful.append(name)
         else:
