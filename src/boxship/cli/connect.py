@@ -78,6 +78,21 @@ def target_of(shell: Shell) -> tuple[Target, bool]:
     return Target(DEFAULT_HOST), False
 
 
+def engine_at(shell: Shell, place: str) -> Engine:
+    """Return the engine at a place that a command names: an address, a context or a host for ssh.
+
+    A host alone is one for ssh, unless there is a context of that name.
+    """
+    if "://" not in place and not place.startswith("/"):
+        try:
+            return Engine(context_target(shell, place), headers=_headers(shell))
+        except InvalidRequest as error:
+            if "context not found" not in str(error):
+                raise
+        place = f"ssh://{place}"
+    return Engine(Target(_whole(place), _tls(shell)), headers=_headers(shell))
+
+
 def context_name(shell: Shell) -> str:
     """Return the context that applies when no host was named."""
     environment = shell.environment

@@ -193,6 +193,12 @@ class Engine:
         self._rest(response)
         return text
 
+    def read(self, response: Response) -> bytes:
+        """Return the whole body of an answer, and keep its connection for the next call."""
+        data = response.read()
+        self._rest(response)
+        return data
+
     def messages(
         self,
         method: str,

@@ -122,11 +122,12 @@ def route_modules() -> list[ModuleType]:
         stats,
         swarm,
         system,
+        transfer,
         volumes,
     )
 
     engine = [containers, exec, images, volumes, networks]
-    engine += [stats, commit, archive, distribution]
+    engine += [stats, commit, archive, distribution, transfer]
     return [*engine, diskusage, events, session, swarm, system]
 
 

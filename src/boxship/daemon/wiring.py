@@ -38,6 +38,7 @@ from boxship.image.bootstrap import Host as BootstrapHost
 from boxship.image.images import Images
 from boxship.image.pull import Pulls
 from boxship.image.push import Pushes
+from boxship.image.transfers import Transfers
 from boxship.kernel import capabilities
 from boxship.lib import moments
 from boxship.network.config import DEFAULT_BRIDGE, DEFAULT_POOLS, NetworkConfig, Pool
@@ -147,6 +148,8 @@ async def build(
     pulls = Pulls(images, blobs, snapshots, pool)
     undo.callback(pulls.close)
     pushes = Pushes(images, blobs, pool)
+    transfers = Transfers(images, blobs, snapshots)
+    undo.callback(transfers.close)
     volumes = Volumes(
         database,
         [LocalDriver(os.path.join(folders.data, "volumes"))],
@@ -255,6 +258,7 @@ async def build(
             pool,
             pulls,
             pushes,
+            transfers,
             volumes,
             networks,
             containers,
