@@ -63,7 +63,7 @@ class Blobs:
         return self._storage.location(layout.blob(digest))
 
     def add(self, name: Name, digest: Digest, path: str, size: int) -> None:
-        """Make a flushed local file a blob of a repository; its digest has been checked."""
+        """Make a local file a blob of a repository; its digest has been checked."""
         with self._gate.together():
             there = self._storage.stat(layout.blob(digest))
             if there is None or there.size != size:

@@ -7,9 +7,10 @@ between two steps leaves something that collection removes, and nothing that poi
 from __future__ import annotations
 
 import bisect
+import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,6 +50,23 @@ class Rules:
 
     blobs: bool = True  # its blobs are in the repository
     children: bool = True  # so are an index's manifests
+    platforms: frozenset[tuple[str, str]] | None = None  # or only those for these
+    urls_allowed: tuple[str, ...] = ()  # patterns for what a layer's address must be
+    urls_denied: tuple[str, ...] = ()  # and must not be
+
+    def check_urls(self, manifest: documents.Manifest) -> None:
+        """ManifestInvalid for a layer that lies where the owner does not want it."""
+        for one in manifest.blobs():
+            for url in one.urls or ():
+                allowed = not self.urls_allowed or _any(self.urls_allowed, url)
+                if not allowed or _any(self.urls_denied, url):
+                    raise ManifestInvalid(f"manifest: a layer may not lie at {url[:200]}")
+
+    def wants(self, child: documents.Descriptor) -> bool:
+        """Whether a manifest that an index lists must be here."""
+        if self.platforms is None or child.platform is None:
+            return self.children
+        return (child.platform.os, child.platform.architecture) in self.platforms
 
 
 class Manifests:
@@ -212,6 +230,7 @@ class Manifests:
     # Parts
 
     def _check_references(self, name: Name, manifest: documents.Manifest) -> None:
+        self._rules.check_urls(manifest)
         missing: list[str] = []
         for one in manifest.blobs() if self._rules.blobs else ():
             digest = one.target()
@@ -219,7 +238,7 @@ class Manifests:
                 self._storage.touch(layout.blob(digest))
             elif not one.urls:
                 missing.append(digest)
-        for one in manifest.manifests() if self._rules.children else ():
+        for one in filter(self._rules.wants, manifest.manifests()):
             digest = one.target()
             if self._storage.stat(layout.revision(name, digest)) is not None:
                 self._storage.touch(layout.blob(digest))
@@ -261,6 +280,10 @@ class Manifests:
             while self._cached > CACHED and len(self._cache) > 1:
                 _, old = self._cache.popitem(last=False)
                 self._cached -= len(old.data)
+
+
+def _any(patterns: Sequence[str], text: str) -> bool:
+    return any(re.search(pattern, text) for pattern in patterns)
 
 
 def repositories(storage: Storage, below: str = "") -> Iterator[Name]:

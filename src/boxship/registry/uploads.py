@@ -154,7 +154,6 @@ class Uploads:
                     "provided digest did not match uploaded content",
                     {"provided": digest, "found": found},
                 )
-            _flush(upload.path)
             self._blobs.add(upload.repository, digest, upload.path, upload.size)
         except OSError as error:
             if error.errno in FULL:
@@ -167,20 +166,18 @@ class Uploads:
         self._remembered.pop(upload.id, None)
         shutil.rmtree(os.path.dirname(upload.path), ignore_errors=True)
 
-    def abandoned(self, names: Iterator[Name], age: float) -> Iterator[tuple[Name, str, float]]:
+    def abandoned(self, age: float) -> Iterator[tuple[Name, str, float]]:
         """Yield repository, ID and age of uploads that nothing was written to for `age` seconds."""
         now = self._now()
-        for name in names:
-            folder = f"{self._spool}/{layout.uploads(name)}"
-            try:
-                found = sorted(os.listdir(folder))
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            for identity in found:
-                with contextlib.suppress(OSError):
-                    idle = now - _last_write(f"{folder}/{identity}")
-                    if idle > age:
-                        yield name, identity, idle
+        top = f"{self._spool}/{layout.REPOSITORIES}"
+        for folder, folders, _ in os.walk(top):
+            if "_uploads" in folders:
+                for identity in sorted(os.listdir(f"{folder}/_uploads")):
+                    with contextlib.suppress(OSError):
+                        idle = now - _last_write(f"{folder}/_uploads/{identity}")
+                        if idle > age:
+                            yield Name(os.path.relpath(folder, top)), identity, idle
+            folders[:] = [name for name in folders if name[0] != "_"]
 
     def purge(self, name: Name, identity: str) -> None:
         """Remove an abandoned upload, unless a request is writing to it."""
@@ -189,6 +186,11 @@ class Uploads:
             return
         self._remembered.pop(identity, None)
         shutil.rmtree(f"{self._spool}/{layout.upload(name, identity)}", ignore_errors=True)
+
+    @property
+    def active(self) -> int:
+        """How many uploads somebody is writing to."""
+        return sum(one.turn.locked() for one in list(self._remembered.values()))
 
     def _folder(self, name: Name, identity: str) -> str:
         return f"{self._spool}/{layout.upload(name, identity)}"
@@ -220,14 +222,6 @@ def _hash_file(path: str, algorithm: str) -> _Hash:
         while piece := file.read(PIECE):
             hasher.update(piece)
     return hasher
-
-
-def _flush(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _last_write(folder: str) -> float:

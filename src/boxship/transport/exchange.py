@@ -38,6 +38,7 @@ class Exchange:
         "cancellable",
         "closes",
         "head",
+        "received",
     )
 
     def __init__(self, connection: Connection, head: http.Head) -> None:
@@ -45,6 +46,7 @@ class Exchange:
         self.answered = False
         self.closes = not head.keep_alive
         self.cancellable = True  # does the client's leaving end the work
+        self.received = 0  # bytes of the body, read or not
         self._connection = connection
         self._body = http.body_of(head)
         self._chunks: deque[bytes] = deque()
@@ -86,6 +88,7 @@ class Exchange:
         if piece:
             self._chunks.append(piece)
             self._queued += len(piece)
+            self.received += len(piece)
         if piece or self._body.done:
             self._wake()
         return self._queued < READ_AHEAD

@@ -47,10 +47,14 @@ class Asked:
 class Identity(Protocol):
     """Somebody who has been let in."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def may(self, access: Access) -> bool:
         """Whether they may do this as well."""
+
+    def sees(self, repository: str) -> bool:
+        """Whether the catalog shows them a repository."""
 
 
 class Authority(Protocol):
@@ -66,6 +70,9 @@ class Anybody:
     name = ""
 
     def may(self, access: Access) -> bool:
+        return True
+
+    def sees(self, repository: str) -> bool:
         return True
 
 

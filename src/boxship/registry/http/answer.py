@@ -129,6 +129,7 @@ class Answers:
             record.problem = "the client has gone"
             raise
         finally:
+            record.received = exchange.received
             record.seconds = time.perf_counter() - began
             self._journal(record)
 

@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from boxship.registry.auth.access import Access, Action
 from boxship.registry.errors import PaginationInvalid
 from boxship.registry.http.call import Call, Reply, reply_json
 from boxship.registry.manifests import Stored, repositories
@@ -34,7 +33,7 @@ async def catalog(call: Call, service: Service) -> Reply:
     page: list[str] = []
     more = False
     for name in names[start:]:
-        if not call.identity.may(Access.repository(name, Action.PULL)):
+        if not call.identity.sees(name):
             continue
         if len(page) == count:
             more = True

@@ -58,7 +58,7 @@ class Storage(Protocol):
         """Keep something small, in place of what was there."""
 
     def adopt(self, path: str, key: str) -> None:
-        """Keep a local file's content, and take the file away. It has been flushed."""
+        """Keep a local file's content, and take the file away."""
 
     def names(self, key: str) -> list[str]:
         """Return the sorted names one step below a key; none where there is nothing."""
@@ -71,6 +71,9 @@ class Storage(Protocol):
 
     def location(self, key: str) -> str | None:
         """Return where a client can fetch something itself, if it can."""
+
+    def leftovers(self, age: float) -> Iterator[tuple[str, int]]:
+        """Yield the keys and sizes of what writes that were cut short left, at least so old."""
 
     def spool(self) -> str:
         """Return the local folder below which unfinished blobs lie."""

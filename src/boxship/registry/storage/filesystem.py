@@ -12,6 +12,7 @@ import errno
 import itertools
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
@@ -102,6 +103,7 @@ class Filesystem:
     def adopt(self, path: str, key: str) -> None:
         target = self._path(key)
         with _telling_what_is_full():
+            _flush(path)
             changed = self._make_folder(os.path.dirname(target))
             os.rename(path, target)
             self._sync(target, changed)
@@ -137,6 +139,18 @@ class Filesystem:
     def location(self, key: str) -> str | None:
         return None
 
+    def leftovers(self, age: float) -> Iterator[tuple[str, int]]:
+        before = time.time() - age
+        for folder, folders, files in os.walk(self.root):
+            for name in [*files, *folders]:
+                if name.endswith(NEW):
+                    path = f"{folder}/{name}"
+                    with contextlib.suppress(*ABSENT):
+                        found = os.lstat(path)
+                        if found.st_mtime < before:
+                            yield os.path.relpath(path, self.root), found.st_size
+            folders[:] = [name for name in folders if not name.endswith(NEW)]
+
     def spool(self) -> str:
         return self.root
 
@@ -169,6 +183,14 @@ class Filesystem:
         sync_folder(os.path.dirname(path))
         for folder in changed:
             sync_folder(folder)
+
+
+def _flush(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

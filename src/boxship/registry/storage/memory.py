@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from boxship.registry.storage.driver import NoSuchKey, Stat
@@ -81,6 +82,9 @@ class Memory:
 
     def location(self, key: str) -> str | None:
         return None
+
+    def leftovers(self, age: float) -> Iterator[tuple[str, int]]:
+        return iter(())
 
     def spool(self) -> str:
         return self._spool
