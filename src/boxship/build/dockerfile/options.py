@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from boxship.build.ignore import Matcher
 from boxship.build.ops import Network, Ref, Resources, Source, Ulimit
+from boxship.lib.ignore import Matcher
 from boxship.spec.digest import Digest
 from boxship.spec.platform import Platform
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from boxship.build.ignore import clean
+from boxship.lib.ignore import clean
 
 
 def absolute(cwd: str, path: str) -> str:

@@ -15,8 +15,8 @@ from boxship.build.dockerfile.errors import DockerfileError
 from boxship.build.dockerfile.heredoc import heredoc_or_none
 from boxship.build.dockerfile.shell import Lexer, quoted
 from boxship.build.dockerfile.state import State
-from boxship.build.ignore import clean
 from boxship.errors import NotSupported
+from boxship.lib.ignore import clean
 
 DOCUMENTS: Final = "/dev/pipes/"
 SSH_SOCKET: Final = "/run/buildkit/ssh_agent."

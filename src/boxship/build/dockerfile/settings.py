@@ -14,8 +14,8 @@ from boxship.build.dockerfile.errors import DockerfileError
 from boxship.build.dockerfile.owners import owner_of
 from boxship.build.dockerfile.scope import NOT_ENVIRONMENT
 from boxship.build.dockerfile.shell import quoted
-from boxship.build.ignore import clean
 from boxship.build.ops import Action, Files, MakeFolder
+from boxship.lib.ignore import clean
 from boxship.spec.engine.image import ImageConfig as RunConfig
 
 SECRETS: Final = re.compile(

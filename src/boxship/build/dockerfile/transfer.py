@@ -16,8 +16,8 @@ from boxship.build.dockerfile.errors import DockerfileError
 from boxship.build.dockerfile.gitref import GitRef
 from boxship.build.dockerfile.owners import owner_of
 from boxship.build.dockerfile.shell import quoted
-from boxship.build.ignore import clean
 from boxship.errors import InvalidRequest
+from boxship.lib.ignore import clean
 from boxship.spec.digest import Digest
 
 OCTAL: Final = re.compile(r"[0-7]+", re.ASCII)
