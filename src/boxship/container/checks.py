@@ -24,6 +24,7 @@ MILLISECOND: Final = 1_000_000
 LONGEST_HOSTNAME: Final = 63
 RESTARTS: Final = ("", "no", "always", "on-failure", "unless-stopped")
 PORT: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.ASCII | re.IGNORECASE)
+HOST_PORT: Final = re.compile(r"\d{1,5}", re.ASCII)
 LIMIT_NAMES: Final = frozenset(
     [
         "core",
@@ -224,7 +225,7 @@ def _ports(host: HostConfig) -> None:
             if wanted:
                 low, dash, high = wanted.partition("-")
                 numbers = (low, high) if dash else (low,)
-                if not all(n.isascii() and n.isdigit() and int(n[:6]) < 65536 for n in numbers):
+                if not all(HOST_PORT.fullmatch(n) and int(n) < 65536 for n in numbers):
                     raise InvalidRequest(f'invalid port specification: "{wanted}"')
             if binding.host_ip:
                 try:

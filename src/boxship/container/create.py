@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Final
@@ -46,6 +46,7 @@ from boxship.spec.engine.container import (
 from boxship.spec.engine.image import ImageConfig
 from boxship.spec.platform import Platform
 
+NOT_FORWARDED: Final = "IPv4 forwarding is disabled. Networking will not work."
 PUBLISHED_ON_HOST: Final = "Published ports are discarded when using host network mode"
 
 
@@ -73,6 +74,7 @@ class Creation:
     defaults: Defaults
     folder: str  # of all containers' folders
     cpus: int
+    forwards: Callable[[], bool]  # whether the host routes for those on its bridges
 
     async def create(self, asked: Asked) -> tuple[Cell, list[str]]:
         """Make a container; return it and what to warn of. Fails with nothing left."""
@@ -126,6 +128,8 @@ class Creation:
         if host.network_mode == "host" and host.port_bindings:
             warnings.append(PUBLISHED_ON_HOST)
         defaults.fill_host_config(host, self.defaults)
+        if host.network_mode not in ("host", "none") and not self.forwards():
+            warnings.append(NOT_FORWARDED)
         self._check_runtime(host)
         if host.log_config:
             output.check(host.log_config)

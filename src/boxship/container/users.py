@@ -97,7 +97,9 @@ def _lines(data: bytes, fields: int) -> Iterator[list[str]]:
 
 
 def _number(text: str) -> int | None:
-    return int(text[:20]) if text.isascii() and text.isdigit() else None
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return int((text.lstrip("0") or "0")[:20])  # what is longer is out of range all the same
 
 
 def _bounded(number: int) -> int:

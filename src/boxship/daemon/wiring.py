@@ -49,6 +49,7 @@ from boxship.snapshot.snapshots import Snapshots
 from boxship.spec.platform import Platform
 from boxship.store.database import Database
 from boxship.system.check import Check, Known
+from boxship.system.host import reads_true
 from boxship.system.info import Facts, Settings, System
 from boxship.volume.drivers.local import LocalDriver
 from boxship.volume.volumes import Volumes
@@ -202,6 +203,7 @@ async def build(
         defaults=defaults,
         folder=folders.containers,
         cpus=os.cpu_count() or 1,
+        forwards=lambda: reads_true("/proc/sys/net/ipv4/ip_forward"),
     )
     containers = Containers(
         registry=registry,
