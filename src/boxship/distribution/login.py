@@ -80,8 +80,14 @@ class Login:
     ) -> TokenDocument:
         """Ask the token server that a challenge names."""
         realm = challenge.parameters.get("realm", "")
-        parts = urlsplit(realm)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        try:
+            parts = urlsplit(realm)
+            fine = parts.scheme in ("http", "https") and bool(parts.hostname)
+            fine = fine and not parts.username
+            _ = parts.port
+        except ValueError:
+            fine = False
+        if not fine:
             raise WrongAnswer(f"invalid authorization realm {realm[:200]!r}")
         if self._endpoint.scheme == "https" and parts.scheme != "https":
             raise WrongAnswer(f"authorization realm {realm[:200]!r} is not encrypted")

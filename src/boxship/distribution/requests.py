@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -63,18 +63,22 @@ class Requests:
         tries = attempts if attempts is not None else self.pool.settings.attempts
         for attempt in range(tries):
             last = attempt == tries - 1
-            try:
-                async with self._logged_in(method, url, scopes, headers or {}, body) as response:
+            async with AsyncExitStack() as opened:
+                wait = None
+                try:
+                    response = await opened.enter_async_context(
+                        self._logged_in(method, url, scopes, headers or {}, body)
+                    )
+                except RegistryUnavailable as error:
+                    if last or error.status or isinstance(error, Unreachable):
+                        raise
+                else:
                     if response.status in expected:
                         yield response
                         return
                     wait = retry_after(response)
                     if response.status not in TRANSIENT or last or not self._patient(wait):
                         raise await failure(response, f"{method} {url.partition('?')[0]}")
-            except RegistryUnavailable as error:
-                if last or error.status or isinstance(error, Unreachable):
-                    raise
-                wait = None
             await self.pause(attempt, wait)
 
     def _patient(self, wait: float | None) -> bool:

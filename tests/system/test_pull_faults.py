@@ -1,0 +1,440 @@
+"""Pulls from registries that misbehave: a clear error, and a store as it was before."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+from tests.support import images as made
+from tests.support.faulty_registry import (
+    INDEX,
+    MANIFEST,
+    Answer,
+    FaultyRegistry,
+    missing,
+    refused,
+    two,
+    wait_until,
+)
+from tests.support.pulling import Puller
+
+from boxship.distribution.auth import Credentials
+from boxship.errors import BoxshipError
+from boxship.image.pull import Pulls
+from boxship.spec.reference import Reference
+
+pytestmark = pytest.mark.root
+BIG = bytes(range(256)) * 8192  # 2 MiB; packed it is small
+LOW = made.archive(("low", b"low", {}))
+HIGH = made.archive(("high", b"high" * 100_000, {}), ("big", BIG, {}))
+
+
+@pytest.fixture
+def registry() -> Iterator[FaultyRegistry]:
+    with FaultyRegistry() as running:
+        running.add("a/b", "1", [LOW, HIGH])
+        yield running
+
+
+@pytest.fixture
+def puller(tmp_path: Path) -> Iterator[Puller]:
+    found = Puller(tmp_path)
+    yield found
+    found.close()
+
+
+def layer(registry: FaultyRegistry, number: int) -> str:
+    _, data = registry.manifests["a/b", "1"]
+    return str(json.loads(data)["layers"][number]["digest"])
+
+
+def fails(puller: Puller, registry: FaultyRegistry, message: str, name: str = "a/b:1") -> None:
+    """Pull, expect a reason, and find nothing left."""
+    with pytest.raises((BoxshipError, OSError), match=message):
+        puller.pull(f"{registry.host}/{name}")
+    assert puller.is_clean()
+
+
+def test_a_pull_brings_all_that_was_pushed(puller: Puller, registry: FaultyRegistry) -> None:
+    image = puller.pull(f"{registry.host}/a/b:1")
+    assert image.id == made.sha256(registry.manifests["a/b", "1"][1])
+    assert len(puller.engine.snapshots.layers()) == 2
+    assert puller.statuses[0] == "Pulling from a/b"
+    assert puller.statuses[-1].startswith("Status: Downloaded newer image")
+    for status in ("Pulling fs layer", "Verifying Checksum", "Download complete", "Pull complete"):
+        assert puller.statuses.count(status) == 2
+    assert puller.engine.journal.told == [("pull", f"{registry.host}/a/b")]
+
+
+def test_a_pull_again_asks_once(puller: Puller, registry: FaultyRegistry) -> None:
+    puller.pull(f"{registry.host}/a/b:1")
+    registry.seen.clear()
+    puller.told.clear()
+    puller.pull(f"{registry.host}/a/b:1")
+    assert [one.method for one in registry.seen] == ["HEAD"]
+    assert puller.statuses[-1].startswith("Status: Image is up to date")
+
+
+def test_a_layer_that_is_here_is_not_fetched(puller: Puller, registry: FaultyRegistry) -> None:
+    puller.pull(f"{registry.host}/a/b:1")
+    registry.add("a/b", "2", [LOW, HIGH, made.archive(("new", b"new", {}))])
+    registry.seen.clear()
+    puller.pull(f"{registry.host}/a/b:2")
+    assert len(registry.asked("GET", "/blobs/")) == 2  # the configuration and the new layer
+    assert puller.statuses.count("Already exists") == 2
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_wrong_content_is_noticed(puller: Puller, registry: FaultyRegistry, number: int) -> None:
+    digest = layer(registry, number)
+    good = registry.blobs[digest]
+    other = gzip.compress(made.archive(("evil", b"x", {})), 1, mtime=0)
+    registry.blobs[digest] = other[: len(good)].ljust(len(good), b"\0")
+    fails(puller, registry, "verification failed|has the digest")
+
+
+def test_a_changed_byte_is_noticed(puller: Puller, registry: FaultyRegistry) -> None:
+    digest = layer(registry, 1)
+    data = bytearray(registry.blobs[digest])
+    data[len(data) // 2] ^= 1
+    registry.blobs[digest] = bytes(data)
+    fails(puller, registry, "verification failed|has the digest")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: Answer(body=data + b"x"),
+        lambda data: Answer(body=data + b"x", chunked=True),
+        lambda data: Answer(body=data[:-1]),
+        lambda data: Answer(body=data[:-1], chunked=True),
+        lambda data: Answer(body=data, cut=len(data) // 2),
+        lambda data: Answer(body=data, cut=0),
+        lambda data: Answer(500),
+        lambda data: missing("BLOB_UNKNOWN"),
+        lambda data: Answer(307, {"Location": "http://127.0.0.1:1/"}),
+        lambda data: Answer(206, {"Content-Range": "bytes 0-1/2"}, data),
+        lambda data: Answer(200, {"Content-Length": "9223372036854775807"}, data),
+    ],
+)
+def test_a_layer_that_does_not_come_leaves_nothing(
+    puller: Puller, registry: FaultyRegistry, change: Any
+) -> None:
+    digest = layer(registry, 1)
+    registry.when("GET", digest, change(registry.blobs[digest]))
+    fails(puller, registry, ".")
+
+
+def test_a_cut_layer_is_continued(puller: Puller, registry: FaultyRegistry) -> None:
+    digest = layer(registry, 1)
+    data = registry.blobs[digest]
+    registry.when("GET", digest, Answer(body=data, cut=len(data) // 2), times=1)
+    puller.pull(f"{registry.host}/a/b:1")
+    first, second = registry.asked("GET", digest)
+    assert "range" not in first.headers
+    assert second.headers["range"] == f"bytes={len(data) // 2}-"
+
+
+def test_appended_members_belong_to_the_digest(puller: Puller, registry: FaultyRegistry) -> None:
+    """A second gzip member after the archive's end is content, and its diff ID tells."""
+    stored = gzip.compress(LOW, 1, mtime=0) + gzip.compress(HIGH, 1, mtime=0)
+    registry.add_documents("a/b", "1", made.config([LOW]), [stored])
+    fails(puller, registry, "diff ID")
+
+
+def test_a_layer_with_another_diff_id_is_refused(puller: Puller, registry: FaultyRegistry) -> None:
+    stored = gzip.compress(HIGH, 1, mtime=0)
+    registry.add_documents("a/b", "1", made.config([LOW]), [stored])
+    fails(puller, registry, "diff ID")
+
+
+def test_layers_and_diff_ids_must_be_as_many(puller: Puller, registry: FaultyRegistry) -> None:
+    registry.add_documents("a/b", "1", made.config([LOW, HIGH]), [gzip.compress(LOW)])
+    fails(puller, registry, "layers length mismatch")
+
+
+def test_another_configuration_is_refused(puller: Puller, registry: FaultyRegistry) -> None:
+    _, data = registry.manifests["a/b", "1"]
+    digest = json.loads(data)["config"]["digest"]
+    registry.blobs[digest] = registry.blobs[digest].replace(b"amd64", b"arm64")
+    fails(puller, registry, "has the digest")
+
+
+@pytest.mark.parametrize("size", [-1, 0, 1 << 62])
+def test_sizes_that_cannot_be_are_refused(
+    puller: Puller, registry: FaultyRegistry, size: int
+) -> None:
+    _, data = registry.manifests["a/b", "1"]
+    document = json.loads(data)
+    document["layers"][0]["size"] = size
+    registry.add_manifest("a/b", "1", MANIFEST, json.dumps(document).encode())
+    fails(puller, registry, "size|announced|has the digest")
+
+
+def test_an_index_that_lies_about_a_manifest_is_refused(
+    puller: Puller, registry: FaultyRegistry
+) -> None:
+    digest = made.sha256(registry.manifests["a/b", "1"][1])
+    registry.add_index("a/b", "many", {"linux/amd64": digest})
+    kind, data = registry.manifests["a/b", "many"]
+    document = json.loads(data)
+    document["manifests"][0]["size"] += 1
+    registry.add_manifest("a/b", "many", kind, json.dumps(document).encode())
+    fails(puller, registry, "not what its index says", "a/b:many")
+
+
+def test_an_index_in_itself_ends(puller: Puller, registry: FaultyRegistry) -> None:
+    """Indexes that lead on and on are given up after a few levels."""
+    kind, data = registry.manifests["a/b", "1"]
+    for _ in range(9):
+        about = made.descriptor(data, kind)
+        data = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [about]}).encode()
+        kind = INDEX
+        registry.add_manifest("a/b", "deep", INDEX, data)
+    fails(puller, registry, "too many manifests", "a/b:deep")
+
+
+def test_only_the_platform_s_own_layers_are_fetched(
+    puller: Puller, registry: FaultyRegistry
+) -> None:
+    own = made.sha256(registry.manifests["a/b", "1"][1])
+    foreign = registry.add("a/b", "arm", [HIGH], architecture="arm64")
+    index = registry.add_index("a/b", "many", {"linux/amd64": own, "linux/arm64": foreign})
+    image = puller.pull(f"{registry.host}/a/b:many")
+    assert image.id == index
+    assert puller.engine.blobs.read(image.id) == registry.manifests["a/b", "many"][1]
+    assert not registry.asked("GET", foreign)
+    puller.pull(f"{registry.host}/a/b:many", platform="linux/arm64")
+    assert registry.asked("GET", foreign)
+    assert len(puller.engine.images.list()) == 1
+
+
+def test_a_platform_that_is_not_listed_is_told(puller: Puller, registry: FaultyRegistry) -> None:
+    own = made.sha256(registry.manifests["a/b", "1"][1])
+    registry.add_index("a/b", "many", {"linux/s390x": own})
+    fails(puller, registry, "no matching manifest for linux/amd64", "a/b:many")
+
+
+def test_another_platform_than_asked_for_is_told(puller: Puller, registry: FaultyRegistry) -> None:
+    with pytest.raises(BoxshipError, match="does not match the specified platform"):
+        puller.pull(f"{registry.host}/a/b:1", platform="linux/arm64")
+    assert puller.is_clean()
+
+
+def test_an_artifact_is_not_an_image(puller: Puller, registry: FaultyRegistry) -> None:
+    document = json.loads(registry.manifests["a/b", "1"][1])
+    document["config"]["mediaType"] = "application/vnd.example.chart+json"
+    registry.add_manifest("a/b", "chart", MANIFEST, json.dumps(document).encode())
+    fails(puller, registry, "not an image", "a/b:chart")
+
+
+@pytest.mark.parametrize("pack", ["zstd", "none"])
+def test_layers_may_be_packed_otherwise(
+    puller: Puller, registry: FaultyRegistry, pack: str
+) -> None:
+    stored = zstandard.compress(HIGH) if pack == "zstd" else HIGH
+    registry.add_documents("a/b", "2", made.config([HIGH]), [stored])
+    image = puller.pull(f"{registry.host}/a/b:2")
+    assert image.variant.diff_ids == [made.sha256(HIGH)]
+
+
+def test_a_missing_tag_and_a_hidden_repository_are_told_apart(
+    puller: Puller, registry: FaultyRegistry
+) -> None:
+    fails(puller, registry, "manifest for .*a/b:9 not found: manifest unknown", "a/b:9")
+    registry.want_password("Basic never")
+    fails(puller, registry, "pull access denied for .*'docker login'")
+
+
+def test_a_wrong_password_is_told(puller: Puller, registry: FaultyRegistry) -> None:
+    registry.want_password("Basic never")
+    with pytest.raises(BoxshipError, match="unauthorized: authentication required"):
+        puller.pull(f"{registry.host}/a/b:1", Credentials("u", "p"))
+    assert puller.is_clean()
+
+
+def test_too_many_requests_are_told(puller: Puller, registry: FaultyRegistry) -> None:
+    registry.when("*", "/manifests/", refused(429, "TOOMANYREQUESTS", "slow down"))
+    fails(puller, registry, "toomanyrequests: slow down")
+
+
+def test_a_foreign_layer_is_not_fetched_in_clear(puller: Puller) -> None:
+    """A document may name other hosts for a layer; one without TLS learns not even of the wish."""
+    with two() as (own, other):
+        own.add("a/b", "1", [LOW])
+        document = json.loads(own.manifests["a/b", "1"][1])
+        about = document["layers"][0]
+        about["urls"] = [f"{other.origin}/layer"]
+        about["mediaType"] = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+        own.add_manifest("a/b", "1", MANIFEST, json.dumps(document).encode())
+        own.places.discard(("a/b", about["digest"]))
+        fails(puller, own, "blob unknown")
+        assert not other.seen
+
+
+def test_leaving_in_the_middle_leaves_nothing(puller: Puller, registry: FaultyRegistry) -> None:
+    digest = layer(registry, 1)
+    data = registry.blobs[digest]
+    registry.when("GET", digest, Answer(body=data, pause_after=len(data) // 2))
+
+    async def work(pulls: Pulls, _: Any) -> None:
+        name = Reference.parse(f"{registry.host}/a/b:1")
+        pull = asyncio.create_task(pulls.pull(name, Credentials(), puller.told.append))
+        await asyncio.to_thread(wait_until, lambda: "Pull complete" in puller.statuses)
+        pull.cancel()
+        await asyncio.wait([pull])
+        assert pull.cancelled()
+
+    puller.run(work)
+    assert puller.is_clean()
+
+
+def test_two_pulls_share_the_work(puller: Puller, registry: FaultyRegistry) -> None:
+    registry.manifests["c/d", "1"] = registry.manifests["a/b", "1"]
+    registry.places |= {("c/d", digest) for digest in registry.blobs}
+    slow = layer(registry, 1)
+
+    def late(_: Any) -> None:
+        wait_until(lambda: len(registry.asked("GET", "/manifests/")) == 3)
+
+    registry.when("GET", slow, late)
+
+    async def work(pulls: Pulls, _: Any) -> None:
+        names = [f"{registry.host}/{name}" for name in ("a/b:1", "a/b:1", "c/d:1")]
+        await asyncio.gather(
+            *(
+                pulls.pull(Reference.parse(name), Credentials(), puller.told.append)
+                for name in names
+            )
+        )
+
+    puller.run(work)
+    assert len(registry.asked("GET", slow)) == 1
+    assert puller.statuses.count("Pull complete") >= 4
+    assert len(puller.engine.images.list()[0].names) == 2
+
+
+@pytest.mark.parametrize("leaves", ["first", "second"])
+def test_one_of_two_pulls_may_leave(puller: Puller, registry: FaultyRegistry, leaves: str) -> None:
+    """The work goes on for the one that stays, whoever of them began it."""
+    slow = layer(registry, 0)
+    go_on = registry.released
+
+    def held(_: Any) -> None:
+        go_on.wait(20)
+
+    registry.when("GET", slow, held)
+
+    async def work(pulls: Pulls, _: Any) -> None:
+        name = Reference.parse(f"{registry.host}/a/b:1")
+        both = []
+        for count in (1, 2):
+            both.append(asyncio.create_task(pulls.pull(name, Credentials(), puller.told.append)))
+            await asyncio.to_thread(
+                wait_until, lambda n=count: puller.statuses.count("Pulling fs layer") == 2 * n
+            )
+        gone, stays = both if leaves == "first" else reversed(both)
+        await asyncio.sleep(0.05)
+        gone.cancel()
+        await asyncio.wait([gone])
+        go_on.set()
+        image = await stays
+        assert image.variant.diff_ids == [made.sha256(LOW), made.sha256(HIGH)]
+
+    puller.run(work)
+    assert len(registry.asked("GET", slow)) == 1
+
+
+def test_the_number_of_layers_at_once_is_limited(tmp_path: Path) -> None:
+    layers = [made.archive((f"{n}", str(n).encode() * 1000, {})) for n in range(8)]
+    with FaultyRegistry() as registry:
+        digest = registry.add("a/b", "1", layers)
+        config = json.loads(registry.manifests["a/b", digest][1])["config"]["digest"]
+        running, most = 0, 0
+
+        def count(asked: Any) -> None:
+            nonlocal running, most
+            if config in asked.path:
+                return
+            running += 1
+            most = max(most, running)
+            wait_until(lambda: True)
+            asyncio.run(asyncio.sleep(0.02))
+            running -= 1
+
+        registry.when("GET", "/blobs/", count)
+        puller = Puller(tmp_path, downloads=2)
+        puller.pull(f"{registry.host}/a/b:1")
+        assert most == 2
+        assert "Waiting" in puller.statuses
+        puller.close()
+
+
+def test_bad_content_of_a_mirror_is_fetched_from_the_registry(tmp_path: Path) -> None:
+    from boxship.distribution.settings import read_hosts
+
+    with two() as (own, mirror):
+        for one in (own, mirror):
+            one.add("a/b", "1", [LOW])
+        digest = layer(own, 0)
+        mirror.blobs[digest] = bytes(len(own.blobs[digest]))
+        hosts = read_hosts({own.host: {"mirrors": [mirror.origin]}}, [])
+        puller = Puller(tmp_path, hosts=hosts)
+        puller.pull(f"{own.host}/a/b:1")
+        assert mirror.asked("GET", digest)
+        assert own.asked("GET", digest)
+        puller.close()
+
+
+def test_an_image_is_pushed_as_the_bytes_it_is(puller: Puller, registry: FaultyRegistry) -> None:
+    puller.pull(f"{registry.host}/a/b:1")
+    with FaultyRegistry("127.0.0.2") as other:
+        puller.engine.images.tag(f"{registry.host}/a/b:1", f"{other.host}/c/d:2")
+        pushed = puller.push(f"{other.host}/c/d:2")
+        assert other.manifests["c/d", "2"] == registry.manifests["a/b", "1"]
+        assert pushed.digest == made.sha256(registry.manifests["a/b", "1"][1])
+        assert set(other.blobs) == set(registry.blobs)
+        other.seen.clear()
+        puller.told.clear()
+        puller.push(f"{other.host}/c/d:2")
+        assert not other.asked("POST", "")
+        assert puller.statuses.count("Layer already exists") == 2
+        puller.engine.images.tag(f"{other.host}/c/d:2", f"{other.host}/e:1")
+        puller.push(f"{other.host}/e:1")
+        assert puller.statuses.count("Mounted from c/d") == 2
+
+
+def test_of_an_index_that_is_here_in_part_one_image_is_pushed(
+    puller: Puller, registry: FaultyRegistry
+) -> None:
+    own = made.sha256(registry.manifests["a/b", "1"][1])
+    foreign = registry.add("a/b", "arm", [HIGH], architecture="arm64")
+    registry.add_index("a/b", "many", {"linux/amd64": own, "linux/arm64": foreign})
+    puller.pull(f"{registry.host}/a/b:many")
+    puller.engine.images.tag(f"{registry.host}/a/b:many", f"{registry.host}/part:1")
+    assert puller.push(f"{registry.host}/part:1").digest == own
+    puller.pull(f"{registry.host}/a/b:many", platform="linux/arm64")
+    pushed = puller.push(f"{registry.host}/part:1")
+    assert registry.manifests["part", "1"] == registry.manifests["a/b", "many"]
+    assert pushed.digest != own
+
+
+def test_what_is_not_here_is_not_pushed(puller: Puller, registry: FaultyRegistry) -> None:
+    with pytest.raises(BoxshipError, match=r"tag does not exist: .*x:1"):
+        puller.push(f"{registry.host}/x:1")
+    assert not registry.seen
+
+
+def test_a_refused_push_says_so(puller: Puller, registry: FaultyRegistry) -> None:
+    puller.pull(f"{registry.host}/a/b:1")
+    registry.when("POST", "/uploads/", refused(403, "DENIED", "not yours"))
+    puller.engine.images.tag(f"{registry.host}/a/b:1", f"{registry.host}/x:1")
+    with pytest.raises(BoxshipError, match="denied: not yours"):
+        puller.push(f"{registry.host}/x:1")
+    assert ("x", "1") not in registry.manifests
