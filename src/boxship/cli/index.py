@@ -12,6 +12,7 @@ GROUPS = {
     "image": "Manage images",
     "manifest": "Manage image manifests and manifest lists",
     "network": "Manage networks",
+    "registry": "Run a private registry",
     "system": "Manage the engine",
     "volume": "Manage volumes",
 }

@@ -1,0 +1,1 @@
+"""Running a private registry. The commands become the registry's own program: see `program`."""
