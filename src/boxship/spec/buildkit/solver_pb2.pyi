@@ -1097,9 +1097,11 @@ class Definition(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-    DEF_FIELD_NUMBER: _builtins.int
+    OPS_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ops(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     @_builtins.property
     def metadata(self) -> _containers.MessageMap[_builtins.str, Global___OpMetadata]: ...
     @_builtins.property
@@ -1107,12 +1109,13 @@ class Definition(_message.Message):
     def __init__(
         self,
         *,
+        ops: _abc.Iterable[_builtins.bytes] | None = ...,
         metadata: _abc.Mapping[_builtins.str, Global___OpMetadata] | None = ...,
         source: Global___Source | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["def", b"def", "metadata", b"metadata", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata", "ops", b"ops", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
