@@ -23,6 +23,7 @@ from boxship.api.routing import (
     route,
 )
 from boxship.api.version import ApiVersion
+from boxship.api.versions import creation
 from boxship.container import attach as attaching
 from boxship.container import listing, pruning, updating
 from boxship.container.containers import Containers
@@ -136,6 +137,7 @@ def requested(body: ContainerCreateRequest, name: str, platform: str, version: A
             members[member] = [words]
     host = body.host_config or HostConfig()
     config = ContainerConfig(**members)
+    creation.take_down(config, host, version)
     wanted = body.networking_config.endpoints_config if body.networking_config else None
     endpoints = {key: value or EndpointSettings() for key, value in (wanted or {}).items()}
     if version < MULTIPLE_ENDPOINTS_SINCE and len(endpoints) > 1:
