@@ -17,7 +17,7 @@ import msgspec
 from boxship.api import versions
 from boxship.api.query import Query
 from boxship.api.routing import Answer, Call, Matcher, Reply, Route, Stream, routes_of
-from boxship.api.status import status_of
+from boxship.api.status import sentence_of, status_of
 from boxship.api.version import NEWEST, OLDEST, ApiVersion, parse, require_served
 from boxship.errors import BoxshipError, Forbidden, InvalidRequest
 from boxship.lib import strictjson
@@ -77,7 +77,7 @@ class Api:
             _say(exchange, error.status, str(error))
         except Exception as error:
             log.exception("%s %s", exchange.head.method, _shown(exchange.head.target))
-            _say(exchange, HTTPStatus.INTERNAL_SERVER_ERROR, str(error) or type(error).__name__)
+            _say(exchange, HTTPStatus.INTERNAL_SERVER_ERROR, sentence_of(error))
 
     async def _answer(self, exchange: Exchange) -> None:
         head = exchange.head

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from boxship.api.routing import Stream
+from boxship.api.status import sentence_of
 from boxship.errors import BoxshipError
 from boxship.lib.pipe import Abandoned, Pipe
 
@@ -107,7 +108,7 @@ async def _messages(
     try:
         await running
     except (BoxshipError, OSError) as error:
-        text = str(error)
+        text = sentence_of(error)
         yield message({"errorDetail": {"message": text}, "error": text})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
@@ -18,6 +19,14 @@ STATUS: Final[Mapping[type, HTTPStatus]] = {
     errors.NotSupported: HTTPStatus.NOT_IMPLEMENTED,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+
+
+def sentence_of(error: BaseException) -> str:
+    """Return what to tell of a failure; an operating system's in Docker's words."""
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        return place + error.strerror[:1].lower() + error.strerror[1:]
+    return str(error) or type(error).__name__
 
 
 def status_of(error: BaseException) -> HTTPStatus:

@@ -34,7 +34,7 @@ class Table:
 
     def drop(self, identifier: str) -> None:
         """Forget a record."""
-        with self._database.write(durable=False) as tx:
+        with self._database.write(durable=False, frees=True) as tx:
             tx.run(DROP, identifier)
 
     def all(self) -> Iterator[Container]:

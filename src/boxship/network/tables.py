@@ -35,5 +35,5 @@ class Table:
 
     def delete(self, network: NetworkId) -> None:
         """Keep a network no more."""
-        with self._database.write(durable=False) as tx:
+        with self._database.write(durable=False, frees=True) as tx:
             tx.run("DELETE FROM networks WHERE id = ?", network)

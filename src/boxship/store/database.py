@@ -2,17 +2,23 @@
 
 Readers of records do not come here: packages keep their records in memory and write through.
 What is announced in a transaction is heard when the transaction is true, and not before.
+
+    boxship.db           the database, with SQLite's -wal and -shm beside it
+    boxship.db-reserve   room that is given up when a full disk would keep us from freeing some
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, Final
 
 Announce = Callable[[object], None]
+RESERVE: Final = 1 << 20  # bytes
 
 
 class Transaction:
@@ -21,9 +27,11 @@ class Transaction:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.announced: list[object] = []
+        self.statements: list[tuple[str, tuple[object, ...]]] = []
 
     def run(self, sql: str, *values: object) -> int:
         """Run one statement; return how many rows it touched."""
+        self.statements.append((sql, values))
         return self._connection.execute(sql, values).rowcount
 
     def rows(self, sql: str, *values: object) -> Sequence[tuple[Any, ...]]:
@@ -40,6 +48,8 @@ class Database:
 
     def __init__(self, path: str, announce: Announce = lambda event: None) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._reserve = path + "-reserve"
+        self._reserved = False
         self._turn = threading.RLock()
         self._announce = announce
         self._durable = True
@@ -64,13 +74,17 @@ class Database:
             tx.run("INSERT OR REPLACE INTO schema VALUES (?, ?)", package, len(steps))
 
     @contextmanager
-    def write(self, *, durable: bool = True) -> Iterator[Transaction]:
+    def write(self, *, durable: bool = True, frees: bool = False) -> Iterator[Transaction]:
         """A change that is wholly made when the block ends, or not at all.
 
         A durable one has reached the disk when the block ends. One that is not survives the
         death of any process, but a power cut may undo it, together with what came after it.
+        On a full disk this raises OSError (ENOSPC), unless the change `frees` room: for that
+        there is a reserve.
         """
         with self._turn:
+            if not frees:
+                self._keep_reserve()
             if durable != self._durable:
                 self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
                 self._durable = durable
@@ -78,13 +92,45 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield tx
-                self._connection.execute("COMMIT")
-            except BaseException:
+                self._commit(tx, frees)
+            except BaseException as error:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
+                if _is_full(error):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
                 raise
             for event in tx.announced:
                 self._announce(event)
+
+    def _commit(self, tx: Transaction, frees: bool) -> None:
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if not (frees and _is_full(error)):
+                raise
+            with suppress(FileNotFoundError):
+                os.unlink(self._reserve)
+            self._reserved = False
+            if not self._connection.in_transaction:  # SQLite has undone it
+                self._connection.execute("BEGIN IMMEDIATE")
+                for sql, values in tx.statements:
+                    self._connection.execute(sql, values)
+            self._connection.execute("COMMIT")
+
+    def _keep_reserve(self) -> None:
+        """Have the reserve on the disk, if there is room for it."""
+        if self._reserved:
+            return
+        try:
+            file = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(file, 0, RESERVE)
+                self._reserved = True
+            finally:
+                os.close(file)
+        except OSError:
+            with suppress(OSError):
+                os.unlink(self._reserve)
 
     def rows(self, sql: str, *values: object) -> Sequence[tuple[Any, ...]]:
         """Return the rows of a query that stands alone."""
@@ -95,3 +141,10 @@ class Database:
         """Flush and let go of the file."""
         with self._turn:
             self._connection.close()
+
+
+def _is_full(error: BaseException) -> bool:
+    return (
+        isinstance(error, sqlite3.OperationalError)
+        and error.sqlite_errorcode == sqlite3.SQLITE_FULL
+    )

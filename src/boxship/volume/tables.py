@@ -36,5 +36,5 @@ class Table:
 
     def delete(self, name: str) -> None:
         """Keep a volume no more."""
-        with self._database.write(durable=False) as tx:
+        with self._database.write(durable=False, frees=True) as tx:
             tx.run("DELETE FROM volumes WHERE name = ?", name)
