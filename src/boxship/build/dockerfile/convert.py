@@ -178,7 +178,7 @@ def _result(
         platform,
         target.base_image,
         tuple(to.linter.findings),
-        tuple(steps(to, order)),
+        tuple(steps(to, declared, order)),
         to.epoch,
         _unused(to, declared),
     )

@@ -165,7 +165,8 @@ def healthcheck(to: Converter, it: ins.Healthcheck) -> None:
 def expose(to: Converter, it: ins.Expose) -> None:
     """Declare ports."""
     found: list[str] = []
-    for word in (word for port in it.ports for word in to.expand_words(port)):
+    words = [word for port in it.ports for word in to.expand_words(port)]
+    for word in words:
         exposed = ports.parse(word)
         found += exposed.ports
         if exposed.mapped:
@@ -181,7 +182,7 @@ def expose(to: Converter, it: ins.Expose) -> None:
             )
     config = _config(to)
     config.exposed_ports = {**(config.exposed_ports or {}), **{port: {} for port in found}}
-    told = " ".join(found) if to.options.classic else images.go_list(found)
+    told = " ".join(words) if to.options.classic else images.go_list(found)
     to.commit(f"EXPOSE {told}")
 
 

@@ -17,8 +17,9 @@ from boxship.spec.digest import Digest
 class Step:
     """One instruction of a stage that counts.
 
-    vertices: what has to be done for it; empty where only the configuration changes. triggers:
-    how many of the following steps came from the base image of this FROM.
+    vertices: what has to be done for it; empty where only the configuration changes. is_global:
+    it stands before the first stage. triggers: how many of the following steps came from the
+    base image of this FROM.
     """
 
     text: str
@@ -26,11 +27,14 @@ class Step:
     vertices: tuple[Digest, ...] = ()
     is_run: bool = False
     is_from: bool = False
+    is_global: bool = False
     triggers: int = 0
 
 
-def steps(to: Converter, stages: Sequence[State]) -> Iterator[Step]:
-    """Yield the steps of the stages, in order."""
+def steps(to: Converter, declared: Sequence[ins.Arg], stages: Sequence[State]) -> Iterator[Step]:
+    """Yield the steps before the stages, and those of the stages, in order."""
+    for arg in declared:
+        yield Step(arg.line.code, arg.line.place, is_global=True)
     for state in stages:
         if state.stage is None:
             continue
