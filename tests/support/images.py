@@ -170,3 +170,20 @@ def layout(targets, blobs):
         *[blob(data) for data in blobs],
         ("index.json", json.dumps(index).encode(), {}),
     )
+
+
+def indexed(*platforms):
+    """An index with an image for each platform, as (archive, manifests)."""
+    blobs, entries, manifests = [], [], []
+    for number, (system, architecture) in enumerate(platforms):
+        layer = archive(("p", b"number %d" % number, {}))
+        packed = gzip.compress(layer, mtime=0)
+        document = config([layer], architecture=architecture, os=system)
+        one = manifest(document, [packed])
+        manifests.append(one)
+        blobs += [packed, document, one]
+        platform = {"os": system, "architecture": architecture}
+        entries.append(descriptor(one, OCI + "manifest.v1+json", platform=platform))
+    index = json.dumps({"schemaVersion": 2, "manifests": entries}).encode()
+    names = {"annotations": {"io.containerd.image.name": "docker.io/library/multi:1"}}
+    return layout([(index, "index.v1+json", names)], [*blobs, index]), index, manifests

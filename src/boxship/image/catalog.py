@@ -45,6 +45,9 @@ class Catalog:
         names: dict[str, list[tuple[str, int]]] = {}
         for name, image, tagged_at in self._database.rows(tables.NAMES):
             names.setdefault(image, []).append((name, tagged_at))
+        origins: dict[str, list[str]] = {}
+        for image, repository in self._database.rows(tables.ORIGINS):
+            origins.setdefault(image, []).append(repository)
         for id, media_type, size, parent in self._database.rows(tables.ALL):
             descriptor = Descriptor(media_type=media_type, digest=Digest.parse(id), size=size)
             try:
@@ -53,7 +56,9 @@ class Catalog:
                 self.damaged.add(id)
                 LOG.warning("image %s cannot be read and is left out: %s", id, error)
                 continue
-            yield replace(image, parent=Digest.parse(parent) if parent else None), names.get(id, [])
+            above = Digest.parse(parent) if parent else None
+            known = tuple(origins.get(id, ()))
+            yield replace(image, parent=above, origins=known), names.get(id, [])
 
     def _remember(self, image: Image, names: list[tuple[str, int]]) -> None:
         tagged = max((at for _, at in names), default=0)
@@ -141,10 +146,23 @@ class Catalog:
                     for name in names:
                         tx.run(tables.POINT, name, image.id, now)
             for image, names in added:
-                self._images.setdefault(image.id, replace(image, names=()))
+                self._images[image.id] = self._as_known(image)
                 for name in names:
                     self._move(name, image.id, now)
             return [self._images[image.id] for image, _ in added]
+
+    def _as_known(self, image: Image) -> Image:
+        """Return an image with what is recorded of it; more of its content may be here now."""
+        known = self._images.get(image.id)
+        if known is None:
+            return replace(image, names=())
+        return replace(
+            image,
+            names=known.names,
+            parent=known.parent,
+            tagged_at=known.tagged_at,
+            origins=known.origins,
+        )
 
     def point(self, name: str, id: Digest, now: int) -> None:
         """Point a name at an image, taking it from whichever had it."""
@@ -155,11 +173,28 @@ class Catalog:
                 tx.run(tables.POINT, name, id, now)
             self._move(name, id, now)
 
+    def originate(self, id: Digest, repository: str) -> None:
+        """Note a repository that has, or had, an image."""
+        with self._turn:
+            image = self._images.get(id)
+            if image is None or repository in image.origins:
+                return
+            with self._database.write(durable=False) as tx:
+                tx.run(tables.ORIGINATE, id, repository)
+            origins = tuple(sorted((*image.origins, repository)))
+            self._images[id] = replace(image, origins=origins)
+
+    def refresh(self, id: Digest) -> None:
+        """Read an image's documents again, because what is here of them has changed."""
+        with self._turn:
+            descriptor = self._images[id].descriptor
+            self._images[id] = self._as_known(record.read(self._blobs, descriptor, self._host))
+
     def unpoint(self, names: Iterable[str]) -> None:
         """Forget names."""
         with self._turn:
             gone = list(names)
-            with self._database.write() as tx:
+            with self._database.write(frees=True) as tx:
                 for name in gone:
                     tx.run(tables.UNPOINT, name)
             for name in gone:
@@ -169,7 +204,7 @@ class Catalog:
         """Forget an image and its names."""
         with self._turn:
             image = self._images[id]
-            with self._database.write() as tx:
+            with self._database.write(frees=True) as tx:
                 for name in image.names:
                     tx.run(tables.UNPOINT, name)
                 tx.run(tables.DELETE, id)

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from boxship.content.errors import NoSuchBlob
 from boxship.content.store import Blobs, Lease
-from boxship.image import builtin, filters, loading, making, record, removal, saving
+from boxship.image import (
+    attestations,
+    builtin,
+    filters,
+    history,
+    loading,
+    making,
+    record,
+    removal,
+    saving,
+)
+from boxship.image.attestations import Statement
 from boxship.image.catalog import Catalog
 from boxship.image.errors import NoSuchImage, PruneRunning
 from boxship.image.filters import Wanted
+from boxship.image.history import SECOND, Step, created_at, seconds
+from boxship.image.loading import Loaded, Progress, Report
 from boxship.image.making import Recipe
 from boxship.image.needs import Publisher, Users
+from boxship.image.platforms import remove as remove_platforms
 from boxship.image.record import Image, Variant
 from boxship.image.removal import Removed
 from boxship.lib import moments
@@ -23,45 +37,10 @@ from boxship.snapshot.driver import ChainId
 from boxship.snapshot.snapshots import Snapshots
 from boxship.spec.digest import Digest
 from boxship.spec.engine.image import ImageConfig as RunConfig
-from boxship.spec.oci.image import Descriptor, History
+from boxship.spec.oci.image import Descriptor
 from boxship.spec.platform import Platform
 from boxship.spec.reference import InvalidReference, Reference
 from boxship.store.database import Database
-
-SECOND = 1_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far one layer is."""
-
-    id: str
-    status: str
-    current: int = 0
-    total: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """An image that has been loaded: its name, or its ID where it has none."""
-
-    name: str
-    id: Digest
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One line of an image's history, newest first."""
-
-    id: str
-    created: int
-    created_by: str
-    tags: tuple[str, ...]
-    size: int
-    comment: str
-
-
-Report = Callable[[Progress | Loaded], None]
 
 
 class Images:
@@ -138,6 +117,22 @@ class Images:
         """Return how many containers were made from an image."""
         return len(self._users.using(image.id))
 
+    def using(self, image: Image) -> Sequence[str]:
+        """Return the containers that were made from an image."""
+        return [user.id for user in self._users.using(image.id)]
+
+    def statements(
+        self,
+        ref: str,
+        platform: Platform | None = None,
+        predicates: Collection[str] = (),
+        *,
+        whole: bool = False,
+    ) -> Sequence[Statement]:
+        """Return what is attested of an image, for the host or for `platform`."""
+        image = self.get(ref, platform)
+        return attestations.statements(self._blobs, image, predicates, whole=whole)
+
     def content_size(self, image: Image) -> int:
         """Return what an image's content takes, as far as it is here."""
         return sum(self._size(digest) for digest in image.content)
@@ -190,27 +185,7 @@ class Images:
 
     def history(self, ref: str, platform: Platform | None = None) -> Sequence[Step]:
         """Return how an image came to be, the last step first."""
-        image = self.get(ref, platform)
-        layers = self._snapshots.layers()
-        chains = iter(image.variant.chains)
-        steps: list[Step] = []
-        entries = image.config.history or []
-        if sum(not entry.empty_layer for entry in entries) != len(image.variant.chains):
-            entries = [e for e in entries if e.empty_layer] + [
-                History() for _ in image.variant.chains
-            ]
-        for entry in entries:
-            size = 0
-            if not entry.empty_layer:
-                chain = next(chains)
-                size = layers[chain].size if chain in layers else 0
-            at = seconds(entry.created or "")
-            steps.append(Step("<missing>", at, entry.created_by, (), size, entry.comment))
-        steps.reverse()
-        if steps:
-            names = tuple(Reference.parse(name).familiar for name in image.names)
-            steps[0] = replace(steps[0], id=image.id, tags=names)
-        return steps
+        return history.steps(self.get(ref, platform), self._snapshots.layers())
 
     # names
 
@@ -367,11 +342,17 @@ class Images:
         """Tell that an image was pulled."""
         self._exchanged("pull", image, name)
 
+    def announce_load(self, image: Image, name: Reference | None) -> None:
+        """Tell that an image came in one piece."""
+        self._tell("load", image, str(image.id) if name is None else name.familiar)
+
     def announce_push(self, image: Image, name: Reference) -> None:
         """Tell that an image was pushed."""
         self._exchanged("push", image, name)
 
     def _exchanged(self, action: str, image: Image, name: Reference) -> None:
+        if builtin.recipe(name.with_default_tag(), self.host) is None:
+            self._catalog.originate(image.id, name.repository)
         attributes = {**image.labels, "name": name.familiar_repository}
         self._publisher.publish("image", action, name.familiar, attributes)
 
@@ -387,15 +368,18 @@ class Images:
             for digest in saving.content(image, platforms)
             if self._blobs.has(digest)
         }
-        return self._archive(chosen, content)
+        return self._archive(chosen, content, platforms)
 
     def _archive(
-        self, images: Sequence[tuple[Image, tuple[str, ...]]], content: set[Digest]
+        self,
+        images: Sequence[tuple[Image, tuple[str, ...]]],
+        content: set[Digest],
+        platforms: Sequence[Platform],
     ) -> Iterator[bytes]:
         with self._working_on() as lease:
             for digest in content:
                 lease.hold(digest)
-            yield from saving.archive(self._blobs, images, content)
+            yield from saving.archive(self._blobs, images, content, platforms)
         for image, names in images:
             for name in names or ("",):
                 self._tell("save", image, Reference.parse(name).familiar if name else image.id)
@@ -407,6 +391,17 @@ class Images:
         with self._turn:
             removed = removal.remove(self._catalog, self._users, ref, force=force, prune=prune)
         return self._gone(removed)
+
+    def remove_platforms(
+        self, ref: str, wanted: Sequence[Platform], *, force: bool = False
+    ) -> Sequence[Removed]:
+        """Take away what an image has for some platforms; return what went."""
+        with self._turn:
+            gone = remove_platforms(
+                self._catalog, self._users, self._blobs, ref, wanted, force=force
+            )
+            self.collect()
+        return self._gone(gone)
 
     def prune(self, wanted: Wanted, *, every: bool = False) -> tuple[Sequence[Removed], int]:
         """Remove images that nothing uses: those without a name, or all of `every` name."""
@@ -491,17 +486,15 @@ def _done(layer: Descriptor) -> Progress:
     return Progress(layer.digest.short, "Loading layer", layer.size, layer.size)
 
 
-def created_at(image: Image) -> int:
-    """Return when an image was made, in seconds; 0 where its document does not say."""
-    return seconds(image.created)
-
-
-def seconds(text: str) -> int:
-    """Read a document's time."""
-    try:
-        return moments.parse(text) // SECOND
-    except ValueError:
-        return 0
-
-
-__all__ = ["ChainId", "Image", "Images", "Loaded", "Progress", "Removed", "Step", "Wanted"]
+__all__ = [
+    "ChainId",
+    "Image",
+    "Images",
+    "Loaded",
+    "Progress",
+    "Removed",
+    "Step",
+    "Wanted",
+    "created_at",
+    "seconds",
+]

@@ -53,6 +53,27 @@ class Saved(Struct, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one layer is."""
+
+    id: str
+    status: str
+    current: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An image that has been loaded: its name, or its ID where it has none."""
+
+    name: str
+    id: Digest
+
+
+Report = Callable[[Progress | Loaded], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """An image that an archive holds, and what it is to be called."""
 

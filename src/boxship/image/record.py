@@ -72,6 +72,7 @@ class Image:
     parent: Digest | None = None
     tagged_at: int = 0  # seconds
     content: frozenset[Digest] = field(default_factory=frozenset)
+    origins: tuple[str, ...] = ()  # repositories it was pulled from or pushed to
 
     @property
     def config(self) -> ImageConfig:

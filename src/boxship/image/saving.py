@@ -74,9 +74,15 @@ def content(image: Image, platforms: Sequence[Platform]) -> Iterator[Digest]:
 
 
 def archive(
-    blobs: Blobs, images: Sequence[tuple[Image, tuple[str, ...]]], content: set[Digest]
+    blobs: Blobs,
+    images: Sequence[tuple[Image, tuple[str, ...]]],
+    content: set[Digest],
+    platforms: Sequence[Platform] = (),
 ) -> Iterator[bytes]:
-    """Yield the archive of images with the names given, and of the content that goes with them."""
+    """Yield the archive of images with the names given, and of the content that goes with them.
+
+    What several images share is in it once.
+    """
     yield tarwriter.folder("blobs")
     yield tarwriter.folder("blobs/sha256")
     for digest in sorted(content):
@@ -86,7 +92,7 @@ def archive(
         if size:
             yield from tarwriter.body(blobs.chunks(digest), size)
     yield tarwriter.file("index.json", strictjson.encode(_index(images)))
-    yield tarwriter.file("manifest.json", strictjson.encode(_manifests(images)))
+    yield tarwriter.file("manifest.json", strictjson.encode(_manifests(images, platforms)))
     yield tarwriter.file("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
     yield tarwriter.END
 
@@ -115,9 +121,13 @@ def _index(images: Sequence[tuple[Image, tuple[str, ...]]]) -> Index:
     return Index(schema_version=2, media_type=oci.OCI_INDEX, manifests=entries)
 
 
-def _manifests(images: Sequence[tuple[Image, tuple[str, ...]]]) -> list[dict[str, object]]:
+def _manifests(
+    images: Sequence[tuple[Image, tuple[str, ...]]], platforms: Sequence[Platform]
+) -> list[dict[str, object]]:
+    """List an image of each; of those asked for by platform, the first one that was asked for."""
     found: list[dict[str, object]] = []
-    for image, names in images:
+    for whole, names in images:
+        image = record.choose(whole, platforms[0], whole.id) if platforms else whole
         if image.variant.manifest is None:
             continue
         found.append(

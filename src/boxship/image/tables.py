@@ -18,6 +18,13 @@ MIGRATIONS: Final = (
         tagged_at INT NOT NULL      -- seconds
     ) STRICT
     """,
+    """
+    CREATE TABLE origins (
+        image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+        repository TEXT NOT NULL,   -- canonical: where it was pulled from, or pushed to
+        PRIMARY KEY (image, repository)
+    ) STRICT
+    """,
 )
 ADD: Final = "INSERT INTO images VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 POINT: Final = "INSERT OR REPLACE INTO names VALUES (?, ?, ?)"
@@ -25,3 +32,5 @@ UNPOINT: Final = "DELETE FROM names WHERE name = ?"
 DELETE: Final = "DELETE FROM images WHERE id = ?"
 ALL: Final = "SELECT id, media_type, size, parent FROM images"
 NAMES: Final = "SELECT name, image, tagged_at FROM names"
+ORIGINATE: Final = "INSERT OR IGNORE INTO origins VALUES (?, ?)"
+ORIGINS: Final = "SELECT image, repository FROM origins ORDER BY repository"

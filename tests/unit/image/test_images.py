@@ -1,19 +1,14 @@
 """Names, removal by the rules, saving, committing, and what a restart finds."""
 
-import gzip
 import io
 import json
 import tarfile
 
 import pytest
 from tests.support.images import (
-    OCI,
     archive,
-    config,
-    descriptor,
     docker_archive,
-    layout,
-    manifest,
+    indexed,
     sha256,
 )
 
@@ -185,23 +180,6 @@ def test_a_failing_commit_leaves_nothing(engine):
     with pytest.raises(OSError, match="disk on fire"):
         engine.images.commit(base, broken(), base.run)
     assert engine.stored() == before
-
-
-def indexed(*platforms):
-    """An index with an image for each platform, as (archive, manifests)."""
-    blobs, entries, manifests = [], [], []
-    for number, (system, architecture) in enumerate(platforms):
-        layer = archive(("p", b"number %d" % number, {}))
-        packed = gzip.compress(layer, mtime=0)
-        document = config([layer], architecture=architecture, os=system)
-        one = manifest(document, [packed])
-        manifests.append(one)
-        blobs += [packed, document, one]
-        platform = {"os": system, "architecture": architecture}
-        entries.append(descriptor(one, OCI + "manifest.v1+json", platform=platform))
-    index = json.dumps({"schemaVersion": 2, "manifests": entries}).encode()
-    names = {"annotations": {"io.containerd.image.name": "docker.io/library/multi:1"}}
-    return layout([(index, "index.v1+json", names)], [*blobs, index]), index, manifests
 
 
 def test_of_several_platforms_the_hosts_is_meant(engine):

@@ -7,12 +7,15 @@ from typing import Any
 import msgspec
 
 from boxship.distribution.search import Hit
+from boxship.image.attestations import Statement
 from boxship.image.images import Image, Images, Removed, Step, created_at
 from boxship.image.record import Variant
 from boxship.image.telling import InsteadOfIndex, Pushed, Telling, Told
 from boxship.lib import moments
 from boxship.spec.engine.common import DriverData, OCIDescriptor, OCIPlatform
 from boxship.spec.engine.image import (
+    AttestationStatement,
+    Identity,
     ImageDeleteResponseItem,
     ImageHistoryResponseItem,
     ImageInspect,
@@ -24,6 +27,7 @@ from boxship.spec.engine.image import (
     ImageManifestSummaryImageDataSize,
     ImageManifestSummarySize,
     ImageSummary,
+    PullIdentity,
 )
 from boxship.spec.oci.image import Descriptor
 from boxship.spec.platform import Platform
@@ -46,7 +50,12 @@ def digests(image: Image) -> list[str]:
 
 
 def summary(
-    images: Images, image: Image, *, manifests: bool = False, shared: bool = False
+    images: Images,
+    image: Image,
+    *,
+    manifests: bool = False,
+    shared: bool = False,
+    identity: bool = False,
 ) -> ImageSummary:
     """Return an image as a list shows it."""
     return ImageSummary(
@@ -59,7 +68,7 @@ def summary(
         shared_size=images.shared_size(image) if shared else -1,
         labels=image.labels,
         containers=images.users(image),
-        manifests=[variant(images, v) for v in image.variants] if manifests else None,
+        manifests=variants(images, image, identity=identity) if manifests else None,
         descriptor=descriptor(image.descriptor),
     )
 
@@ -71,7 +80,8 @@ def inspected(images: Images, image: Image, *, manifests: bool = False) -> Image
     return ImageInspect(
         id=str(image.id),
         descriptor=descriptor(image.descriptor),
-        manifests=[variant(images, v) for v in image.variants] if manifests else None,
+        manifests=variants(images, image) if manifests else None,
+        identity=origin(image),
         repo_tags=names(image),
         repo_digests=digests(image),
         comment=config.comment or _last_comment(image),
@@ -105,6 +115,36 @@ def descriptor(about: Descriptor) -> OCIDescriptor:
         size=about.size,
         annotations=about.annotations,
         platform=msgspec.convert(msgspec.to_builtins(said), OCIPlatform) if said else None,
+    )
+
+
+def origin(image: Image) -> Identity | None:
+    """Return where an image came from, as far as the engine itself knows it."""
+    if not image.origins:
+        return None
+    return Identity(pull=[PullIdentity(repository=one) for one in image.origins])
+
+
+def variants(images: Images, image: Image, *, identity: bool = False) -> list[ImageManifestSummary]:
+    """Return each manifest of an image; containers have the one that this host runs."""
+    found = []
+    for one in image.variants:
+        shown = variant(images, one)
+        if shown.image_data is not None:
+            if one.descriptor.digest == image.variant.descriptor.digest:
+                shown.image_data.containers = list(images.using(image))
+            if identity:
+                shown.image_data.identity = origin(image)
+        found.append(shown)
+    return found
+
+
+def statement(one: Statement) -> AttestationStatement:
+    """Return what is attested of an image."""
+    return AttestationStatement(
+        descriptor=descriptor(one.descriptor),
+        predicate_type=one.predicate,
+        statement=one.document,
     )
 
 

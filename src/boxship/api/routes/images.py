@@ -36,6 +36,8 @@ LIST_FILTERS: Final = frozenset(
 SEARCH_FILTERS: Final = frozenset({"is-automated", "is-official", "stars"})
 PRUNE_FILTERS: Final = frozenset({"dangling", "label", "label!", "until"})
 MANY_PLATFORMS_SINCE: Final = ApiVersion(1, 52)
+ONE_PLATFORM_GOES_SINCE: Final = ApiVersion(1, 50)
+IDENTITY_SINCE: Final = ApiVersion(1, 54)
 OLD_FILTER_BELOW: Final = ApiVersion(1, 41)
 
 
@@ -47,10 +49,11 @@ async def list_images(call: Call, images: Images) -> Reply:
     if call.version < OLD_FILTER_BELOW and (pattern := call.query.text("filter")):
         wanted = Wanted(references=(pattern,))
     shared, manifests = call.query.flag("shared-size"), call.query.flag("manifests")
+    identity = manifests and call.query.flag("identity") and call.version >= IDENTITY_SINCE
 
     def found() -> list[Any]:
         return [
-            render.summary(images, image, manifests=manifests, shared=shared)
+            render.summary(images, image, manifests=manifests, shared=shared, identity=identity)
             for image in images.list(wanted)
         ]
 
@@ -188,6 +191,19 @@ async def inspect(call: Call, images: Images) -> Reply:
     return Reply(document=render.inspected(images, image, manifests=manifests))
 
 
+@route("GET", "/images/{name...}/attestations", since="1.55")
+async def attestations(call: Call, images: Images) -> Reply:
+    """Return what is attested of an image, for the host or for one platform."""
+    asked = call.query.all("platform")
+    if len(asked) > 1:
+        raise InvalidRequest("only one platform can be asked for")
+    platform = _platform(asked[0], images.host) if asked else None
+    predicates, whole = call.query.all("type"), call.query.flag("statement")
+    name = call.path["name"]
+    found = await asyncio.to_thread(images.statements, name, platform, predicates, whole=whole)
+    return Reply(document=[render.statement(one) for one in found])
+
+
 @route("GET", "/images/{name...}/history")
 async def history(call: Call, images: Images) -> Reply:
     platform = _platform(call.query.text("platform"), images.host)
@@ -250,6 +266,11 @@ def _stars(text: str) -> int:
 @route("DELETE", "/images/{name...}")
 async def remove(call: Call, images: Images) -> Reply:
     force, keep = call.query.flag("force"), call.query.flag("noprune")
+    if call.version >= ONE_PLATFORM_GOES_SINCE and (asked := call.query.all("platforms")):
+        wanted = [one for text in asked if (one := _platform(text, images.host)) is not None]
+        name = call.path["name"]
+        gone = await asyncio.to_thread(images.remove_platforms, name, wanted, force=force)
+        return Reply(document=[render.removed(one) for one in gone])
     gone = await asyncio.to_thread(images.remove, call.path["name"], force=force, prune=not keep)
     return Reply(document=[render.removed(one) for one in gone])
 

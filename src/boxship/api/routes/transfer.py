@@ -125,8 +125,7 @@ async def put_manifest(call: Call, transfers: Transfers) -> Reply:
             raise InvalidRequest(f"the manifest has the digest {about.digest}, not {reference}")
         if last:
             image = transfer.finish(about, name)
-            if name is not None:
-                transfers.images.announce_pull(image, name)
+            transfers.images.announce_load(image, name)
         return about
 
     about = await _with(call, transfers, take)

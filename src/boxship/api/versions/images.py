@@ -30,6 +30,12 @@ PLAIN: Final[Object] = {
 }
 
 
+@below("1.53", ImageInspect)
+def without_identity(image: Object) -> None:
+    """Where it came from was not told."""
+    image.pop("Identity", None)
+
+
 @below("1.52", ImageInspect)
 def with_legacy_origin(image: Object) -> None:
     """Say which engine made it and from which image, which is not known any more."""
