@@ -118,7 +118,7 @@ class App:
             await self._server.listen(self._bound.main, self._bound.tls)
             if self._bound.debug is not None:
                 await self._debug.listen(self._bound.debug)
-            log.info("the registry listens on %s", self._config.http.addr)
+            log.info("the registry listens on %s", _shown(self._bound.main))
             await ending.wait()
             log.info("the registry stops")
             self._checks.stopping = True
@@ -211,9 +211,8 @@ class App:
 
     def _make_notifiers(self) -> list[Notifier]:
         section = self._config.notifications
-        port = self._bound.main.getsockname()
-        where = f"{socket.gethostname()}:{port[1]}" if isinstance(port, tuple) else str(port)
-        instance = {"addr": where, "instanceID": str(uuid.uuid4())}
+        port = _shown(self._bound.main).rpartition(":")[2]
+        instance = {"addr": f"{socket.gethostname()}:{port}", "instanceID": str(uuid.uuid4())}
         references = section.events.includereferences
         made = [
             Notifier(endpoint, instance, self._metrics, references)
@@ -274,6 +273,14 @@ async def _serve(config: Config, folder: str, bound: Bound, lines: accesslog.Lin
         loop.add_signal_handler(number, ending.set)
     loop.add_signal_handler(signal.SIGHUP, app.reload)
     await app.run(ending)
+
+
+def _shown(sock: socket.socket) -> str:
+    """Return where a socket listens, as people write it."""
+    name = sock.getsockname()
+    if not isinstance(name, tuple):
+        return str(name)
+    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
 
 
 def _threads(config: Config) -> int:
