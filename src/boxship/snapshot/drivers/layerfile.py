@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import ENOENT
 from typing import Final
 
 from msgspec import Struct
@@ -43,9 +44,16 @@ class LayerFile(Struct, kw_only=True, omit_defaults=True):
 
 
 def read(folder: str) -> LayerFile:
-    """Read the file in a layer's folder; FileNotFoundError where there is none."""
-    with open(os.path.join(folder, NAME), "rb") as file:
-        return strictjson.decode(file.read(), LayerFile, NAME)
+    """Read the file in a layer's folder; FileNotFoundError where there is none.
+
+    What a power cut has left empty or torn is none.
+    """
+    path = os.path.join(folder, NAME)
+    with open(path, "rb") as file:
+        try:
+            return strictjson.decode(file.read(), LayerFile, NAME)
+        except strictjson.InvalidDocument as error:
+            raise FileNotFoundError(ENOENT, "damaged", path) from error
 
 
 def write(folder: str, layer: LayerFile) -> None:
@@ -54,16 +62,13 @@ def write(folder: str, layer: LayerFile) -> None:
 
 
 def read_all(layers: str, boot: str) -> tuple[dict[ChainId, LayerFile], list[str]]:
-    """Read all layers of a folder; also name those that another boot left unflushed.
-
-    After a power cut the file itself may be empty, or missing.
-    """
+    """Read all layers of a folder; also name those that another boot left unflushed."""
     known: dict[ChainId, LayerFile] = {}
     doubtful: list[str] = []
     for name in os.listdir(layers):
         try:
             layer = read(os.path.join(layers, name))
-        except (FileNotFoundError, strictjson.InvalidDocument):
+        except FileNotFoundError:
             doubtful.append(name)
             continue
         if layer.boot and layer.boot != boot:
