@@ -132,10 +132,10 @@ class ForeignRuntime:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _folder(self, container: str) -> str:
-        try:
-            return self._folders[container]
-        except KeyError:
-            raise NoSuchContainer(container) from None
+        """Return what is kept for a container, which another process may have started."""
+        if container not in self._folders:
+            self._folders[container] = tempfile.mkdtemp(prefix="boxship-oci-")
+        return self._folders[container]
 
     def _go_apart(self) -> None:
         """Have a mount namespace of our own, which still sees what is mounted outside."""

@@ -21,11 +21,15 @@ class ThisHost:
         """`filters` is the folder in which shims find filters that others have compiled."""
         self._tree = cgroups.detect()
         self._native = NativeRuntime(tree=self._tree, filters=filters)
+        self._foreign: dict[tuple[str | None, ...], Runtime] = {}
 
     def runtime(self, choice: RuntimeChoice) -> Runtime:
         """Return our own runtime, or the command line of another."""
         if choice.path is not None:
-            return ForeignRuntime(choice.path, choice.args, choice.root)
+            key = (choice.path, *choice.args, choice.root)
+            if key not in self._foreign:  # it knows what it has started
+                self._foreign[key] = ForeignRuntime(choice.path, choice.args, choice.root)
+            return self._foreign[key]
         if choice.name != "native":
             raise InvalidRequest(f"unknown or invalid runtime name: {choice.name}")
         return self._native
