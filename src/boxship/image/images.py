@@ -28,7 +28,7 @@ from boxship.image.filters import Wanted
 from boxship.image.history import SECOND, Step, created_at, seconds
 from boxship.image.loading import Loaded, Progress, Report
 from boxship.image.making import Recipe
-from boxship.image.needs import Publisher, Users
+from boxship.image.needs import Holder, Publisher, Users
 from boxship.image.platforms import remove as remove_platforms
 from boxship.image.record import Image, Variant
 from boxship.image.removal import Removed
@@ -55,8 +55,11 @@ class Images:
         users: Users,
         publisher: Publisher,
         clock: Callable[[], int] = time.time_ns,
+        holders: Sequence[Holder] = (),
     ) -> None:
+        """`holders` need content and layers that are no image's."""
         self.host = host
+        self._holders = holders
         self._blobs = blobs
         self._snapshots = snapshots
         self._users = users
@@ -338,6 +341,23 @@ class Images:
         """Record an image whose content has come under a lease of `working_on`."""
         return self._record([(image, names)])[0]
 
+    def layer(self, chain: ChainId) -> tuple[Descriptor, Digest] | None:
+        """Return how an image that has the layer `chain` points to it, and its diff ID."""
+        for image in self._catalog.all():
+            for variant in image.variants:
+                if variant.manifest is not None and chain in variant.chains:
+                    at = variant.chains.index(chain)
+                    descriptor = variant.manifest.layers[at]
+                    if self._blobs.has(descriptor.digest):
+                        return descriptor, variant.diff_ids[at]
+        return None
+
+    def announce_build(self, image: Image, names: Sequence[str]) -> None:
+        """Tell that an image was built, and what it is called."""
+        self._tell("build", image, str(image.id))
+        for name in names:
+            self._tell("tag", image, Reference.parse(name).familiar)
+
     def announce_pull(self, image: Image, name: Reference) -> None:
         """Tell that an image was pulled."""
         self._exchanged("pull", image, name)
@@ -444,9 +464,16 @@ class Images:
             if self._littered or self._catalog.damaged:
                 return
             every = self._catalog.all()
-            self._blobs.collect({digest for image in every for digest in image.content})
+            self._blobs.collect(self._wanted())
             chains = [c for image in every for v in image.variants for c in v.chains[-1:]]
+            for holder in self._holders:
+                chains += holder.chains()
             self._snapshots.collect(chains)
+
+    def _wanted(self) -> set[Digest]:
+        """Return the content that images, and others, need."""
+        wanted = {digest for image in self._catalog.all() for digest in image.content}
+        return wanted.union(*(holder.blobs() for holder in self._holders))
 
     @contextmanager
     def _working_on(self) -> Iterator[Lease]:
@@ -471,8 +498,7 @@ class Images:
 
     def _drop(self, digests: set[Digest]) -> None:
         """Remove what came along and is no image's."""
-        wanted = {digest for image in self._catalog.all() for digest in image.content}
-        for digest in digests - wanted:
+        for digest in digests - self._wanted():
             self._blobs.delete(digest)
 
     def _now(self) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from boxship.snapshot.driver import ChainId
 from boxship.spec.digest import Digest
 
 
@@ -29,6 +30,16 @@ class Publisher(Protocol):
 
     def publish(self, type: str, action: str, id: str, attributes: Mapping[str, str]) -> None:
         """Tell of an event; may be called from any thread."""
+
+
+class Holder(Protocol):
+    """Needs content and layers that are no image's, as the build cache does."""
+
+    def chains(self) -> Collection[ChainId]:
+        """Return the layers that must stay, with those below them."""
+
+    def blobs(self) -> Collection[Digest]:
+        """Return the content that must stay."""
 
 
 class NoUsers:
