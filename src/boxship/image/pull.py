@@ -314,8 +314,7 @@ class Pulls:
                 await asyncio.to_thread(self._blobs.put, data, lease)
 
     def _told(self, wanted: Reference, image: Image, tell: Tell, *, news: bool) -> Image:
-        if news:
-            self._images.announce_pull(image, wanted)
+        self._images.announce_pull(image, wanted)
         tell(Told(f"Digest: {image.id}"))
         said = "Downloaded newer image for" if news else "Image is up to date for"
         tell(Told(f"Status: {said} {wanted.familiar}"))
