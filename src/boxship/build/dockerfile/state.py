@@ -105,9 +105,10 @@ class States:
 
     def numbered(self, index: int) -> State:
         """Return the stage of a number."""
-        if not 0 <= index < len(self.all):
+        stages = [state for state in self.all if state.stage is not None]
+        if index >= len(stages):
             raise DockerfileError(f"invalid stage index {index}")
-        return self.all[index]
+        return stages[index]
 
     def names(self) -> list[str]:
         """Return the names that people could have meant."""
@@ -115,12 +116,13 @@ class States:
 
     def target(self, name: str) -> State:
         """Return the stage that is asked for, the last where none is."""
+        stages = [state for state in self.all if state.stage is not None]
         if not name:
-            return self.all[-1]
+            return stages[-1]
         if found := self.find(name):
             return found
-        if name.isascii() and name.isdigit() and int(name[:9]) < len(self.all):
-            return self.all[int(name)]
+        if name.isascii() and name.isdigit() and int(name[:9]) < len(stages):
+            return stages[int(name)]
         message = f"target stage {quoted(name)} could not be found"
         raise DockerfileError(suggest(message, name, self.names()))
 
