@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from boxship.registry import accesslog, control, listeners
 from boxship.registry.auth import choose as ways
@@ -30,6 +30,7 @@ from boxship.registry.http.target import Place, Target
 from boxship.registry.manifests import Rules
 from boxship.registry.metrics import Metrics
 from boxship.registry.notify import Notifier
+from boxship.registry.proxy.upstreams import read as read_upstreams
 from boxship.registry.retention import check_rules
 from boxship.registry.service import Policy, Service
 from boxship.registry.storage import choose
@@ -38,9 +39,13 @@ from boxship.spec.product import VERSION
 from boxship.transport.exchange import Exchange
 from boxship.transport.server import Server
 
+if TYPE_CHECKING:
+    from boxship.registry.proxy.through import PullThrough
+
 log = logging.getLogger(__name__)
 
 Job = Callable[[], Coroutine[Any, Any, None]]
+EVICTION: Final = 900.0  # seconds between looks at a cache
 LAST_EVENTS: Final = 5.0  # seconds for what has happened to be told at the end
 
 
@@ -103,6 +108,7 @@ class App:
         answers = Answers(self._service, self._access.authority, self._extra, journal)
         self._server = Server(answers.answer, listeners.headers_of(config.http))
         self._debug = Server(self._answer_debug)
+        self._upstreams = read_upstreams(config.proxy)
         self._notifiers = self._make_notifiers()
         check_rules(config.retention.rules)
         self._declare()
@@ -115,6 +121,8 @@ class App:
                 tasks.create_task(job(), name=name) for name, job in self._background().items()
             ]
             await undo.enter_async_context(control.listen(self._folder, self.chore))
+            if list(self._upstreams):
+                undo.push_async_callback(self._pull_through().close)
             await self._server.listen(self._bound.main, self._bound.tls)
             if self._bound.debug is not None:
                 await self._debug.listen(self._bound.debug)
@@ -190,7 +198,9 @@ class App:
             found["purge"] = self._every(purging.interval, Chore("purge", purging.dryrun), now=True)
         if interval := self._config.retention.interval:
             found["retention"] = self._every(interval, Chore("retention"))
-        if interval := self._config.storage.collection.interval:
+        if list(self._upstreams):
+            found["evict"] = self._every(EVICTION, Chore("evict"))
+        elif interval := self._config.storage.collection.interval:
             found["gc"] = self._every(interval, Chore("gc"))
         return found
 
@@ -208,6 +218,14 @@ class App:
                 await asyncio.sleep(interval)
 
         return run
+
+    def _pull_through(self) -> PullThrough:
+        from boxship.registry.proxy.through import PullThrough
+
+        service = self._service
+        parts = (service.manifests, service.blobs, service.uploads)
+        service.through = PullThrough(self._upstreams, parts, self._metrics)
+        return service.through
 
     def _make_notifiers(self) -> list[Notifier]:
         section = self._config.notifications

@@ -6,7 +6,7 @@ lists of referrers anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,8 +36,9 @@ class Finding:
 class Checker:
     """Checks one registry."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, is_cache: Callable[[Name], bool]) -> None:
         self._service = service
+        self._is_cache = is_cache
         self._storage = service.storage
         self._bad: set[Digest] = set()
 
@@ -108,7 +109,7 @@ class Checker:
             except (ManifestInvalid, ManifestUnknown, StorageUnavailable) as error:
                 yield Finding(f"manifest {digest} in {name} cannot be served: {error}", (key,))
                 continue
-            for one in manifest.blobs():
+            for one in () if self._is_cache(name) else manifest.blobs():
                 if not one.urls and not self._has(name, one.target()):
                     yield Finding(f"manifest {digest} in {name} lacks blob {one.digest}")
             subject = manifest.subject

@@ -5,6 +5,7 @@
     retention [CONFIG]    remove tags by the rules
     check [CONFIG]        look whether all is whole
     purge [CONFIG]        remove uploads that were given up
+    evict [CONFIG]        remove what was pulled through and nobody wants
     user NAME             print or write a line for the users' file
 
 What the options say stands over the file, and the file over nothing.
@@ -31,7 +32,7 @@ from boxship.registry.upkeep import Chore, Upkeep
 from boxship.spec.product import VERSION
 
 CHORES = {"gc": "gc", "garbage-collect": "gc", "retention": "retention"}
-CHORES |= {"check": "check", "purge": "purge"}
+CHORES |= {"check": "check", "purge": "purge", "evict": "evict"}
 # Which option stands for which place in the configuration.
 PLACES = {
     "addr": "http.addr",

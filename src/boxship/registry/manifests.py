@@ -6,7 +6,6 @@ between two steps leaves something that collection removes, and nothing that poi
 
 from __future__ import annotations
 
-import bisect
 import re
 import threading
 from collections import OrderedDict
@@ -128,12 +127,6 @@ class Manifests:
             raise NameUnknown(name)
         return [tag for tag in found if self._storage.stat(layout.current(name, tag))]
 
-    def tags_after(self, name: Name, last: str, count: int) -> tuple[list[str], bool]:
-        """Return up to `count` tags that sort after `last`, and whether there are more."""
-        found = self.tags(name)
-        start = bisect.bisect_right(found, last) if last else 0
-        return found[start : start + count], start + count < len(found) and count > 0
-
     def knows(self, name: Name) -> bool:
         """Whether there is such a repository."""
         storage = self._storage
@@ -162,6 +155,23 @@ class Manifests:
                 self._point(name, reference, digest)
         self._keep(stored)
         return stored
+
+    def keep(self, name: Name, reference: Reference, data: bytes, said: str) -> Stored:
+        """Keep a manifest of another registry: what it needs comes when somebody wants it."""
+        algorithm = "sha256" if isinstance(reference, Tag) else reference.algorithm
+        stored = Stored(Digest.of(data, algorithm), data, documents.read(data, said))
+        with self._gate.together():
+            self._write(name, stored)
+            if isinstance(reference, Tag):
+                self._point(name, reference, stored.digest)
+        self._keep(stored)
+        return stored
+
+    def mark_used(self, name: Name, digest: Digest, now: float, stale: float) -> None:
+        """Remember that somebody has asked for a manifest, if that was not known lately."""
+        stat = self._storage.stat(layout.revision(name, digest))
+        if stat is not None and now - stat.changed > stale:
+            self._storage.touch(layout.revision(name, digest))
 
     def point(self, name: Name, tag: Tag, digest: Digest) -> None:
         """Have a tag name a manifest that the repository has; ManifestUnknown."""

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from boxship.registry.storage.driver import Content
 
 
+class Incomplete(ConnectionError):
+    """What was being fetched does not come, or is not what it should be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A part of something open, to be sent and then closed."""
@@ -16,10 +20,14 @@ class Part:
     offset: int
     count: int
 
+    @property
+    def size(self) -> int:
+        return self.count
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Bytes that are still being fetched; there are `length` of them."""
+    """Bytes that are still being fetched; there are `size` of them."""
 
     chunks: AsyncIterator[bytes]
-    length: int
+    size: int

@@ -6,16 +6,21 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from boxship.lib.gate import Gate
-from boxship.registry.blobs import Blobs
+from boxship.registry.blobs import STALE, Blobs
+from boxship.registry.errors import BlobUnknown
 from boxship.registry.events import Events
 from boxship.registry.manifests import Manifests, Rules, Stored
 from boxship.registry.names import Digest, Name, Reference
 from boxship.registry.parts import Flow, Part
 from boxship.registry.storage.driver import Storage
 from boxship.registry.uploads import Clock, Uploads
+
+if TYPE_CHECKING:
+    from boxship.registry.proxy.through import PullThrough
+    from boxship.registry.proxy.upstreams import Upstream
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,13 +53,54 @@ class Service:
         self.manifests = Manifests(storage, self.gate, self.blobs, policy.rules)
         self.events = Events()
 
+        self.through: PullThrough | None = None
+
+    def local_name(self, name: Name, namespace: str) -> Name:
+        """Return what a repository is called here that is asked for in a namespace."""
+        return self.through.upstreams.local(name, namespace) if self.through else name
+
+    def upstream_of(self, name: Name) -> Upstream | None:
+        """Return the registry that a repository is fetched from, if it is."""
+        return self.through.upstreams.of(name) if self.through else None
+
     async def find_manifest(self, name: Name, reference: Reference) -> Stored:
-        """Return a manifest; ManifestUnknown."""
-        return await self.look(self.manifests.get, name, reference)
+        """Return a manifest, fetched if need be; ManifestUnknown."""
+        if self.through is None or (upstream := self.upstream_of(name)) is None:
+            return await self.look(self.manifests.get, name, reference)
+        stored = await self.through.manifest(upstream, name, reference)
+        await self.look(self.manifests.mark_used, name, stored.digest, self.now(), STALE)
+        return stored
 
     async def find_blob(self, name: Name, digest: Digest) -> Part | Flow:
-        """Open a blob; BlobUnknown. Who asks may be about to push what refers to it."""
-        return await self.look(self._open_blob, name, digest)
+        """Open a blob, or what is being fetched; BlobUnknown.
+
+        Who asks may be about to push what refers to it.
+        """
+        while True:
+            try:
+                return await self.look(self._open_blob, name, digest)
+            except BlobUnknown:
+                if self.through is None or (upstream := self.upstream_of(name)) is None:
+                    raise
+            flow = await self.through.blob(upstream, name, digest)
+            if flow is not None:
+                return flow
+
+    async def find_size(self, name: Name, digest: Digest) -> int:
+        """Return the size of a blob, here or where it is fetched from; BlobUnknown."""
+        try:
+            stat = await self.look(self.blobs.promise, name, digest, self.now())
+        except BlobUnknown:
+            if self.through is None or (upstream := self.upstream_of(name)) is None:
+                raise
+            return await self.through.blob_size(upstream, name, digest)
+        return stat.size
+
+    async def find_tags(self, name: Name) -> list[str]:
+        """Return the sorted tags of a repository; NameUnknown."""
+        if self.through is None or (upstream := self.upstream_of(name)) is None:
+            return await self.look(self.manifests.tags, name)
+        return await self.through.tags(upstream, name)
 
     def _open_blob(self, name: Name, digest: Digest) -> Part:
         self.blobs.promise(name, digest, self.now())

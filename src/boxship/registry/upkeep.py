@@ -9,6 +9,8 @@ from boxship.lib.duration import human
 from boxship.registry import collect, retention
 from boxship.registry.check import Checker
 from boxship.registry.config import Config
+from boxship.registry.proxy.evict import Evictor
+from boxship.registry.proxy.upstreams import read as read_upstreams
 from boxship.registry.service import Service
 
 
@@ -16,7 +18,7 @@ from boxship.registry.service import Service
 class Chore:
     """What is asked for. `grace` and `untagged` are the configuration's where they are None."""
 
-    kind: str  # gc, retention, check, purge
+    kind: str  # gc, retention, check, purge, evict
     dry: bool = False
     repair: bool = False
     grace: float | None = None
@@ -40,6 +42,8 @@ class Upkeep:
                 yield from self._retain(chore)
             case "check":
                 yield from self._check(chore)
+            case "evict":
+                yield from self._evict(chore)
             case "purge":
                 yield from self._purge(chore)
             case _:
@@ -65,10 +69,21 @@ class Upkeep:
 
     def _check(self, chore: Chore) -> Iterator[str]:
         self.problems = 0
-        for finding in Checker(self._service).run(repair=chore.repair):
+        upstreams = read_upstreams(self._config.proxy)
+        checker = Checker(self._service, lambda name: upstreams.of(name) is not None)
+        for finding in checker.run(repair=chore.repair):
             self.problems += 1
             yield finding.sentence + (" (removed)" if chore.repair and finding.keys else "")
         yield "all is whole" if not self.problems else f"{self.problems} problems"
+
+    def _evict(self, chore: Chore) -> Iterator[str]:
+        section = self._config.proxy
+        evictor = Evictor(self._service, read_upstreams(section))
+        plan = evictor.plan(section.ttl, section.maxsize)
+        verb = "would remove" if chore.dry else "removed"
+        for one in plan if chore.dry else evictor.carry_out(plan):
+            yield one.sentence(verb)
+        yield from self._collect(chore)
 
     def _purge(self, chore: Chore) -> Iterator[str]:
         uploads = self._service.uploads

@@ -20,7 +20,7 @@ from boxship.registry.http import discover, manage, pull, push, target
 from boxship.registry.http.call import Call, Reply
 from boxship.registry.http.target import Place, Target
 from boxship.registry.names import Name
-from boxship.registry.parts import Flow, Part
+from boxship.registry.parts import Flow, Incomplete, Part
 from boxship.registry.service import Service
 from boxship.transport.exchange import ClientGone, Exchange
 from boxship.wire import http
@@ -157,6 +157,8 @@ class Answers:
         if asked.place is Place.OTHER:
             return await self._other(exchange, asked)
         name = Name.parse(asked.name) if asked.name else Name("")
+        if name:
+            name = service.local_name(name, asked.one("ns"))
         record.repository = name
         methods = ROUTES[asked.place]
         method = exchange.head.method
@@ -172,6 +174,8 @@ class Answers:
             return reply
         if rule.changes and service.policy.read_only:
             raise Unsupported("this registry is read-only for now")
+        if rule.changes and method != "DELETE" and service.upstream_of(name) is not None:
+            raise Unsupported("this repository is pulled through from another registry")
         call = self._call(exchange, asked, identity, name, record)
         return await rule.route(call, service)
 
@@ -225,10 +229,16 @@ class Answers:
                 await self._send_part(exchange, reply, part)
                 record.sent = part.count
             case Flow() as flow:
-                await exchange.respond_stream(
-                    reply.status, reply.headers, flow.chunks, length=flow.length
-                )
-                record.sent = flow.length
+                await self._send_flow(exchange, reply, flow)
+                record.sent = flow.size
+
+    async def _send_flow(self, exchange: Exchange, reply: Reply, flow: Flow) -> None:
+        try:
+            await exchange.respond_stream(
+                reply.status, reply.headers, flow.chunks, length=flow.size
+            )
+        except Incomplete as error:
+            raise ClientGone(str(error)) from error  # it sees that the rest is missing
 
     async def _send_part(self, exchange: Exchange, reply: Reply, part: Part) -> None:
         content = part.content

@@ -50,7 +50,10 @@ async def tags(call: Call, service: Service) -> Reply:
     limited = bool(most or call.target.one("n"))
     count = _count(call, most or 10_000) if limited else 1 << 60
     last = call.target.one("last")
-    page, more = await service.look(service.manifests.tags_after, call.name, last, count)
+    found = await service.find_tags(call.name)
+    start = bisect.bisect_right(found, last) if last else 0
+    page = found[start : start + count]
+    more = count > 0 and start + count < len(found)
     query = urlencode({"last": page[-1] if page else "", "n": count})
     headers = _next(call, f"/v2/{call.name}/tags/list?{query}", more)
     return reply_json({"name": call.name, "tags": page}, headers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Final
 
@@ -10,7 +11,7 @@ from boxship.registry.errors import DigestInvalid, ManifestUnknown, RangeInvalid
 from boxship.registry.events import Event, Target
 from boxship.registry.http.call import Call, Reply
 from boxship.registry.names import Digest, reference
-from boxship.registry.parts import Part
+from boxship.registry.parts import Flow, Part
 from boxship.registry.service import Service
 
 RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
@@ -39,23 +40,32 @@ async def get_manifest(call: Call, service: Service) -> Reply:
     return Reply(HTTPStatus.OK, headers, stored.data)
 
 
+async def _nothing() -> AsyncIterator[bytes]:
+    """The body of an answer to HEAD."""
+    return
+    yield b""
+
+
 async def get_blob(call: Call, service: Service) -> Reply:
     """GET or HEAD of a blob, or of a part of it. Spec: pulling blobs."""
     digest = Digest.parse(call.target.item)
     headers = [("Content-Type", BYTES), ("Docker-Content-Digest", digest)]
     headers += [("ETag", f'"{digest}"'), FOREVER, ("Accept-Ranges", "bytes")]
+    if call.method == "HEAD":
+        size = await service.find_size(call.name, digest)
+        return Reply(HTTPStatus.OK, headers, Flow(_nothing(), size))
     found = await service.find_blob(call.name, digest)
-    if not isinstance(found, Part):
+    told = Target(BYTES, digest, found.size, call.name)
+    if isinstance(found, Flow):
+        service.events.tell(Event("pull", told, call.source))
         return Reply(HTTPStatus.OK, headers, found)
     if _known(call.headers.get("if-none-match"), digest):
         found.content.close()
         return Reply(HTTPStatus.NOT_MODIFIED, headers)
-    if call.method == "GET":
-        told = Target(BYTES, digest, found.count, call.name)
-        service.events.tell(Event("pull", told, call.source))
-        if service.policy.redirect and (place := service.blobs.location(call.name, digest)):
-            found.content.close()
-            return Reply(HTTPStatus.TEMPORARY_REDIRECT, [("Location", place), *headers])
+    service.events.tell(Event("pull", told, call.source))
+    if service.policy.redirect and (place := service.blobs.location(call.name, digest)):
+        found.content.close()
+        return Reply(HTTPStatus.TEMPORARY_REDIRECT, [("Location", place), *headers])
     try:
         asked = _range(call, digest, found.count)
     except RangeInvalid:
