@@ -235,7 +235,7 @@ def test_blobs_of_another_repository_are_not_a_manifests_own(
     registry: RegistryServer, name: str
 ) -> None:
     registry.push_image(name, "v1")
-    config = json.dumps({"architecture": "amd64", "os": "linux", "n": b"layer".hex()}).encode()
+    config = json.dumps({"architecture": "amd64", "os": "linux", "n": digest(b"layer")}).encode()
     answer = registry.push_manifest(f"{name}/two", "v1", manifest(config, [b"layer"]))
     assert answer.code == "MANIFEST_BLOB_UNKNOWN"
 

@@ -158,7 +158,7 @@ class RegistryServer:
 
     def push_image(self, name: str, tag: str, content: bytes = b"layer", **more: Any) -> bytes:
         """Push a config, one layer and their manifest; return the manifest."""
-        config = json.dumps({"architecture": "amd64", "os": "linux", "n": content.hex()}).encode()
+        config = json.dumps({"architecture": "amd64", "os": "linux", "n": digest(content)}).encode()
         for data in (config, content):
             self.push_blob(name, data)
         data = json.dumps(manifest(config, [content], **more)).encode()
