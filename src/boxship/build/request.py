@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from boxship.build.dockerfile.convert import Converted
 from boxship.build.ops import Network, Ref, Resources, Ulimit
+from boxship.lib.ignore import Matcher
 from boxship.spec.digest import Digest
 from boxship.spec.oci.image import Descriptor, ImageConfig
 from boxship.spec.platform import Platform
@@ -75,10 +77,20 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Dockerfile:
-    """A Dockerfile's text, for the front end of our own."""
+    """A Dockerfile's text, for the front end of our own.
+
+    left_out: what `.dockerignore` leaves out, for the check that tells of it. classic: write
+    history as the classic builder did. told: is called with each conversion, before it is solved.
+    include: allow INCLUDE. check: what `# check=` would say.
+    """
 
     text: bytes
     name: str = "Dockerfile"
+    left_out: Matcher | None = None
+    classic: bool = False
+    told: Callable[[Converted], None] | None = None
+    include: bool = False
+    check: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
