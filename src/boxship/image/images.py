@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from boxship.content.errors import NoSuchBlob
 from boxship.content.store import Blobs, Lease
+from boxship.errors import Conflict
 from boxship.image import (
     attestations,
     builtin,
@@ -313,6 +314,35 @@ class Images:
                 layers.commit(image.variant, lambda layer: None)
             finally:
                 layers.close()
+
+    def unpack_again(self, chain: ChainId) -> None:
+        """Throw an unpacked layer away and unpack it from its content.
+
+        Raises Conflict where a container that runs stands on it.
+        """
+        standing = [i for i in self._catalog.all() if any(chain in v.chains for v in i.variants)]
+        for image in standing:
+            for user in self._users.using(image.id):
+                if user.running:
+                    raise Conflict(f"container {user.id[:12]} runs on it; stop it first")
+        with self._working_on():
+            layers = loading.Layers(self._blobs, self._snapshots)
+            try:
+                self._snapshots.remove_layer(chain)
+                for variant in (v for i in standing for v in i.variants if chain in v.chains):
+                    layers.commit(variant, lambda layer: None)
+                    break
+            finally:
+                layers.close()
+        self._snapshots.settle_soon()
+
+    def forget_content(self, digest: Digest) -> None:
+        """Drop a blob, though images need it: it is damaged, and can be fetched again."""
+        if not self._blobs.delete(digest):
+            raise Conflict(f"content {digest} is in use")
+        for image in self._catalog.all():
+            if digest in image.content:
+                self._catalog.refresh(image.id)
 
     def _whole(self, image: Image) -> Image:
         """Make sure that all content of the variant that is meant is here."""

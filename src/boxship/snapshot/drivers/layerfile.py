@@ -75,6 +75,12 @@ def read_all(layers: str, boot: str) -> tuple[dict[ChainId, LayerFile], list[str
             doubtful.append(name)
         else:
             known[ChainId(Digest.from_hex(name))] = layer
+    while baseless := [
+        c for c, layer in known.items() if layer.parent and layer.parent not in known
+    ]:
+        for chain in baseless:  # what stands on a doubtful layer is of no use either
+            del known[chain]
+            doubtful.append(chain.hex)
     return known, doubtful
 
 
