@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 from tests.support.boxes import Boxes, boxes
+from tests.support.planned import PlannedRuntime
 
 from boxship.kernel.syscalls import MACHINE
 from boxship.runtime.errors import StartFailed
 from boxship.runtime.executor import Executor
 from boxship.runtime.native import NativeRuntime
 from boxship.runtime.plain import PlainExecutor
-from boxship.runtime.program import ANY, MISSING, VALUE, Program, Result, Scratch, tolerating
+from boxship.runtime.program import ANY, MISSING, VALUE, Program, Scratch, tolerating
 from boxship.runtime.table import STUBS, TableExecutor
 from boxship.spec.oci import runtime as oci
 
@@ -26,9 +27,17 @@ def executor(request: pytest.FixtureRequest) -> Executor:
     return TableExecutor() if request.param == "table" else PlainExecutor()
 
 
-@pytest.fixture
-def box(executor: Executor) -> Iterator[Boxes]:
-    with boxes(NativeRuntime(executor)) as made:
+@pytest.fixture(params=[*KINDS, *(["planned"] if MACHINE in STUBS else [])])
+def box(request: pytest.FixtureRequest) -> Iterator[Boxes]:
+    """The runtime with each executor, and planned by one process and performed by another."""
+    match request.param:
+        case "planned":
+            runtime: NativeRuntime = PlannedRuntime()
+        case "table":
+            runtime = NativeRuntime(TableExecutor())
+        case _:
+            runtime = NativeRuntime(PlainExecutor())
+    with boxes(runtime) as made:
         yield made
 
 

@@ -28,6 +28,7 @@ from boxship.shim.client import Shim
 from boxship.shim.errors import NoSuchProcess, ShimLost, WrongMoment
 from boxship.shim.protocol import Attachment
 from boxship.shim.settle import is_kept, settle
+from boxship.shim.spawner import SPARE
 from boxship.wire.multiplex import Demultiplexer, Stream
 
 pytestmark = pytest.mark.root
@@ -358,12 +359,12 @@ async def test_shims_live_on_when_the_spawner_is_killed_and_the_next_one_forks_m
 
 @story
 async def test_nothing_is_left_of_a_spawner_that_was_stopped_or_killed(w: World):
-    """Not even the shim that it keeps ready."""
+    """Not even the shims that it keeps ready."""
     for end in (w.spawner.stop, lambda: asyncio.to_thread(os.kill, w.spawner.pid, signal.SIGKILL)):
         case = await w.case()
         spawner = w.spawner.pid
         children = Path(f"/proc/{spawner}/task/{spawner}/children")
-        await until(lambda children=children: len(children.read_text().split()) == 2)
+        await until(lambda children=children: len(children.read_text().split()) == 1 + SPARE)
         forked = [int(pid) for pid in children.read_text().split()]
         await case.shim.close()
         await end()

@@ -56,13 +56,15 @@ class Starting:
             undo.push_async_callback(_let_go, keeping)
             fds = _Descriptors()
             undo.callback(fds.close)
-            root = fds.take("root", await asyncio.to_thread(self.snapshots.open, record.id))
+            opening = asyncio.ensure_future(asyncio.to_thread(self.snapshots.open, record.id))
+            undo.push_async_callback(_close, opening)
             linked = links.running(record, self.registry)
             sandbox = await self._sandbox(record, links.hosts(linked))
             if sandbox is not None:
                 undo.push_async_callback(self.networks.close_sandbox, record.id)
                 if sandbox.netns is not None:
                     fds.take("netns", sandbox.netns)
+            root = fds.lend("root", await opening)
             joined = self._joined(record, fds)
             sources = await self._mounts(record, fds, undo)
             view = _view(sandbox, links.environment(linked, record.name))
@@ -74,6 +76,7 @@ class Starting:
             started = await shim.start(self._request(cell), fds.by_name)
             undo.pop_all()
             fds.close()
+            os.close(root)
         while cell.waiting:
             os.close(cell.waiting.pop().fd)
         self.networks.started(record.id, started.pid)
@@ -354,12 +357,22 @@ class _Descriptors:
         self._own.append(fd)
         return fd
 
-    def lend(self, name: str, fd: int) -> None:
+    def lend(self, name: str, fd: int) -> int:
         self.by_name[name] = fd
+        return fd
 
     def close(self) -> None:
         while self._own:
             os.close(self._own.pop())
+
+
+async def _close(opening: asyncio.Future[int]) -> None:
+    """Close a descriptor, when it has been opened."""
+    try:
+        descriptor = await opening
+    except Exception:
+        return
+    os.close(descriptor)
 
 
 async def _let_go(keeping: asyncio.Future[Shim]) -> None:

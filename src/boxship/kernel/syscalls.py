@@ -24,6 +24,7 @@ _OLD: Final = {
     "mmap": (9, 222),
     "mprotect": (10, 226),
     "munmap": (11, 215),
+    "madvise": (28, 233),
     "rt_sigprocmask": (14, 135),
     "ioctl": (16, 29),
     "clone": (56, 220),

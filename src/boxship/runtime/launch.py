@@ -176,8 +176,11 @@ class OomScore:
         self._own: int | None = None
         if wanted is None:
             return
-        with open(SCORE, "rb", buffering=0) as file:
-            own = int(file.read())
+        descriptor = os.open(SCORE, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            own = int(os.read(descriptor, 16))
+        finally:
+            os.close(descriptor)
         if own != wanted:
             self._write(wanted)
             self._own = own
@@ -190,8 +193,11 @@ class OomScore:
 
     def _write(self, value: int) -> None:
         try:
-            with open(SCORE, "wb", buffering=0) as file:
-                file.write(str(value).encode())
+            descriptor = os.open(SCORE, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(descriptor, b"%d" % value)
+            finally:
+                os.close(descriptor)
         except OSError as failure:
             number = failure.errno or 0
             reason = os.strerror(number).lower()

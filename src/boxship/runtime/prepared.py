@@ -5,13 +5,16 @@ Only what performing takes is here: nothing that plans is imported, and little m
 
 from __future__ import annotations
 
+import fcntl
+import mmap
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 
 import msgspec
 
+from boxship.kernel.syscalls import syscall
 from boxship.runtime import mapping, talk
 from boxship.runtime.api import Init
 from boxship.runtime.laid import Laid
@@ -21,7 +24,8 @@ from boxship.runtime.stub import Stub
 from boxship.runtime.telling import told_as
 
 WIRE = "wire"  # what a new process and the one that follows it talk over
-ROOM = 80  # numbers kept free for descriptors as they come, below those that are agreed upon
+LOW = 100  # the first of the numbers that are agreed upon, unless these are in use
+ROOM = 80  # numbers kept free for descriptors as they come, below those
 _TEXTS = msgspec.msgpack.Decoder(list[tuple[str, str]])
 
 
@@ -46,17 +50,35 @@ class Prepared(msgspec.Struct, omit_defaults=True):
     cgroup: str = ""
 
 
+class Occupied(Exception):
+    """Of the numbers agreed upon, one is in use."""
+
+
 class Performer:
     """Performs what was prepared for processes with this stage."""
 
     def __init__(self) -> None:
         self.stage = Stage()
         self._stub = Stub()
+        self._own = list(_written())
 
     @staticmethod
-    def lowest() -> int:
-        """Return a number above those of all descriptors that we have now."""
-        return max(map(int, os.listdir("/proc/self/fd"))) + ROOM
+    def lowest(*, certainly: bool = False) -> int:
+        """Return a number from which on none is in use: most probably, or certainly."""
+        return max(map(int, os.listdir("/proc/self/fd"))) + ROOM if certainly else LOW
+
+    def lighten(self) -> None:
+        """Have nothing of our memory copied into new processes, which do not need it."""
+        self._advise(mmap.MADV_DONTFORK)
+
+    def unburden(self) -> None:
+        """Let copies of us have our memory again."""
+        self._advise(mmap.MADV_DOFORK)
+
+    def _advise(self, advice: int) -> None:
+        for start, size in self._own:
+            with suppress(OSError):  # it may be no more, or in part
+                syscall("madvise", start, size, advice)
 
     def perform(
         self, what: Prepared, fds: Sequence[int], given: Mapping[str, int], low: int
@@ -107,18 +129,29 @@ class Placed:
         self._places = places
 
     def __enter__(self) -> None:
+        done: list[int] = []
         try:
             for fd, place in zip(self._fds, self._places, strict=True):
-                os.dup2(fd, place, inheritable=False)
+                done.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, place))
+                if done[-1] != place:
+                    raise Occupied
         except BaseException:
-            self._close()
+            for fd in done:
+                os.close(fd)
             raise
 
     def __exit__(self, *_: object) -> None:
-        self._close()
-
-    def _close(self) -> None:
         os.closerange(min(self._places), max(self._places) + 1)
+
+
+def _written() -> Iterator[tuple[int, int]]:
+    """Yield start and size of the memory that is ours alone and can be written."""
+    with open("/proc/self/maps", "rb", buffering=0) as file:
+        for line in file.readlines():
+            span, rights, _ = line.split(b" ", 2)
+            if rights == b"rw-p":
+                start, end = (int(part, 16) for part in span.split(b"-"))
+                yield start, end - start
 
 
 def _words(memory: int, at: int) -> Callable[[int], tuple[str, str]]:

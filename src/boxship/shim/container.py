@@ -139,11 +139,13 @@ class Container:
     @property
     def oom_kills(self) -> int:
         """How many of its processes the kernel killed for want of memory."""
+        if self._memory is None and self.cgroup and self.init:
+            self._memory = self._host.memory(self.cgroup)
         return self._memory.oom_kills() if self._memory else 0
 
     # -- start
 
-    def start(self, given: Mapping[str, int], on_oom: Callable[[int], None]) -> None:
+    def start(self, given: Mapping[str, int]) -> None:
         """Start the container's init; StartFailed when its program cannot run."""
         _remove_file(self.request.exit_record)
         sight, asked = self._sight, self.request
@@ -159,7 +161,6 @@ class Container:
             init = self._launch(job, {**_wanted(given), **pipes.theirs})
             self.init = Program(init, self.streams, self._loop)
             pipes.give(self.streams, init.terminal, once=asked.stdin_once)
-        self._watch_memory(on_oom)
 
     def _launch(self, job: Job, given: Mapping[str, int]) -> api.Init:
         try:
@@ -169,7 +170,8 @@ class Container:
                 self._host.sweep(job.runtime, self.name, self.cgroup)
             raise
 
-    def _watch_memory(self, on_oom: Callable[[int], None]) -> None:
+    def watch_memory(self, on_oom: Callable[[int], None]) -> None:
+        """Tell of each time that memory runs out."""
         self._memory = self._host.memory(self.cgroup) if self.cgroup else None
         if self._memory is None or (fd := self._memory.oom_watch()) is None:
             return
@@ -177,13 +179,17 @@ class Container:
         memory, known = self._memory, 0
 
         def on_event(_events: int) -> None:
-            nonlocal known
             _read_what_there_is(fd)
+            tell()
+
+        def tell() -> None:
+            nonlocal known
             if (kills := memory.oom_kills()) > known:
                 known = kills
                 on_oom(kills)
 
         self._loop.watch(fd, on_event, POLLIN | POLLPRI)
+        tell()  # of what was before it was watched
 
     def abandon(self) -> None:
         """Take back what a failed start has done."""
@@ -254,7 +260,6 @@ class Container:
             self._loop.forget(self._memory_watch)
             os.close(self._memory_watch)
             self._memory_watch = None
-        self._memory = None
         self._runtime.delete(self.name)
 
 

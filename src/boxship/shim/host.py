@@ -7,7 +7,6 @@ from boxship.kernel.syscalls import MACHINE
 from boxship.runtime import cgroups
 from boxship.runtime.ahead import Ahead
 from boxship.runtime.api import Runtime
-from boxship.runtime.foreign import ForeignRuntime
 from boxship.runtime.native import NativeRuntime
 from boxship.runtime.stub import STUBS
 from boxship.shim.needs import MemoryEvents
@@ -26,6 +25,9 @@ class ThisHost:
     def runtime(self, choice: RuntimeChoice) -> Runtime:
         """Return our own runtime, or the command line of another."""
         if choice.path is not None:
+            # Few shims need it, and it brings much: it is not in what all are copied from.
+            from boxship.runtime.foreign import ForeignRuntime
+
             key = (choice.path, *choice.args, choice.root)
             if key not in self._foreign:  # it knows what it has started
                 self._foreign[key] = ForeignRuntime(choice.path, choice.args, choice.root)

@@ -28,6 +28,7 @@ from boxship.shim.loop import Loop
 from boxship.shim.needs import Host
 from boxship.shim.protocol import INIT
 
+SOON = 0.03  # seconds that a program has run when this is worth noting
 LINGER = 10.0  # seconds for clients to take what they are owed, when everything else is done
 EXEC_OUTPUT = 2.0  # seconds that an exec's output may go on after its own end
 MOST_EXECS = 1024
@@ -58,6 +59,7 @@ class Keeper:
         self._container: Container | None = None
         self._execs: dict[str, Program] = {}
         self._waiting: list[tuple[protocol.Attachment, socket.socket]] = []
+        self._is_settled = False
         self._is_over = False
         self._is_finished = False
         self._loop.watch(catch_children(), self._on_child)
@@ -125,8 +127,8 @@ class Keeper:
             return
         answer = self._answer(request, envelope.fds)
         connection.send(answer)
-        if isinstance(request, protocol.Start) and self._container is None:
-            self._leave()
+        if isinstance(request, protocol.Start):
+            self._after_start()
 
     def _answer(self, request: protocol.Request, fds: list[int]) -> protocol.Answer:
         """Do what was asked; whatever goes wrong is the answer."""
@@ -178,7 +180,7 @@ class Keeper:
             self._launching,
         )
         try:
-            self._stand(container, None)
+            self._stand(container)
             for attachment, sock in self._waiting:
                 container.streams.attach(attachment, sock)
             self._waiting.clear()
@@ -186,24 +188,36 @@ class Keeper:
                 fd = given[f"attach.{index}"]
                 fds.remove(fd)
                 container.streams.attach(attachment, socket.socket(fileno=fd))
-            container.start(given, self._on_oom)
+            container.start(given)
         except BaseException:
             container.abandon()
             raise
         self._container = container
         assert container.init
-        self._stand(container, container.init.identity)
+        record.add_init(self._folder, container.init.identity)
         self._loop.watch(container.init.pidfd, self._on_child)
         self._loop.after_each_turn(container.tidy)
         return protocol.Done(
             number=request.number, pid=container.init.pid, warnings=container.warnings
         )
 
-    def _stand(self, container: Container, init: record.Process | None) -> None:
+    def _after_start(self) -> None:
+        """Do what nobody waits for."""
+        container = self._container
+        if container is None:
+            self._leave()
+        elif not self._is_settled:
+            self._is_settled = True
+            self._loop.after(SOON, lambda: self._settle_in(container))
+
+    def _settle_in(self, container: Container) -> None:
+        if not self._is_over:
+            container.watch_memory(self._on_oom)
+
+    def _stand(self, container: Container) -> None:
         standing = record.Standing(
             container=self._name,
             shim=self._me,
-            init=init,
             exit_record=container.request.exit_record,
             cgroup=container.cgroup,
             runtime=container.request.runtime,

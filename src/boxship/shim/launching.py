@@ -13,13 +13,13 @@ import msgspec
 from boxship.kernel import processes
 from boxship.runtime import api
 from boxship.runtime.errors import StartFailed
-from boxship.runtime.prepared import Performer, Prepared
+from boxship.runtime.prepared import Occupied, Performer, Prepared
 from boxship.shim import fdsocket, planner, protocol, starter
 from boxship.shim.needs import Host
 from boxship.shim.planner import Answer
 from boxship.shim.starter import Job, Starter, perform
 
-PATIENCE: Final = 5.0  # seconds for a plan: one that takes longer is made here
+PATIENCE: Final = 3.0  # seconds for a plan: one that takes longer is made here
 SENT: Final = ("root",)  # of the descriptors that are given, those that planning looks at
 _ANSWER: Final = msgspec.msgpack.Decoder(Answer)
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -39,8 +39,14 @@ class Planner:
         self._performer = performer
 
     def run(self, job: Job, given: Mapping[str, int]) -> api.Init:
-        """Have a job planned, and do it; NoPlan before anything was done."""
-        job.low = self._performer.lowest()
+        """Have a job planned, and do it; NoPlan when there is none."""
+        try:
+            return self._run(job, given, self._performer.lowest())
+        except Occupied:
+            return self._run(job, given, self._performer.lowest(certainly=True))
+
+    def _run(self, job: Job, given: Mapping[str, int], low: int) -> api.Init:
+        job.low = low
         plan, fds = self._plan(job, given)
         try:
             init = self._performer.perform(plan, fds, given, job.low)
@@ -51,6 +57,11 @@ class Planner:
             fdsocket.close_all(fds)
 
     @property
+    def asks(self) -> int:
+        """The descriptor by which it is asked."""
+        return self._asks.fileno()
+
+    @property
     def is_alive(self) -> bool:
         return processes.is_alive(self._pid, self._started)
 
@@ -58,8 +69,13 @@ class Planner:
         """Let go of where it was asked."""
         self._asks.close()
 
+    def before_fork(self) -> None:
+        """Let a copy of this process have all that this one has."""
+        self._performer.unburden()
+
     def rehearse(self) -> None:
-        """Ask for nothing."""
+        """Ask for nothing, and be ready to start something."""
+        self._performer.lighten()
         job = Job(planner.NOBODY, "", protocol.RuntimeChoice(), low=self._performer.lowest())
         try:
             self._plan(job, {})
@@ -121,6 +137,7 @@ class Launching:
         """Start a program; StartFailed when that fails. `cgroup` is its container's."""
         host = self._host
         if not host.starts_apart(job.runtime):
+            self._become_whole()
             return perform(host.runtime(job.runtime), job, given)
         is_first = job.process is None
         try:
@@ -130,7 +147,12 @@ class Launching:
                 return self._planner.run(job, given)
         except NoPlan:
             pass
+        self._become_whole()
         init = Starter(host).run(job, given)
         if is_first:
             host.adopt(job.runtime, job.container, cgroup, init.pid)
         return init
+
+    def _become_whole(self) -> None:
+        if self._planner:
+            self._planner.before_fork()

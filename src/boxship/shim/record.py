@@ -40,6 +40,7 @@ class Standing(msgspec.Struct, omit_defaults=True):
     """`<shim folder>/state.json`: what is needed to clean up behind a shim that was killed.
 
     `init` is missing while the container is being started; its processes are in `cgroup` then.
+    In the file it is a line of its own, added when there is one.
     """
 
     container: str
@@ -52,6 +53,7 @@ class Standing(msgspec.Struct, omit_defaults=True):
 
 _EXIT: Final = msgspec.json.Decoder(ExitRecord)
 _STANDING: Final = msgspec.json.Decoder(Standing)
+_PROCESS: Final = msgspec.json.Decoder(Process)
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -74,7 +76,23 @@ def write_standing(folder: str, standing: Standing) -> None:
 def read_standing(folder: str) -> Standing | None:
     """Return where the shim of a folder stands or stood; None when it never said."""
     data = _read(os.path.join(folder, STANDING))
-    return None if data is None else _STANDING.decode(data)
+    if data is None:
+        return None
+    first, _, second = data.partition(b"\n")
+    standing = _STANDING.decode(first)
+    if second.endswith(b"\n"):
+        standing.init = _PROCESS.decode(second)
+    return standing
+
+
+def add_init(folder: str, init: Process) -> None:
+    """Add to where this shim stands that its container runs."""
+    path = os.path.join(folder, STANDING)
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    try:
+        os.write(file, b"\n%b\n" % _ENCODER.encode(init))
+    finally:
+        os.close(file)
 
 
 def remove_folder(folder: str) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import signal
 import socket
+from collections import deque
 from typing import Final
 
 import msgspec
@@ -29,6 +31,8 @@ from boxship.shim.title import Title
 
 UNLIKELY_VICTIM: Final = b"-999"  # of the kernel's search for memory
 ATTEMPTS: Final = 3
+SPARE: Final = 2  # shims that are ready
+QUIET: Final = 0.006  # seconds after a request before the next shim is made: it would be in the way
 _SPAWN: Final = msgspec.msgpack.Decoder(protocol.Spawn)
 
 
@@ -37,13 +41,17 @@ def serve(daemon: socket.socket, host: Host) -> None:
     nursery = Nursery(daemon, host, prepare())
     inbox = protocol.Inbox()
     nursery.prepare_one()
+    requests = select.poll()
+    requests.register(daemon, select.POLLIN)
     while True:
+        if not requests.poll(None if nursery.is_full else QUIET * 1000):
+            nursery.prepare_one()
+            continue
         data, fds = fdsocket.receive(daemon)
         if not data:
             return
         for envelope in inbox.feed(data, fds):
             nursery.hand_over(envelope)
-            nursery.prepare_one()
 
 
 def prepare() -> Title:
@@ -84,37 +92,40 @@ def _avoid_oom_killer() -> None:
 
 
 class Nursery:
-    """Keeps one shim ready: forked, and past all that does not depend on its container.
+    """Keeps shims ready: forked, and past all that does not depend on their containers.
 
     To fork, and to write for the first time to pages that were shared, is most of what a shim
-    costs. It is done before somebody waits for it.
+    costs. It is done before somebody waits for it, and not while something is being started.
     """
 
     def __init__(self, daemon: socket.socket, host: Host, title: Title) -> None:
         self._daemon = daemon
         self._host = host
         self._title = title
-        self._ready: socket.socket | None = None
+        self._ready: deque[socket.socket] = deque()
         self._planner: Planner | None = None
         self._performer = Performer() if MACHINE in STUBS else None
         self._ahead = host.ahead(self._performer.stage.address) if self._performer else None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many as should be ready."""
+        return len(self._ready) >= SPARE
+
     def prepare_one(self) -> None:
-        """Fork a shim that waits for its container, unless there is one."""
-        if self._ready:
-            return
+        """Fork a shim that waits for its container."""
         self._keep_planner()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             if os.fork() == 0:
-                ours.close()
-                self._daemon.close()
+                asks = [self._planner.asks] if self._planner else []
+                _close_all_but(theirs.fileno(), *asks)
                 self._be_shim(theirs)
         except OSError as failure:
             report(failure)
             ours.close()
         else:
-            self._ready = ours
+            self._ready.append(ours)
         finally:
             theirs.close()
 
@@ -130,8 +141,7 @@ class Nursery:
         with asked:
             pid = os.fork()
             if pid == 0:
-                asks.close()
-                self._daemon.close()
+                _close_all_but(asked.fileno())
                 self._be_planner(asked, self._ahead)
         self._planner = Planner(asks, pid, processes.start_time(pid), self._performer)
 
@@ -156,14 +166,14 @@ class Nursery:
         """
         try:
             for _ in range(ATTEMPTS):
-                self.prepare_one()
-                if self._ready and self._give(self._ready, request):
+                if not self._ready:
+                    self.prepare_one()
+                if self._ready and self._give(self._ready.popleft(), request):
                     return
         finally:
             fdsocket.close_all(request.fds)
 
     def _give(self, ready: socket.socket, request: protocol.Envelope) -> bool:
-        self._ready = None
         head = protocol.HEADER.pack(protocol.VERSION, len(request.fds), len(request.body))
         try:
             fdsocket.send(ready, head + request.body, request.fds)
@@ -191,6 +201,18 @@ class Nursery:
             report(failure)
         finally:
             os._exit(status)
+
+
+def _close_all_but(*kept: int) -> None:
+    """Have of the spawner's descriptors only these and the first three.
+
+    Whatever it was doing: a connection that a copy holds open would never be seen to end.
+    """
+    low = 3
+    for fd in sorted(kept):
+        os.closerange(low, fd)
+        low = fd + 1
+    os.closerange(low, os.sysconf("SC_OPEN_MAX"))
 
 
 def _wait_request(spawner: socket.socket) -> protocol.Envelope | None:

@@ -1,0 +1,51 @@
+"""The native runtime as keepers have it: planned by one, performed by another."""
+
+from __future__ import annotations
+
+import os
+
+from boxship.runtime.ahead import Ahead, Unsuited
+from boxship.runtime.api import CreateRequest, ExecRequest, Init, Stdio
+from boxship.runtime.native import NativeRuntime
+from boxship.runtime.prepared import Performer
+
+
+class PlannedRuntime(NativeRuntime):
+    """Plans and performs in one process, which a planner and a keeper do in two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._performer = Performer()
+        self._ahead = Ahead(self.plans, self._performer.stage.address)
+        self.planned = 0
+
+    def run(self, request: CreateRequest) -> Init:
+        given = {"root": request.root, **_streams(request.stdio)}
+        if request.netns is not None:
+            given["netns"] = request.netns
+        given |= {f"join.{kind}": fd for kind, fd in request.join.items()}
+        low = self._performer.lowest(certainly=True)
+        try:
+            with self._ahead.first(request, list(given), low) as (plan, fds):
+                self.adopt(request.id, plan.cgroup)
+                self.planned += 1
+                return self._performer.perform(plan, fds, given, low)
+        except Unsuited:
+            return super().run(request)
+
+    def exec(self, request: ExecRequest) -> Init:
+        given = {"init": request.init.pidfd, **_streams(request.stdio)}
+        low = self._performer.lowest(certainly=True)
+        with self._ahead.further(request, list(given), low) as (plan, fds):
+            self.planned += 1
+            copies = [os.dup(fd) for fd in fds]
+        init = self._performer.perform(plan, copies, given, low)
+        for copy in copies:
+            if copy != init.terminal:
+                os.close(copy)
+        return init
+
+
+def _streams(stdio: Stdio) -> dict[str, int]:
+    named = (("stdin", stdio.stdin), ("stdout", stdio.stdout), ("stderr", stdio.stderr))
+    return {name: fd for name, fd in named if fd is not None}
