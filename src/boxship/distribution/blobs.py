@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from boxship.distribution.errors import RegistryUnavailable, WrongAnswer, WrongBytes
+from boxship.distribution.errors import RegistryUnavailable, Untrusted, WrongAnswer, WrongBytes
 from boxship.distribution.pool import explain
 from boxship.distribution.requests import Requests
 from boxship.distribution.tokens import Scopes
@@ -99,6 +99,6 @@ async def whole(
             if at - marked >= PROGRESS:
                 failures, marked = 0, at
             failures += 1
-            if error.status or failures >= tries:
+            if error.status or failures >= tries or isinstance(error, Untrusted):
                 raise
         await requests.pause(failures - 1)

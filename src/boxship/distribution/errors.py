@@ -52,6 +52,10 @@ class Unreachable(RegistryUnavailable):
     """No connection was made: nobody is there, or not in the way that was tried."""
 
 
+class Untrusted(RegistryUnavailable):
+    """The registry speaks TLS, and one of the two sides does not believe the other."""
+
+
 class TooManyRequests(RegistryUnavailable):
     """The registry wants to be asked less often."""
 

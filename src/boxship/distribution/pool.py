@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from boxship.distribution import trust
 from boxship.distribution.endpoints import Endpoint, endpoints
-from boxship.distribution.errors import RegistryUnavailable, Unreachable
+from boxship.distribution.errors import RegistryUnavailable, Unreachable, Untrusted
 from boxship.distribution.settings import Settings, hostname
 from boxship.distribution.tokens import Tokens
 
@@ -161,24 +161,41 @@ def explain(method: str, url: str, error: BaseException) -> RegistryUnavailable:
     """Say why no answer came, in the words that people look for."""
     import aiohttp
 
-    kind = Unreachable if isinstance(error, aiohttp.ClientConnectorError) else RegistryUnavailable
+    kind = RegistryUnavailable
+    if _speaks_no_tls(error):
+        kind = Unreachable
+    elif _tls_failure(error) is not None:
+        kind = Untrusted
+    elif isinstance(error, aiohttp.ClientConnectorError):
+        kind = Unreachable
     return kind(f'{method.capitalize()} "{url.partition("?")[0]}": {_why(error)}')
+
+
+def _tls_failure(error: BaseException) -> ssl.SSLError | None:
+    """Return what went wrong between two sides that both speak TLS."""
+    import aiohttp
+
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        error = error.certificate_error
+    return next((one for one in (error, error.__cause__) if isinstance(one, ssl.SSLError)), None)
+
+
+def _speaks_no_tls(error: BaseException) -> bool:
+    """Whether the answer to a TLS greeting was none: OpenSSL took it for a record and stumbled."""
+    said = str(error).upper()
+    return "SSL" in said and any(
+        word in said for word in ("WRONG_VERSION", "HTTP_REQUEST", "RECORD_LAYER", "UNEXPECTED_EOF")
+    )
 
 
 def _why(error: BaseException) -> str:
     import aiohttp
 
+    if _speaks_no_tls(error):
+        return "http: server gave HTTP response to HTTPS client"
+    if (failure := _tls_failure(error)) is not None:
+        return _why_tls(failure)
     match error:
-        case aiohttp.ClientConnectorCertificateError():
-            reason = str(getattr(error.certificate_error, "verify_message", "") or error)
-            if "self-signed" in reason or "self signed" in reason or "issuer" in reason:
-                reason = f"certificate signed by unknown authority ({reason})"
-            return f"tls: failed to verify certificate: x509: {reason}"
-        case aiohttp.ClientConnectorSSLError():
-            reason = str(error)
-            if any(word in reason.upper() for word in ("WRONG_VERSION", "HTTP_REQUEST", "RECORD")):
-                return "http: server gave HTTP response to HTTPS client"
-            return f"tls: {error.strerror or reason}"
         case aiohttp.ClientConnectorDNSError():
             return f"dial tcp: lookup {error.host}: no such host"
         case aiohttp.ClientConnectorError():
@@ -188,8 +205,17 @@ def _why(error: BaseException) -> str:
             return f"dial tcp {error.host}:{error.port}: connect: {reason.lower()}"
         case TimeoutError():
             return "timed out while waiting for an answer"
-        case aiohttp.ClientError() if str(error):
-            return str(error)
-        case OSError():
-            return str(error.strerror or error or type(error).__name__)
+        case OSError() if error.errno:
+            return os.strerror(error.errno).lower()
     return str(error) or type(error).__name__
+
+
+def _why_tls(failure: ssl.SSLError) -> str:
+    reason = str(getattr(failure, "verify_message", "") or "")
+    if "self-signed" in reason or "self signed" in reason or "issuer" in reason:
+        reason = f"certificate signed by unknown authority ({reason})"
+    if reason:
+        return f"tls: failed to verify certificate: x509: {reason}"
+    said = (failure.reason or str(failure)).lower()
+    prefix, alert, rest = said.partition("_alert_")
+    return f"remote error: tls: {(rest if alert else prefix).replace('_', ' ')}"

@@ -20,6 +20,7 @@ from boxship.distribution.errors import (
     LoginNeeded,
     RegistryUnavailable,
     Unreachable,
+    Untrusted,
     WrongAnswer,
 )
 from boxship.distribution.login import Login
@@ -70,7 +71,7 @@ class Requests:
                         self._logged_in(method, url, scopes, headers or {}, body)
                     )
                 except RegistryUnavailable as error:
-                    if last or error.status or isinstance(error, Unreachable):
+                    if last or error.status or isinstance(error, Unreachable | Untrusted):
                         raise
                 else:
                     if response.status in expected:

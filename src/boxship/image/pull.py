@@ -20,7 +20,7 @@ from typing import Final, TypeVar
 from boxship.content.store import Blobs, Lease
 from boxship.distribution.auth import Credentials
 from boxship.distribution.client import Manifest, Registry
-from boxship.distribution.errors import RegistryError, Unreachable, WrongAnswer
+from boxship.distribution.errors import RegistryError, Unreachable, Untrusted, WrongAnswer
 from boxship.distribution.pool import Pool
 from boxship.errors import NotSupported
 from boxship.image import record
@@ -135,7 +135,7 @@ class Pulls:
             return here if here.id == wanted.digest else None
         try:
             there = await registry.head_manifest(wanted.path, _version(wanted))
-        except Unreachable:
+        except (Unreachable, Untrusted):
             raise
         except RegistryError:
             return None  # asked for whole, the registry says why
