@@ -6,6 +6,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from boxship.build.ops import Resources
+from boxship.model.ids import ContainerId
+from boxship.network.sandbox import Sandbox, SandboxRequest
+from boxship.shim.client import ShimEvent, Started
+from boxship.shim.protocol import StartRequest
+from boxship.spec.oci.runtime import Spec
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -71,3 +78,64 @@ class ClientSession(Protocol):
 
 Sessions = Callable[[Sequence[str]], Awaitable[Sequence[ClientSession]]]
 """Return the sessions with these IDs, waiting a little for those that are about to connect."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A process to be run as a container of its own, as far as a bundle says it."""
+
+    id: str
+    folder: str  # of the bundle; hosts, hostname and resolv.conf are there
+    args: Sequence[str]
+    env: Sequence[str]
+    cwd: str
+    user: str
+    hostname: str
+    network: str  # HostConfig.NetworkMode
+    own_network: bool
+    insecure: bool
+    ulimits: Sequence[tuple[str, int, int]]
+    resources: Resources
+    taken: Sequence[str] = ()  # mount points of the caller's own
+
+
+class Programs(Protocol):
+    """Knows what a container is given, and whose files are whose."""
+
+    def spec(self, program: Program, root: int) -> Spec:
+        """Return a bundle's configuration, with all that every container has."""
+
+    def owner(self, root: int, user: str, group: str) -> tuple[int, int]:
+        """Look up a user and a group, by name or number, in the files beneath `root`."""
+
+
+class Shim(Protocol):
+    """The keeper of one process."""
+
+    @property
+    def on_event(self) -> Callable[[ShimEvent], None] | None: ...
+    @on_event.setter
+    def on_event(self, listener: Callable[[ShimEvent], None] | None) -> None: ...
+    async def start(self, request: StartRequest, fds: Mapping[str, int]) -> Started: ...
+    async def signal(self, target: str, signal: int) -> None: ...
+    async def close(self) -> None: ...
+
+
+class Spawner(Protocol):
+    """Has keepers forked."""
+
+    async def spawn(self, container: str, folder: str) -> Shim: ...
+
+
+class Keepers(Protocol):
+    """Finds keepers again after a start of the daemon, and cleans up behind lost ones."""
+
+    async def connect(self, folder: str) -> Shim: ...
+    def settle(self, folder: str) -> None: ...
+
+
+class Networks(Protocol):
+    """Makes the network side of a process."""
+
+    async def open_sandbox(self, request: SandboxRequest) -> Sandbox: ...
+    async def close_sandbox(self, container: ContainerId) -> None: ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from boxship.build.dockerfile.convert import Converted
 from boxship.build.ops import Network, Ref, Resources, Ulimit
@@ -12,6 +13,8 @@ from boxship.lib.ignore import Matcher
 from boxship.spec.digest import Digest
 from boxship.spec.oci.image import Descriptor, ImageConfig
 from boxship.spec.platform import Platform
+
+UNLIMITED: Final = Resources()
 
 
 class Kind(Enum):
@@ -38,7 +41,7 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class CacheOption:
-    """Where cached results come from or go to: registry, local, inline; attributes as BuildKit's."""
+    """Where cached results come from or go to: registry, local, inline; BuildKit's attributes."""
 
     kind: str
     attrs: Mapping[str, str] = field(default_factory=dict)
@@ -129,7 +132,7 @@ class BuildRequest:
     network_name: str = ""
     hosts: tuple[tuple[str, str], ...] = ()
     ulimits: tuple[Ulimit, ...] = ()
-    resources: Resources = Resources()
+    resources: Resources = UNLIMITED
     hostname: str = ""
     sessions: tuple[str, ...] = ()
     credentials: Mapping[str, object] = field(default_factory=dict)

@@ -12,6 +12,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final, cast
 
+from boxship.api.builds import Builds
+from boxship.build.builder import Builder
+from boxship.build.cache.records import Records as BuildRecords
+from boxship.build.uploads import Uploads
 from boxship.container import recovery
 from boxship.container.archive import Archives
 from boxship.container.background import Background
@@ -29,6 +33,7 @@ from boxship.container.starting import Starting
 from boxship.container.tables import Table as ContainerTable
 from boxship.container.trees import Trees
 from boxship.content.store import Blobs
+from boxship.daemon.building import ContainerRules, make_builder, no_sessions
 from boxship.daemon.config import Config
 from boxship.daemon.joints import Connected, Counted, Keepers, LiveDefaults
 from boxship.daemon.registries import registry_settings
@@ -51,6 +56,7 @@ from boxship.store.database import Database
 from boxship.system.check import Check, Known
 from boxship.system.host import reads_true
 from boxship.system.info import Facts, Settings, System
+from boxship.system.verify import Verification
 from boxship.volume.drivers.local import LocalDriver
 from boxship.volume.volumes import Volumes
 
@@ -81,6 +87,14 @@ class Folders:
         return os.path.join(self.run, "roots")
 
     @property
+    def build(self) -> str:
+        return os.path.join(self.data, "build")
+
+    @property
+    def build_runs(self) -> str:
+        return os.path.join(self.run, "b")
+
+    @property
     def work(self) -> str:
         return os.path.join(self.data, "tmp")
 
@@ -94,6 +108,8 @@ class Folders:
             (self.shm, 0o700),
             (self.roots, 0o700),
             (self.work, 0o700),
+            (self.build, 0o700),
+            (self.build_runs, 0o700),
         ):
             os.makedirs(path, mode, exist_ok=True)
             os.chmod(path, mode)
@@ -143,7 +159,8 @@ async def build(
     host = Platform.of_machine(platform.machine())
     snapshots = Snapshots.at(os.path.join(folders.data, "snapshots"), config.text("storage_driver"))
     blobs = Blobs(os.path.join(folders.data, "blobs"))
-    images = Images(database, blobs, snapshots, host, registry, journal)
+    records = BuildRecords(database, time.time_ns)
+    images = Images(database, blobs, snapshots, host, registry, journal, holders=(records,))
     pool = RegistryPool(registry_settings(config, environment))
     undo.push_async_callback(pool.close)
     pulls = Pulls(images, blobs, snapshots, pool)
@@ -230,6 +247,20 @@ async def build(
     )
     to_start = await recovered.recover()
     background.start("watch the firewall", networks.watch())
+    builder = await make_builder(
+        records=records,
+        images=images,
+        pulls=pulls,
+        snapshots=snapshots,
+        blobs=blobs,
+        spawner=spawner,
+        networks=networks,
+        rules=ContainerRules(container_host, defaults),
+        sessions=no_sessions,
+        data=folders.build,
+        run=folders.build_runs,
+        allowed=("network.host",),
+    )
     system = System(
         Facts.of_host(folders.data, tree.features(), tree.version),
         settings(config),
@@ -240,7 +271,7 @@ async def build(
         volumes=volumes,
     )
     ledger = Check(
-        known=lambda: _known(registry),
+        known=lambda: _known(registry, builder),
         containers=folders.containers,
         keepers=folders.keepers,
         shm=folders.shm,
@@ -271,6 +302,10 @@ async def build(
             system,
             bootstrap,
             ledger,
+            builder,
+            Uploads(os.path.join(folders.build, "contexts")),
+            Builds(),
+            Verification(images, blobs, snapshots),
         )
     }
     return Engine(
@@ -295,10 +330,10 @@ async def build(
 start_again = recovery.start_again
 
 
-def _known(registry: Registry) -> Known:
+def _known(registry: Registry, builder: Builder) -> Known:
     cells = list(registry)
     running = {cell.id for cell in cells if cell.record.state.has_process}
-    return Known({cell.id for cell in cells}, running)
+    return Known({cell.id for cell in cells}, running | builder.running)
 
 
 def _now() -> str:

@@ -1,0 +1,147 @@
+"""The builder: the verbs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from boxship.build.cache.folders import Folders
+from boxship.build.cache.records import Held, Records
+from boxship.build.digests import Digests
+from boxship.build.dockerfile.options import Resolved
+from boxship.build.errors import NotEntitled
+from boxship.build.export.images import ImageExport, Part
+from boxship.build.export.layers import LayerPacker
+from boxship.build.filesystems import Filesystems, Value
+from boxship.build.frontend import Frontend
+from boxship.build.needs import Sessions
+from boxship.build.ops import Network, Ref
+from boxship.build.progress import Report
+from boxship.build.request import BuildRequest, Built, Dockerfile, Export, Graph, Kind, Target
+from boxship.build.running.runner import Runner
+from boxship.build.solver.solver import Job, Solver
+from boxship.build.sources.contexts import Contexts
+from boxship.build.sources.images import ImageSource
+from boxship.build.sources.source import Asker
+from boxship.content.store import Blobs
+from boxship.distribution.auth import Credentials
+from boxship.image.images import Images
+from boxship.spec.platform import Platform
+
+DEFAULT_EXPORT = (Export(Kind.IMAGE),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builder:
+    """Builds what is asked, and keeps what it may need again; belongs to one event loop."""
+
+    solver: Solver
+    records: Records
+    folders: Folders
+    filesystems: Filesystems
+    digests: Digests
+    contexts: Contexts
+    finder: ImageSource
+    images: Images
+    blobs: Blobs
+    packer: LayerPacker
+    runner: Runner
+    sessions: Sessions
+    allowed: frozenset[str]
+    host: Platform
+
+    @property
+    def running(self) -> set[str]:
+        """The processes that run now, as containers of their own."""
+        return set(self.runner.running)
+
+    async def plan(self, request: BuildRequest, report: Report) -> Graph:
+        """Return the graph that a request's front end makes."""
+        with self.records.holding() as held:
+            asker = await self._asker(request, held)
+            return Graph(tuple(await self._targets(request, asker, report)))
+
+    async def build(self, request: BuildRequest, report: Report) -> Built:
+        """Work out what is asked, solve it, and give out the results."""
+        granted = self._granted(request)
+        with self.records.holding() as held:
+            asker = await self._asker(request, held)
+            targets = await self._targets(request, asker, report)
+            job = Job(asker, held, report, granted)
+            values = await self.solver.solve([target.root for target in targets], job)
+            return await self._export(request, targets, values, held)
+
+    @asynccontextmanager
+    async def opened(
+        self, ref: Ref | None, request: BuildRequest, report: Report
+    ) -> AsyncIterator[str]:
+        """Solve a result and show it as a folder, for as long as the block goes on.
+
+        The folder is a descriptor's: whoever reads it resolves what is in it beneath it.
+        """
+        granted = self._granted(request)
+        with self.records.holding() as held, ExitStack() as undo:
+            job = Job(await self._asker(request, held), held, report, granted)
+            (value,) = await self.solver.solve([ref], job)
+            looking = self.filesystems.looking(value)
+            root = await asyncio.to_thread(undo.enter_context, looking)
+            yield f"/proc/self/fd/{root}"
+
+    async def resolve(
+        self, reference: str, platform: Platform, *, pull: bool, sessions: Sequence[str]
+    ) -> Resolved:
+        """Find an image and its configuration."""
+        with self.records.holding() as held:
+            connected = await self.sessions(sessions) if sessions else ()
+            asker = Asker(sessions=connected, held=held, pull=pull)
+            return await self.finder.resolve(reference, platform, asker, lambda told: None)
+
+    async def _asker(self, request: BuildRequest, held: Held) -> Asker:
+        sessions = await self.sessions(request.sessions) if request.sessions else ()
+        return Asker(
+            sessions=sessions, held=held, credentials=_credentials(request), pull=request.pull
+        )
+
+    async def _targets(
+        self, request: BuildRequest, asker: Asker, report: Report
+    ) -> Sequence[Target]:
+        """Return what is to be solved, one for each platform."""
+        match request.frontend:
+            case Graph(targets):
+                return targets
+            case Dockerfile() as file:
+                return await Frontend(self.finder, asker, self.host).targets(request, file, report)
+
+    async def _export(
+        self,
+        request: BuildRequest,
+        targets: Sequence[Target],
+        values: Sequence[Value],
+        held: Held,
+    ) -> Built:
+        export = ImageExport(
+            self.images, self.blobs, self.packer, self.filesystems, self.records, self.host
+        )
+        built = Built()
+        for wanted in request.exports or DEFAULT_EXPORT:
+            if wanted.kind is Kind.IMAGE:
+                parts = [Part(t, v) for t, v in zip(targets, values, strict=True)]
+                built = await asyncio.to_thread(export.store, request, wanted, parts, held)
+        return built
+
+    def _granted(self, request: BuildRequest) -> frozenset[str]:
+        """Return what client and daemon both consent to."""
+        for entitlement in request.entitlements - self.allowed:
+            raise NotEntitled(entitlement)
+        granted = request.entitlements & self.allowed
+        if request.network is Network.HOST and "network.host" in self.allowed:
+            granted |= {"network.host"}
+        return granted
+
+
+def _credentials(request: BuildRequest) -> Mapping[str, Credentials]:
+    return {
+        host: given for host, given in request.credentials.items() if isinstance(given, Credentials)
+    }

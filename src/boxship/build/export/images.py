@@ -1,0 +1,178 @@
+"""Results become an image in the engine's store: documents, layers, a record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from boxship.build.cache.records import Held, Records
+from boxship.build.export import documents
+from boxship.build.export.layers import LayerPacker
+from boxship.build.filesystems import Filesystems, Value
+from boxship.build.request import BuildRequest, Built, Export, Target
+from boxship.content.store import Blobs, Lease
+from boxship.image import record
+from boxship.image.images import Images
+from boxship.lib import strictjson
+from boxship.spec.digest import Digest
+from boxship.spec.oci import image as oci
+from boxship.spec.oci.image import Descriptor, History, ImageConfig
+from boxship.spec.platform import Platform
+from boxship.spec.reference import InvalidReference, Reference
+
+SECOND: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One platform's result."""
+
+    target: Target
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """An image's documents, in the content store; nothing points to them yet."""
+
+    top: Descriptor
+    manifests: Mapping[str, Descriptor]
+    configs: Mapping[str, Digest]
+
+
+class ImageExport:
+    """Makes images; blocks."""
+
+    def __init__(
+        self,
+        images: Images,
+        blobs: Blobs,
+        packer: LayerPacker,
+        filesystems: Filesystems,
+        records: Records,
+        host: Platform,
+    ) -> None:
+        self._images = images
+        self._blobs = blobs
+        self._packer = packer
+        self._filesystems = filesystems
+        self._records = records
+        self._host = host
+
+    def store(
+        self, request: BuildRequest, export: Export, parts: Sequence[Part], held: Held
+    ) -> Built:
+        """Put the image into the engine's store, under every name that was asked for."""
+        names = wanted_names(request, export)
+        with self._images.working_on() as lease:
+            made = self.assemble(request, export, parts, lease, held)
+            image = record.read(self._blobs, made.top, self._host)
+            added = self._images.add(image, names)
+        self._images.announce_build(added, names)
+        return Built(
+            image=made.top,
+            manifests=made.manifests,
+            configs=made.configs,
+            names=tuple(names),
+            metadata=metadata(made, names),
+        )
+
+    def assemble(
+        self,
+        request: BuildRequest,
+        export: Export,
+        parts: Sequence[Part],
+        lease: Lease,
+        held: Held,
+    ) -> Assembled:
+        """Write the documents; several platforms' are held together by an index."""
+        docker = export.attrs.get("oci-mediatypes") == "false"
+        manifests: dict[str, Descriptor] = {}
+        configs: dict[str, Digest] = {}
+        for part in parts:
+            name = str(part.target.platform or self._host)
+            config, manifests[name] = self._one(request, part, lease, held, docker=docker)
+            configs[name] = config.digest
+        if len(manifests) == 1:
+            return Assembled(next(iter(manifests.values())), manifests, configs)
+        index = documents.index(
+            [self._with_platform(name, one) for name, one in manifests.items()], docker=docker
+        )
+        top = self._put(documents.encode(index), index.media_type, lease)
+        return Assembled(top, manifests, configs)
+
+    def _one(
+        self,
+        request: BuildRequest,
+        part: Part,
+        lease: Lease,
+        held: Held,
+        *,
+        docker: bool,
+    ) -> tuple[Descriptor, Descriptor]:
+        chain = self._filesystems.layered(part.value, "files", held, [])
+        epoch = request.source_date_epoch
+        if epoch is None:
+            layers = self._packer.pack(chain, lease)
+        else:
+            layers = self._packer.pack_anew(chain, lease, epoch * SECOND)
+        asked = self._config(part.target)
+        config = documents.config(asked, layers, epoch, time.time_ns())
+        kind = oci.DOCKER_CONFIG if docker else oci.OCI_CONFIG
+        config_at = self._put(documents.encode(config), kind, lease)
+        manifest = documents.manifest(
+            config_at, layers, docker=docker, annotations=request.annotations
+        )
+        return config_at, self._put(documents.encode(manifest), manifest.media_type, lease)
+
+    def _config(self, target: Target) -> ImageConfig:
+        platform = target.platform or self._host
+        asked = target.config or ImageConfig(
+            architecture=platform.architecture, os=platform.os, variant=platform.variant
+        )
+        if target.history:
+            lines = [
+                History(created_by=s.created_by, comment=s.comment, empty_layer=s.empty)
+                for s in target.history
+            ]
+            asked = msgspec.structs.replace(asked, history=lines)
+        return asked
+
+    def _with_platform(self, name: str, descriptor: Descriptor) -> Descriptor:
+        platform = Platform.parse(name, self._host)
+        return msgspec.structs.replace(descriptor, platform=documents.platform_document(platform))
+
+    def _put(self, data: bytes, media_type: str, lease: Lease) -> Descriptor:
+        return Descriptor(
+            media_type=media_type, digest=self._blobs.put(data, lease), size=len(data)
+        )
+
+
+def wanted_names(request: BuildRequest, export: Export) -> list[str]:
+    """Return what the image is to be called, canonical, each once."""
+    said = [*request.tags]
+    said += [name for name in export.attrs.get("name", "").split(",") if name]
+    found: list[str] = []
+    for name in said:
+        reference = Reference.parse(name)
+        if reference.digest is not None:
+            raise InvalidReference("refusing to create a tag with a digest reference")
+        found.append(str(reference.with_default_tag()))
+    return list(dict.fromkeys(found))
+
+
+def metadata(made: Assembled, names: Sequence[str]) -> dict[str, str]:
+    """Return what clients are told of an image."""
+    found = {
+        "containerimage.digest": str(made.top.digest),
+        "containerimage.descriptor": strictjson.encode(made.top).decode(),
+    }
+    if len(made.configs) == 1:
+        found["containerimage.config.digest"] = str(next(iter(made.configs.values())))
+    if names:
+        found["image.name"] = ",".join(names)
+    return found

@@ -1,0 +1,277 @@
+"""Performs a Files operation: its actions, in order, each on its own or on another's result."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from boxship.build.cache.record import Layer
+from boxship.build.cache.records import Held
+from boxship.build.errors import BadGraph, NoSuchFile
+from boxship.build.files import copy as copying
+from boxship.build.files import place, select, unpack
+from boxship.build.files.place import Given
+from boxship.build.filesystems import EMPTY, Filesystems, Layers, Value, Writable
+from boxship.build.needs import Programs
+from boxship.build.ops import (
+    NO_OUTPUT,
+    SCRATCH,
+    Action,
+    Copy,
+    Delete,
+    Files,
+    MakeFile,
+    MakeFolder,
+    MakeLink,
+    Owner,
+)
+from boxship.errors import InvalidRequest
+from boxship.kernel import paths
+from boxship.snapshot import trees
+
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(slots=True)
+class FileChanges:
+    """Performs them; blocks, so that it belongs into a worker thread."""
+
+    filesystems: Filesystems
+    programs: Programs
+
+    def perform(
+        self, op: Files, inputs: Sequence[Value], description: str, held: Held, made: list[Layer]
+    ) -> dict[int, Value]:
+        """Return the operation's results; the layers made are added to `made`."""
+        with ExitStack() as undo:
+            work = _Work(self, inputs, description, held, made, undo)
+            work.users = Counter(action.input - len(inputs) for action in op.actions)
+            for action in op.actions:
+                work.act(action)
+            return work.results()
+
+
+class _Work:
+    """One operation: what its actions have made so far."""
+
+    def __init__(
+        self,
+        changes: FileChanges,
+        inputs: Sequence[Value],
+        description: str,
+        held: Held,
+        made: list[Layer],
+        undo: ExitStack,
+    ) -> None:
+        self._filesystems = changes.filesystems
+        self._programs = changes.programs
+        self._inputs = inputs
+        self._description = description
+        self._held = held
+        self._made = made
+        self._undo = undo
+        self._states: list[Writable | Value] = []  # by action
+        self._outputs: dict[int, int] = {}  # number of a result: action
+        self.users: Counter[int] = Counter()  # how many actions work on an action's result
+
+    def act(self, action: Action) -> None:
+        """Do one action."""
+        writable = self._begun(action.input)
+        self._states.append(writable)
+        target = os.open(".", trees.FOLDER, dir_fd=writable.mount)
+        try:
+            self._do(action, target)
+        finally:
+            os.close(target)
+        if action.output != NO_OUTPUT:
+            self._outputs[action.output] = len(self._states) - 1
+
+    def results(self) -> dict[int, Value]:
+        """Make layers of what was asked for."""
+        return {number: self._sealed(at) for number, at in self._outputs.items()}
+
+    def _begun(self, number: int) -> Writable:
+        """Return what an action works on: that of the action before it, or a new one."""
+        at = number - len(self._inputs)
+        if at >= 0:
+            state = self._state(at)
+            wanted = at in self._outputs.values() or self.users[at] > 1
+            if isinstance(state, Writable) and not wanted:
+                return state
+            value: Value = self._sealed(at)
+        else:
+            value = EMPTY if number == SCRATCH else self._inputs[number]
+        parent = self._filesystems.layered(value, self._description, self._held, self._made)
+        writable = self._filesystems.change(parent, bare=True)
+        self._undo.callback(self._filesystems.drop, writable)
+        return writable
+
+    def _state(self, at: int) -> Writable | Value:
+        if not 0 <= at < len(self._states):
+            raise BadGraph("an action works on the result of a later one")
+        return self._states[at]
+
+    def _sealed(self, at: int) -> Value:
+        state = self._state(at)
+        if not isinstance(state, Writable):
+            return state
+        layer = self._filesystems.keep(state, self._description, self._held)
+        self._made.append(layer)
+        value = Layers(layer.chain)
+        self._states = [value if one is state else one for one in self._states]
+        return value
+
+    def _second(self, number: int) -> Value:
+        if number == SCRATCH:
+            return EMPTY
+        at = number - len(self._inputs)
+        return self._inputs[number] if at < 0 else self._sealed(at)
+
+    # ---- what there is to do
+
+    def _do(self, action: Action, target: int) -> None:
+        match action.does:
+            case Copy() as wanted:
+                self._copy(wanted, self._second(action.second), target)
+            case MakeFile() as wanted:
+                self._make_file(wanted, target)
+            case MakeFolder() as wanted:
+                self._make_folder(wanted, target)
+            case MakeLink() as wanted:
+                self._make_link(wanted, target)
+            case Delete() as wanted:
+                self._delete(wanted, target)
+
+    def _copy(self, wanted: Copy, value: Value, target: int) -> None:
+        given = self._given(wanted.owner, wanted.timestamp, target)
+        with self._filesystems.looking(value) as source:
+            for required in wanted.required:
+                select.matches(source, Copy(required, "", follow_links=True))
+            for match in select.matches(source, wanted):
+                if wanted.unpack and unpack.unpack(source, target, match, wanted.target, given):
+                    continue
+                copying.copy(source, target, match, wanted, given)
+
+    def _make_file(self, wanted: MakeFile, target: int) -> None:
+        given = self._given(wanted.owner, wanted.timestamp, target)
+        where = place.resolve(target, wanted.path)
+        up, _, name = where.rpartition(b"/")
+        folder = _folder(target, up, wanted.path)
+        try:
+            if not name:
+                raise InvalidRequest(f"{wanted.path}: is a directory")
+            try:
+                os.unlink(name, dir_fd=folder)
+            except FileNotFoundError:
+                pass
+            except IsADirectoryError:
+                raise InvalidRequest(f"{wanted.path}: is a directory") from None
+            file = os.open(name, NEW, 0o600, dir_fd=folder)
+            try:
+                view = memoryview(wanted.data)
+                while view:
+                    view = view[os.write(file, view) :]
+                os.fchown(file, *given.ids)
+                os.fchmod(file, wanted.mode & 0o7777)
+                _stamp(file, given)
+            finally:
+                os.close(file)
+        finally:
+            os.close(folder)
+
+    def _make_folder(self, wanted: MakeFolder, target: int) -> None:
+        given = self._given(wanted.owner, wanted.timestamp, target)
+        where = place.resolve(target, wanted.path)
+        if wanted.parents:
+            os.close(place.make_folders(target, where, given, wanted.mode & 0o7777))
+            return
+        up, _, name = where.rpartition(b"/")
+        folder = _folder(target, up, wanted.path)
+        try:
+            if not name:
+                return
+            there = place.status(folder, name)
+            if there is None:
+                os.close(place.make_folders(folder, name, given, wanted.mode & 0o7777))
+        finally:
+            os.close(folder)
+
+    def _make_link(self, wanted: MakeLink, target: int) -> None:
+        given = self._given(wanted.owner, wanted.timestamp, target)
+        up, _, name = select.clean(wanted.path).rpartition("/")
+        folder = _folder(target, place.resolve(target, up), wanted.path)
+        try:
+            os.symlink(wanted.says, name, dir_fd=folder)
+            os.chown(name, *given.ids, dir_fd=folder, follow_symlinks=False)
+            if given.time >= 0:
+                times = (given.time, given.time)
+                os.utime(name, ns=times, dir_fd=folder, follow_symlinks=False)
+        finally:
+            os.close(folder)
+
+    def _delete(self, wanted: Delete, target: int) -> None:
+        asked = Copy(wanted.path, "", wildcard=wanted.wildcard, allow_no_match=True)
+        if wanted.wildcard:
+            found = [match.path for match in select.matches(target, asked)]
+        else:
+            found = [os.fsencode(select.clean(wanted.path))]
+        for path in found:
+            up, _, name = path.rpartition(b"/")
+            if not name:
+                raise InvalidRequest("the root cannot be deleted")
+            try:
+                folder = paths.open_in_root(target, up or b".", os.O_PATH | os.O_DIRECTORY)
+            except OSError as failure:
+                if wanted.allow_missing:
+                    continue
+                raise NoSuchFile(wanted.path) from failure
+            try:
+                if place.status(folder, name) is None and not wanted.allow_missing:
+                    raise NoSuchFile(wanted.path)
+                trees.remove(folder, name)
+            finally:
+                os.close(folder)
+
+    # ---- whose
+
+    def _given(self, owner: Owner | None, timestamp: int, target: int) -> Given:
+        if owner is None:
+            return Given(time=timestamp)
+        user, group = owner.user, owner.group
+        if isinstance(user, str) or isinstance(group, str):
+            uid, gid = self._looked_up(owner, target)
+            return Given(uid, gid, timestamp)
+        return Given(user, group, timestamp)
+
+    def _looked_up(self, owner: Owner, target: int) -> tuple[int | None, int | None]:
+        user = "" if owner.user is None else str(owner.user)
+        group = "" if owner.group is None else str(owner.group)
+        at = owner.names - len(self._inputs)
+        if owner.names == SCRATCH or (at >= 0 and isinstance(self._state(at), Writable)):
+            found = self._programs.owner(target, user, group)
+        else:
+            value = self._second(owner.names)
+            with self._filesystems.looking(value) as root:
+                found = self._programs.owner(root, user, group)
+        return (
+            None if owner.user is None else found[0],
+            None if owner.group is None and owner.user is None else found[1],
+        )
+
+
+def _folder(root: int, path: bytes, asked: str) -> int:
+    try:
+        return place.folder(root, path)
+    except OSError as failure:
+        if failure.errno in (errno.ENOENT, errno.ENOTDIR):
+            raise NoSuchFile(asked) from None
+        raise
+
+
+def _stamp(file: int, given: Given) -> None:
+    if given.time >= 0:
+        os.utime(file, ns=(given.time, given.time))

@@ -1,0 +1,179 @@
+"""What vertices result in, and the ways to look at it, to show it and to change it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from boxship.build.cache.record import Layer
+from boxship.build.cache.records import Held
+from boxship.kernel import mounts
+from boxship.snapshot import pack, trees
+from boxship.snapshot.driver import ChainId, Difference
+from boxship.snapshot.snapshots import Snapshots
+from boxship.spec.digest import Digest
+
+PREFIX: Final = "build-"  # of the keys of snapshots
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """A stack of layers; the empty filesystem where there is no chain."""
+
+    chain: ChainId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A folder of files that were brought here, and are not changed while a build uses them."""
+
+    path: str
+
+
+Value = Layers | Files
+EMPTY: Final = Layers()
+
+
+@dataclass(slots=True)
+class Writable:
+    """A snapshot in the making; `mount` is a detached mount of it."""
+
+    key: str
+    parent: ChainId | None
+    mount: int
+
+
+class Filesystems:
+    """Looks at results and makes new ones; safe to use from any thread."""
+
+    def __init__(self, snapshots: Snapshots, clock: Callable[[], int]) -> None:
+        self._snapshots = snapshots
+        self._clock = clock
+
+    @contextmanager
+    def looking(self, value: Value) -> Iterator[int]:
+        """The root folder of a result, to read from."""
+        mounted = self.shown(value)
+        try:
+            folder = os.open(".", trees.FOLDER, dir_fd=mounted)
+        finally:
+            os.close(mounted)
+        try:
+            yield folder
+        finally:
+            os.close(folder)
+
+    def shown(self, value: Value) -> int:
+        """Return a detached read-only mount of a result."""
+        match value:
+            case Layers(chain):
+                return self._snapshots.view(chain)
+            case Files(path):
+                tree = mounts.open_tree(path)
+                mounts.mount_setattr(tree, add=mounts.MOUNT_ATTR_RDONLY)
+                return tree
+
+    def change(self, parent: ChainId | None, *, bare: bool) -> Writable:
+        """Begin a new result on top of another; `keep` it or `drop` it."""
+        key = PREFIX + secrets.token_hex(16)
+        self._snapshots.prepare(key, parent, bare=bare)
+        try:
+            return Writable(key, parent, self._snapshots.open(key))
+        except BaseException:
+            self._snapshots.remove(key)
+            raise
+
+    def keep(self, writable: Writable, description: str, held: Held) -> Layer:
+        """Make a layer of it, called by a name of its own until its digest is known."""
+        self.close(writable)
+        chain = new_name()
+        held.chain(chain)
+        usage = self._snapshots.seal(writable.key, chain)
+        return self.layer(chain, writable.parent, description, usage.size)
+
+    def layer(self, chain: ChainId, parent: ChainId | None, description: str, size: int) -> Layer:
+        """Return the record of a layer that is new."""
+        now = self._clock()
+        return Layer(chain, parent, description, now, now, size=size)
+
+    def drop(self, writable: Writable) -> None:
+        """Remove it."""
+        self.close(writable)
+        self._snapshots.remove(writable.key)
+
+    def close(self, writable: Writable) -> None:
+        """Let go of the mount."""
+        if writable.mount >= 0:
+            os.close(writable.mount)
+            writable.mount = -1
+
+    def layered(
+        self, value: Value, description: str, held: Held, made: list[Layer]
+    ) -> ChainId | None:
+        """Return a result as layers to stand on; those of files are made, and added to `made`."""
+        if isinstance(value, Layers):
+            return value.chain
+        layer = self._taken_in(value, description, held)
+        made.append(layer)
+        return layer.chain
+
+    def _taken_in(self, files: Files, description: str, held: Held) -> Layer:
+        writable = self.change(None, bare=True)
+        try:
+            with self.looking(files) as source:
+                target = os.open(".", trees.FOLDER, dir_fd=writable.mount)
+                try:
+                    trees.copy(source, target)
+                finally:
+                    os.close(target)
+            return self.keep(writable, description, held)
+        except BaseException:
+            self.drop(writable)
+            raise
+
+    def grafted(
+        self, layer: ChainId, parent: ChainId | None, description: str, held: Held
+    ) -> Layer:
+        """Make a layer with the changes of another, on another parent."""
+        chain = new_name()
+        held.chain(chain)
+        self._snapshots.graft(layer, chain, parent)
+        return self.layer(chain, parent, description, self._snapshots.layers()[chain].size)
+
+    def of_differences(
+        self, differences: Iterable[Difference], description: str, held: Held
+    ) -> Layer:
+        """Make a layer, on nothing, of differences."""
+        unpacked = self._snapshots.unpack(pack.layer(differences))
+        assert unpacked.diff_id is not None
+        held.chain(ChainId(unpacked.diff_id))
+        chain = self._snapshots.commit(unpacked, None).chain
+        return self.layer(chain, None, description, self._snapshots.layers()[chain].size)
+
+    def lineage(self, chain: ChainId | None) -> list[ChainId]:
+        """Return the layers of a stack, the bottom first."""
+        found: list[ChainId] = []
+        while chain is not None:
+            found.append(chain)
+            chain = self._snapshots.parent(chain)
+        found.reverse()
+        return found
+
+    def has(self, chain: ChainId | None) -> bool:
+        """Whether a stack is there."""
+        return chain is None or self._snapshots.has_layer(chain)
+
+    def sweep(self) -> None:
+        """Remove what a killed daemon has left half done."""
+        for key in self._snapshots.keys():  # noqa: SIM118
+            if key.startswith(PREFIX):
+                self._snapshots.remove(key)
+
+
+def new_name() -> ChainId:
+    """Return a name for a layer whose digest nobody knows yet."""
+    return ChainId(Digest.from_hex(secrets.token_hex(32)))

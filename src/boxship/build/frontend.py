@@ -1,0 +1,103 @@
+"""The Dockerfile front end as the builder calls it: one conversion for each platform."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from boxship.build.dockerfile.convert import Converted, convert_parsed
+from boxship.build.dockerfile.options import CONTEXT, Options, Resolved
+from boxship.build.dockerfile.parse import decode, parse
+from boxship.build.ops import Source
+from boxship.build.progress import Report
+from boxship.build.request import BuildRequest, Dockerfile, Target
+from boxship.build.sources.images import ImageSource
+from boxship.build.sources.source import Asker
+from boxship.lib.ignore import Matcher
+from boxship.spec.platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """Finds base images for one build."""
+
+    source: ImageSource
+    asker: Asker
+
+    async def resolve(self, reference: str, platform: Platform) -> Resolved:
+        """Return an image's digest and configuration."""
+        return await self.source.resolve(reference, platform, self.asker, lambda told: None)
+
+
+@dataclass(frozen=True, slots=True)
+class Frontend:
+    """Converts Dockerfiles."""
+
+    source: ImageSource
+    asker: Asker
+    host: Platform
+
+    async def targets(
+        self, request: BuildRequest, file: Dockerfile, report: Report
+    ) -> Sequence[Target]:
+        """Return what is to be solved, one for each platform asked for."""
+        finder = Finder(self.source, self.asker)
+        found = []
+        for platform in request.platforms or (self.host,):
+            parsed = parse(decode(file.text))
+            converted = await convert_parsed(parsed, self.options(request, platform), finder)
+            if file.told is not None:
+                file.told(converted)
+            found.append(target_of(converted, several=len(request.platforms) > 1))
+        return found
+
+    def options(self, request: BuildRequest, platform: Platform) -> Options:
+        """Return a request as the front end takes it."""
+        no_cache: frozenset[str] | None = None
+        if request.no_cache.all or request.no_cache.stages:
+            stages = frozenset(request.no_cache.stages)
+            no_cache = frozenset() if request.no_cache.all else stages
+        assert isinstance(request.frontend, Dockerfile)
+        return Options(
+            target_platform=platform,
+            build_platforms=(self.host,),
+            context=_context(request),
+            target=request.target,
+            build_args=request.build_args,
+            labels=request.labels,
+            platform_given=bool(request.platforms),
+            multi_platform=len(request.platforms) > 1,
+            contexts=request.named_contexts,
+            no_cache=no_cache,
+            filename=request.frontend.name,
+            ignore=request.frontend.left_out
+            or (Matcher(request.excludes) if request.excludes else None),
+            classic=request.frontend.classic,
+            include=request.frontend.include,
+            check=request.frontend.check,
+            network=request.network,
+            network_name=request.network_name,
+            hostname=request.hostname,
+            hosts=request.hosts,
+            ulimits=request.ulimits,
+            resources=request.resources,
+        )
+
+
+def _context(request: BuildRequest) -> Source:
+    """Return the build context; a client's is sent without what its `.dockerignore` names."""
+    identifier = request.context or CONTEXT.identifier
+    if not request.excludes or not identifier.startswith("local://"):
+        return Source(identifier)
+    return Source(identifier, (("local.excludepatterns", json.dumps([*request.excludes])),))
+
+
+def target_of(converted: Converted, *, several: bool) -> Target:
+    """Return a conversion as something to solve."""
+    return Target(
+        converted.root,
+        converted.platform,
+        converted.config,
+        name=str(converted.platform) if several else "",
+    )

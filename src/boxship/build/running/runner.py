@@ -1,0 +1,231 @@
+"""Runs one process as a container of its own, without the records that containers have.
+
+    <run folder>/<id>/        config.json  hosts  hostname  resolv.conf  exit.json
+    <run folder>/<id>/k/      the keeper's socket and notes
+
+What a killed daemon leaves here is ended and removed when the next one starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from boxship.build.needs import Keepers, Networks, Program, Programs, Shim, Spawner
+from boxship.errors import BoxshipError
+from boxship.model.ids import ContainerId
+from boxship.network.sandbox import Sandbox, SandboxRequest
+from boxship.shim import protocol
+from boxship.shim.client import Lost, ShimEvent, Started
+from boxship.shim.errors import NoSuchProcess, ShimLost, WrongMoment
+from boxship.shim.protocol import Attachment, StartRequest
+from boxship.spec.oci import runtime as oci
+from boxship.wire.multiplex import Demultiplexer
+
+ENCODER: Final = msgspec.json.Encoder()
+CHUNK: Final = 1 << 16
+KILLED: Final = 128 + signal.SIGKILL
+FILES: Final = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
+ENDS_WITHIN: Final = 10.0  # seconds for what was killed
+
+Output = Callable[[int, bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a process ended."""
+
+    code: int
+    oom: bool = False
+
+
+class Runner:
+    """Runs processes; what one took is given back when it has ended."""
+
+    def __init__(
+        self,
+        spawner: Spawner,
+        keepers: Keepers,
+        networks: Networks,
+        programs: Programs,
+        folder: str,
+        hostname: str,
+    ) -> None:
+        self.running: set[str] = set()
+        self.place = os.path.join(folder, ".place")
+        self._spawner = spawner
+        self._keepers = keepers
+        self._networks = networks
+        self._programs = programs
+        self._folder = folder
+        self._hostname = hostname
+        os.makedirs(self.place, 0o700, exist_ok=True)
+
+    def folder_of(self, identifier: str) -> str:
+        """Return the folder of a process's bundle."""
+        return os.path.join(self._folder, identifier)
+
+    async def run(
+        self,
+        program: Program,
+        hosts: Sequence[str],
+        root: int,
+        mounts: Sequence[oci.Mount],
+        trees: Mapping[str, int],
+        output: Output,
+    ) -> Ended:
+        """Run a program and wait for its end; when cancelled, kill it and wait for that.
+
+        `trees` has detached mounts by destination; all descriptors stay the caller's.
+        """
+        async with AsyncExitStack() as undo:
+            self.running.add(program.id)
+            undo.callback(self.running.discard, program.id)
+            os.mkdir(program.folder, 0o700)
+            undo.callback(shutil.rmtree, program.folder, ignore_errors=True)
+            keeper = os.path.join(program.folder, "k")
+            keeping = asyncio.ensure_future(self._spawner.spawn(program.id, keeper))
+            undo.push_async_callback(_let_go, keeping)
+            sandbox = await self._sandbox(program, hosts)
+            undo.push_async_callback(self._networks.close_sandbox, ContainerId(program.id))
+            undo.callback(sandbox.let_go)
+            self._write_bundle(program, sandbox, root, mounts)
+            ours, theirs = socket.socketpair()
+            undo.callback(ours.close)
+            with theirs:
+                fds = {"root": root, "attach.0": theirs.fileno()}
+                if sandbox.netns is not None:
+                    fds["netns"] = sandbox.netns
+                fds |= {f"tree.{target}": tree for target, tree in trees.items()}
+                shim = await keeping
+                return await self._follow(shim, _request(program), fds, ours, theirs, output)
+
+    async def _sandbox(self, program: Program, hosts: Sequence[str]) -> Sandbox:
+        request = SandboxRequest(
+            container=ContainerId(program.id),
+            name=program.id[:12],
+            hostname=program.hostname,
+            mode=program.network,
+            extra_hosts=hosts,
+        )
+        return await self._networks.open_sandbox(request)
+
+    def _write_bundle(
+        self, program: Program, sandbox: Sandbox, root: int, mounts: Sequence[oci.Mount]
+    ) -> None:
+        spec = self._programs.spec(program, root)
+        spec.mounts = [*spec.mounts, *mounts]
+        hostname = f"{program.hostname or self._hostname}\n".encode()
+        for name, data in (
+            ("hosts", sandbox.hosts),
+            ("resolv.conf", sandbox.resolv_conf),
+            ("hostname", hostname),
+            ("config.json", ENCODER.encode(spec)),
+        ):
+            with open(os.path.join(program.folder, name), "wb", buffering=0) as file:
+                file.write(data)
+                os.fchmod(file.fileno(), 0o600 if name == "config.json" else 0o644)
+
+    async def _follow(
+        self,
+        shim: Shim,
+        request: StartRequest,
+        fds: Mapping[str, int],
+        ours: socket.socket,
+        theirs: socket.socket,
+        output: Output,
+    ) -> Ended:
+        """Start, pass the output on, and wait for the end."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[Ended] = loop.create_future()
+
+        def heard(event: ShimEvent) -> None:
+            if ended.done():
+                return
+            match event:
+                case protocol.Exited():
+                    ended.set_result(Ended(event.code, event.oom))
+                case Lost():
+                    ended.set_exception(ShimLost("the process's keeper was killed"))
+
+        starting = asyncio.ensure_future(shim.start(request, fds))
+        try:
+            await asyncio.shield(starting)
+            theirs.close()
+            shim.on_event = heard
+            await _pass_on(ours, output)
+            return await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            await _kill(shim, starting, ended, heard)
+            raise
+
+    async def recover(self) -> None:
+        """End and remove what a killed daemon has left."""
+        for name in os.listdir(self._folder):
+            folder = self.folder_of(name)
+            if folder == self.place:
+                continue
+            keeper = os.path.join(folder, "k")
+            with suppress(ShimLost):
+                shim = await self._keepers.connect(keeper)
+                done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                shim.on_event = lambda event, done=done: (
+                    None if done.done() else done.set_result(None)
+                )
+                with suppress(NoSuchProcess, WrongMoment, ShimLost):
+                    await shim.signal(protocol.INIT, signal.SIGKILL)
+                    async with asyncio.timeout(ENDS_WITHIN):
+                        await done
+                await shim.close()
+            if os.path.exists(keeper):
+                await asyncio.to_thread(self._keepers.settle, keeper)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _request(program: Program) -> StartRequest:
+    return StartRequest(
+        bundle=program.folder,
+        exit_record=os.path.join(program.folder, "exit.json"),
+        attachments=[Attachment(stdout=True, stderr=True, multiplex=True)],
+    )
+
+
+async def _pass_on(ours: socket.socket, output: Output) -> None:
+    """Read what the program writes until it is all there."""
+    loop = asyncio.get_running_loop()
+    ours.setblocking(False)
+    frames = Demultiplexer()
+    while data := await loop.sock_recv(ours, CHUNK):
+        for frame in frames.feed(data):
+            output(int(frame.stream), frame.payload)
+
+
+async def _kill(
+    shim: Shim,
+    starting: asyncio.Future[Started],
+    ended: asyncio.Future[Ended],
+    heard: Callable[[ShimEvent], None],
+) -> None:
+    """End a process that nobody wants any more, whether or not it has begun."""
+    with suppress(BoxshipError, TimeoutError):
+        await starting
+        shim.on_event = heard
+        await shim.signal(protocol.INIT, signal.SIGKILL)
+        async with asyncio.timeout(ENDS_WITHIN):
+            await asyncio.shield(ended)
+
+
+async def _let_go(keeping: asyncio.Future[Shim]) -> None:
+    """Close the connection to the keeper; one that has nothing to keep ends."""
+    with suppress(BoxshipError):
+        shim = await keeping
+        await shim.close()

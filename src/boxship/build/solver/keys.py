@@ -1,0 +1,94 @@
+"""What says that a vertex's result may be used again.
+
+    identity(vertex)    what it does and on what content: under this its results are recorded
+    key(vertex)         what it does and on what identities; leads to the identity found last time
+
+They differ where only the content of an input matters and not where it came from: the files
+that a copy takes, and what a process sees through a read-only mount.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from boxship.build import ops
+from boxship.build.digests import Digests, joined
+from boxship.build.filesystems import Value
+from boxship.build.ops import NO_OUTPUT, SCRATCH, Bind, Copy, Exec, Files, Vertex
+
+
+def said(vertex: Vertex) -> str:
+    """Return what a vertex does, less what its result does not depend on."""
+    op = vertex.op
+    if isinstance(op, Exec):
+        op = replace(op, proxies=())
+    kinds: list[object] = []
+    if isinstance(op, Exec):
+        kinds = [type(mount).__name__ for mount in op.mounts]
+    elif isinstance(op, Files):
+        kinds = [type(action.does).__name__ for action in op.actions]
+    data = msgspec.msgpack.encode((type(op).__name__, op, kinds, str(vertex.platform or "")))
+    return joined("op", [data.hex()])
+
+
+def key(vertex: Vertex, inputs: Sequence[str]) -> str:
+    """Return the key of a vertex whose inputs have these identities."""
+    return joined("key", [said(vertex), *inputs])
+
+
+def by_content(vertex: Vertex) -> dict[int, list[Copy | Bind]]:
+    """Return the inputs of which only the content matters, with what is taken of them."""
+    op, found, whole = vertex.op, dict[int, list[Copy | Bind]](), set[int]()
+    if isinstance(op, Files):
+        count = len(vertex.inputs)
+        for action in op.actions:
+            if 0 <= action.input < count:
+                whole.add(action.input)
+            if isinstance(action.does, Copy) and 0 <= action.second < count:
+                found.setdefault(action.second, []).append(action.does)
+            elif 0 <= action.second < count:
+                whole.add(action.second)
+            owner = getattr(action.does, "owner", None)
+            if owner is not None and 0 <= owner.names < count:
+                whole.add(owner.names)
+    elif isinstance(op, Exec):
+        for mount in op.mounts:
+            if isinstance(mount, ops.Bind) and mount.input != SCRATCH:
+                if mount.readonly and mount.output == NO_OUTPUT and mount.target != "/":
+                    found.setdefault(mount.input, []).append(mount)
+                else:
+                    whole.add(mount.input)
+            elif isinstance(mount, ops.Cache) and mount.input != SCRATCH:
+                whole.add(mount.input)
+    return {number: taken for number, taken in found.items() if number not in whole}
+
+
+def identity(
+    vertex: Vertex,
+    inputs: Sequence[str],
+    taken: Mapping[int, Sequence[Copy | Bind]],
+    values: Mapping[int, Value],
+    digests: Digests,
+) -> str:
+    """Return the identity of a vertex; looks at files, so it blocks."""
+    return joined("content", [said(vertex), *_parts(inputs, taken, values, digests)])
+
+
+def _parts(
+    inputs: Sequence[str],
+    taken: Mapping[int, Sequence[Copy | Bind]],
+    values: Mapping[int, Value],
+    digests: Digests,
+) -> Iterator[str]:
+    for number, one in enumerate(inputs):
+        if number not in taken:
+            yield one
+            continue
+        for what in taken[number]:
+            if isinstance(what, Copy):
+                yield digests.of_copy(values[number], what)
+            else:
+                yield digests.of_mount(values[number], what)

@@ -1,0 +1,353 @@
+"""Solves graphs: each vertex once, those that do not wait for each other side by side.
+
+    key of the inputs' identities ── known and kept? ── the results of last time
+              │ no
+    identity from the inputs' content ── kept? ── the results of whoever made the same
+              │ no
+    inputs' results ── perform, once for all who ask ── record
+
+A vertex whose results are kept does not need its inputs' results: these are not made again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
+
+from boxship.build.cache.record import Layer
+from boxship.build.cache.records import Held, Records
+from boxship.build.digests import Digests, joined
+from boxship.build.errors import BadGraph, BuildFailed
+from boxship.build.filesystems import Filesystems, Layers, Value
+from boxship.build.ops import Exec, Files, Ref, Source, Vertex
+from boxship.build.progress import Output, PartState, Report, VertexState
+from boxship.build.solver import keys
+from boxship.build.solver.performing import Performing, Wish
+from boxship.build.solver.shared import Say, Shared
+from boxship.build.sources.source import Asker, Fetched, Told
+from boxship.errors import BoxshipError
+
+MOST_VERTICES: Final = 10_000
+T = TypeVar("T")
+Outputs = Mapping[int, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A vertex that is known: by its identity and, where they are kept, its results."""
+
+    identity: str
+    outputs: Outputs | None
+
+
+@dataclass(slots=True)
+class Job:
+    """One build as the solver sees it."""
+
+    asker: Asker
+    held: Held
+    report: Report
+    entitlements: frozenset[str] = frozenset()
+    keyed: dict[Vertex, asyncio.Task[Keyed]] = field(default_factory=dict)
+    solved: dict[Vertex, asyncio.Task[Outputs]] = field(default_factory=dict)
+    states: dict[Vertex, VertexState] = field(default_factory=dict)
+
+
+class Solver:
+    """Solves the graphs of all builds; belongs to one event loop."""
+
+    def __init__(
+        self,
+        records: Records,
+        filesystems: Filesystems,
+        digests: Digests,
+        performing: Performing,
+    ) -> None:
+        self._records = records
+        self._filesystems = filesystems
+        self._digests = digests
+        self._performing = performing
+        self._shared: Shared[Outputs] = Shared()
+
+    async def solve(self, refs: Sequence[Ref | None], job: Job) -> list[Value]:
+        """Return the results asked for; BuildFailed names the vertex that failed."""
+        _check(refs)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                one = _Solving(self, job, tasks)
+                asked = [None if ref is None else one.result(ref) for ref in refs]
+            return [Layers() if found is None else found.result() for found in asked]
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+
+    async def identity(self, ref: Ref, job: Job) -> str:
+        """Return what a result's vertex is recorded under; it is solved already."""
+        return (await job.keyed[ref.vertex]).identity
+
+
+class _Solving:
+    """The tasks of one build."""
+
+    def __init__(self, solver: Solver, job: Job, tasks: asyncio.TaskGroup) -> None:
+        self._records = solver._records
+        self._filesystems = solver._filesystems
+        self._digests = solver._digests
+        self._performing = solver._performing
+        self._shared = solver._shared
+        self._job = job
+        self._tasks = tasks
+
+    def result(self, ref: Ref) -> asyncio.Task[Value]:
+        """Begin to work out one result."""
+        return self._tasks.create_task(self._result(ref))
+
+    async def _result(self, ref: Ref) -> Value:
+        outputs = await self._solved(ref.vertex)
+        if ref.output not in outputs:
+            raise BadGraph(f"vertex {ref.vertex.digest} has no result {ref.output}")
+        return outputs[ref.output]
+
+    def _solved(self, vertex: Vertex) -> asyncio.Task[Outputs]:
+        return self._once(self._job.solved, vertex, self._solve)
+
+    def _keyed(self, vertex: Vertex) -> asyncio.Task[Keyed]:
+        return self._once(self._job.keyed, vertex, self._key)
+
+    def _once(
+        self,
+        known: dict[Vertex, asyncio.Task[T]],
+        vertex: Vertex,
+        work: Callable[[Vertex], Coroutine[Any, Any, T]],
+    ) -> asyncio.Task[T]:
+        task = known.get(vertex)
+        if task is None:
+            task = known[vertex] = self._tasks.create_task(self._named(vertex, work))
+        return task
+
+    async def _named(self, vertex: Vertex, work: Callable[[Vertex], Coroutine[Any, Any, T]]) -> T:
+        """Do it; what goes wrong carries the vertex's name."""
+        try:
+            return await work(vertex)
+        except BuildFailed:
+            raise
+        except (BoxshipError, OSError) as error:
+            message = str(error)
+            self._tell(vertex, completed=time.time_ns(), error=message)
+            raise BuildFailed(message, vertex) from error
+
+    # ---- keys
+
+    async def _key(self, vertex: Vertex) -> Keyed:
+        if isinstance(vertex.op, Source):
+            return await self._key_source(vertex)
+        inputs = [f"{k.identity} {r.output}" for k, r in await self._inputs(vertex)]
+        key = keys.key(vertex, inputs)
+        if vertex.about.ignore_cache:
+            identity = joined("anew", [key, secrets.token_hex(16)])
+            self._records.put_key(key, identity)
+            return Keyed(identity, None)
+        known = self._records.identity(key)
+        if known is not None and (outputs := self._kept(known)) is not None:
+            await self._seen(vertex, outputs)
+            return Keyed(known, outputs)
+        taken = keys.by_content(vertex)
+        identity = key
+        if taken:
+            values = await self._values(vertex, taken)
+            identity = await asyncio.to_thread(
+                keys.identity, vertex, inputs, taken, values, self._digests
+            )
+        await asyncio.to_thread(self._records.put_key, key, identity)
+        outputs = self._kept(identity)
+        if outputs is not None:
+            await self._seen(vertex, outputs)
+        return Keyed(identity, outputs)
+
+    async def _key_source(self, vertex: Vertex) -> Keyed:
+        """A source is what it turns out to be; a client's folder is looked into by its users."""
+        assert isinstance(vertex.op, Source)
+        self._tell(vertex, started=time.time_ns())
+        fetched: Fetched = await self._performing.fetch(
+            vertex.op, vertex.platform, self._job.asker, lambda told: self._part(vertex, told)
+        )
+        self._tell(vertex, completed=time.time_ns())
+        if isinstance(fetched.value, Layers):
+            self._job.held.chain(fetched.value.chain)
+        identity = fetched.identity or joined("unique", [secrets.token_hex(16)])
+        return Keyed(identity, {0: fetched.value})
+
+    async def _inputs(self, vertex: Vertex) -> list[tuple[Keyed, Ref]]:
+        waiting = [(self._keyed(ref.vertex), ref) for ref in vertex.inputs]
+        return [(await task, ref) for task, ref in waiting]
+
+    async def _values(
+        self, vertex: Vertex, numbers: Sequence[int] | Mapping[int, object]
+    ) -> dict[int, Value]:
+        waiting = {number: self.result(vertex.inputs[number]) for number in numbers}
+        return {number: await task for number, task in waiting.items()}
+
+    def _kept(self, identity: str) -> Outputs | None:
+        """Return the results recorded under an identity, if all of them are there."""
+        found = self._records.outputs(identity)
+        if found is None:
+            return None
+        for chain in found.values():
+            self._job.held.chain(chain)
+        if not all(self._filesystems.has(chain) for chain in found.values()):
+            self._records.forget(identity)
+            return None
+        return {number: Layers(chain) for number, chain in found.items()}
+
+    async def _seen(self, vertex: Vertex, outputs: Outputs) -> None:
+        """Say that a vertex, and so all it stands on, need not be done."""
+        now = time.time_ns()
+        self._tell(vertex, cached=True, started=now, completed=now)
+        chains = [value.chain for value in outputs.values() if isinstance(value, Layers)]
+        await asyncio.to_thread(self._records.used, chains)
+
+    # ---- results
+
+    async def _solve(self, vertex: Vertex) -> Outputs:
+        keyed = await self._keyed(vertex)
+        if keyed.outputs is not None:
+            return keyed.outputs
+        inputs = await self._values(vertex, range(len(vertex.inputs)))
+
+        def listen(word: object) -> None:
+            match word:
+                case (int() as stream, bytes() as data):
+                    at = time.time_ns()
+                    self._job.report(Output(vertex.digest, stream, data, at))
+                case int() as started:
+                    self._tell(vertex, started=started)
+                case _:
+                    pass
+
+        async def work(say: Say) -> Outputs:
+            return await self._perform(vertex, keyed.identity, inputs, say)
+
+        outputs = await self._shared.do(keyed.identity, work, listen)
+        for value in outputs.values():
+            if isinstance(value, Layers):
+                self._job.held.chain(value.chain)
+        self._tell(vertex, completed=time.time_ns())
+        return outputs
+
+    async def _perform(
+        self, vertex: Vertex, identity: str, inputs: Mapping[int, Value], say: Say
+    ) -> Outputs:
+        made: list[Layer] = []
+        with self._records.holding() as held:
+            for value in inputs.values():
+                if isinstance(value, Layers):
+                    held.chain(value.chain)
+            wish = Wish(
+                vertex,
+                [inputs[number] for number in range(len(inputs))],
+                self._job.asker.sessions,
+                self._job.entitlements,
+                held,
+                say,
+                made,
+            )
+            outputs = await self._performing.perform(wish)
+            kept = {n: v.chain for n, v in outputs.items() if isinstance(v, Layers)}
+            if len(kept) == len(outputs):
+                await asyncio.to_thread(self._records.put, identity, kept, made)
+            elif made:
+                await asyncio.to_thread(self._records.put, identity + " parts", {}, made)
+        return outputs
+
+    # ---- telling
+
+    def _tell(
+        self,
+        vertex: Vertex,
+        *,
+        cached: bool = False,
+        started: int = 0,
+        completed: int = 0,
+        error: str = "",
+    ) -> None:
+        before = self._job.states.get(vertex)
+        if before is None:
+            before = VertexState(
+                vertex.digest,
+                vertex.about.name,
+                tuple(dict.fromkeys(ref.vertex.digest for ref in vertex.inputs)),
+                group=vertex.about.group,
+            )
+        state = replace(
+            before,
+            cached=cached or before.cached,
+            started=before.started or started or completed,
+            completed=completed or before.completed,
+            error=error or before.error,
+        )
+        if state != before or vertex not in self._job.states:
+            self._job.states[vertex] = state
+            self._job.report(state)
+
+    def _part(self, vertex: Vertex, told: Told) -> None:
+        now = time.time_ns()
+        self._job.report(
+            PartState(
+                vertex.digest,
+                told.id,
+                told.name,
+                told.current,
+                told.total,
+                now,
+                now,
+                now if told.done else 0,
+            )
+        )
+
+
+def _check(refs: Sequence[Ref | None]) -> None:
+    """Refuse graphs that are too large; a vertex is made of its inputs, so none has a circle."""
+    seen: set[Vertex] = set()
+    waiting = [ref.vertex for ref in refs if ref is not None]
+    while waiting:
+        vertex = waiting.pop()
+        if vertex in seen:
+            continue
+        seen.add(vertex)
+        if len(seen) > MOST_VERTICES:
+            raise BadGraph("the definition has too many vertices")
+        _check_numbers(vertex)
+        waiting.extend(ref.vertex for ref in vertex.inputs)
+
+
+def _check_numbers(vertex: Vertex) -> None:
+    """Refuse numbers of inputs and results that mean nothing."""
+    count, op = len(vertex.inputs), vertex.op
+    numbers: list[int] = []
+    if isinstance(op, Exec):
+        numbers = [m.input for m in op.mounts if hasattr(m, "input")]
+    elif isinstance(op, Files):
+        for at, action in enumerate(op.actions):
+            for number in (action.input, action.second):
+                if not -1 <= number < count + at:
+                    raise BadGraph(f"vertex {vertex.digest} has no input {number}")
+        return
+    if any(not -1 <= number < count for number in numbers):
+        raise BadGraph(f"vertex {vertex.digest} names an input that it has not")
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first failure that says which vertex it was, or the first of all."""
+    every: list[BaseException] = []
+    waiting: list[BaseException] = [group]
+    while waiting:
+        error = waiting.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            waiting = [*error.exceptions, *waiting]
+        else:
+            every.append(error)
+    named = [error for error in every if isinstance(error, BuildFailed)]
+    return (named or every)[0]

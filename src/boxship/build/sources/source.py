@@ -1,0 +1,71 @@
+"""Where files come from: what each kind of source answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from boxship.build.cache.records import Held
+from boxship.build.filesystems import Value
+from boxship.build.needs import ClientSession
+from boxship.build.ops import Source
+from boxship.distribution.auth import ANONYMOUS, Credentials
+from boxship.errors import BoxshipError
+from boxship.spec.platform import Platform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """For whom a source is fetched."""
+
+    sessions: Sequence[ClientSession]
+    held: Held
+    credentials: Mapping[str, Credentials] = field(default_factory=dict)
+    pull: bool = False
+
+    async def login(self, host: str) -> Credentials:
+        """Return what a registry is shown, anonymous where nobody gives anything."""
+        if (given := self.credentials.get(host)) is not None:
+            return given
+        for session in self.sessions:
+            try:
+                said = await session.credentials(host)
+            except BoxshipError:
+                continue
+            if said.user or said.token or said.secret:
+                return Credentials(said.user, said.secret, said.token, server=host)
+        return ANONYMOUS
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How far a part of a source is: a layer, a transfer."""
+
+    id: str
+    name: str = ""
+    current: int = 0
+    total: int = 0
+    done: bool = False
+
+
+Tell = Callable[[Told], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A source's files, and what they are; a source that is a client's folder has no identity:
+    what is taken of it is looked at, each time.
+    """
+
+    value: Value
+    identity: str | None
+
+
+class Fetcher(Protocol):
+    """Fetches one kind of source."""
+
+    async def fetch(
+        self, source: Source, platform: Platform | None, asker: Asker, tell: Tell
+    ) -> Fetched:
+        """Bring a source here."""

@@ -1,0 +1,162 @@
+"""The builder, put together; and containers' rules as builds ask for them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from boxship.build.builder import Builder
+from boxship.build.cache.folders import Folders
+from boxship.build.cache.records import Records
+from boxship.build.digests import Digests
+from boxship.build.export.layers import LayerPacker
+from boxship.build.files.perform import FileChanges
+from boxship.build.filesystems import Filesystems
+from boxship.build.needs import ClientSession, Program, Sessions, Spawner
+from boxship.build.running.execution import Executions
+from boxship.build.running.runner import Runner
+from boxship.build.solver.performing import Performing
+from boxship.build.solver.solver import Solver
+from boxship.build.sources.contexts import Contexts, LocalSource
+from boxship.build.sources.images import ImageSource
+from boxship.container import bundle
+from boxship.container.bundle import Host, Setting
+from boxship.container.defaults import Defaults, fill_host_config
+from boxship.container.record import Container
+from boxship.container.users import Accounts
+from boxship.content.store import Blobs
+from boxship.daemon.joints import Keepers
+from boxship.errors import NotFound
+from boxship.image.images import Images
+from boxship.image.pull import Pulls
+from boxship.model.ids import ContainerId
+from boxship.network.networks import Networks
+from boxship.snapshot.snapshots import Snapshots
+from boxship.spec.engine.container import ContainerConfig, HostConfig, HostConfigUlimitsItem
+from boxship.spec.oci import runtime as oci
+
+
+async def no_sessions(wanted: Sequence[str]) -> Sequence[ClientSession]:
+    """Stand in where no client can connect a session."""
+    raise NotFound(f"no active session for {', '.join(wanted)}")
+
+
+AT_ONCE = 8  # vertices that are performed at the same time, and no fewer
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRules:
+    """What a build's process is given: the same as a container that nobody said anything of."""
+
+    host: Host
+    defaults: Defaults
+
+    def spec(self, program: Program, root: int) -> oci.Spec:
+        """Return a bundle's configuration."""
+        wanted = _host_config(program)
+        fill_host_config(wanted, self.defaults)
+        record = Container(
+            id=ContainerId(program.id),
+            name=program.id[:12],
+            created=0,
+            image="",
+            config=ContainerConfig(
+                hostname=program.hostname,
+                user=program.user,
+                env=list(program.env),
+                cmd=list(program.args),
+                working_dir=program.cwd,
+            ),
+            host_config=wanted,
+        )
+        setting = Setting(
+            folder=program.folder,
+            files=program.folder,
+            identity=Accounts.read(root).resolve(program.user),
+            private_network=program.own_network,
+            hostname=self.host.hostname,
+        )
+        spec = bundle.spec(record, setting, self.host, self.defaults)
+        spec.mounts = [one for one in spec.mounts if one.destination not in program.taken]
+        return spec
+
+    def owner(self, root: int, user: str, group: str) -> tuple[int, int]:
+        """Look up a user and a group."""
+        found = Accounts.read(root).resolve(f"{user}:{group}" if group else user)
+        return found.uid, found.gid
+
+
+def _host_config(program: Program) -> HostConfig:
+    limits = program.resources
+    return HostConfig(
+        network_mode=program.network,
+        privileged=program.insecure,
+        memory=limits.memory or None,
+        memory_swap=limits.memory_swap or None,
+        cpu_shares=limits.cpu_shares or None,
+        cpu_period=limits.cpu_period or None,
+        cpu_quota=limits.cpu_quota or None,
+        cpuset_cpus=limits.cpuset_cpus or None,
+        cpuset_mems=limits.cpuset_mems or None,
+        cgroup_parent=limits.cgroup_parent or None,
+        shm_size=limits.shm_size or None,
+        ulimits=[
+            HostConfigUlimitsItem(name=name, soft=soft, hard=hard)
+            for name, soft, hard in program.ulimits
+        ]
+        or None,
+    )
+
+
+async def make_builder(
+    *,
+    records: Records,
+    images: Images,
+    pulls: Pulls,
+    snapshots: Snapshots,
+    blobs: Blobs,
+    spawner: Spawner,
+    networks: Networks,
+    rules: ContainerRules,
+    sessions: Sessions,
+    data: str,
+    run: str,
+    allowed: Sequence[str],
+) -> Builder:
+    """Put the parts together, and clean up behind a builder that was killed."""
+    filesystems = Filesystems(snapshots, time.time_ns)
+    filesystems.sweep()
+    records.reconcile({*snapshots.layers()})
+    folders = Folders(os.path.join(data, "folders"), records, time.time_ns)
+    folders.reconcile()
+    runner = Runner(spawner, Keepers(), networks, rules, run, rules.host.hostname)
+    await runner.recover()
+    contexts = Contexts(os.path.join(data, "contexts"))
+    image_source = ImageSource(images, pulls, blobs)
+    local = LocalSource(folders, records)
+    digests = Digests(filesystems)
+    performing = Performing(
+        {"docker-image": image_source, "context": contexts, "local": local},
+        Executions(filesystems, folders, runner),
+        FileChanges(filesystems, rules),
+        filesystems,
+        max(AT_ONCE, 2 * (os.cpu_count() or 1)),
+    )
+    return Builder(
+        solver=Solver(records, filesystems, digests, performing),
+        records=records,
+        folders=folders,
+        filesystems=filesystems,
+        digests=digests,
+        contexts=contexts,
+        finder=image_source,
+        images=images,
+        blobs=blobs,
+        packer=LayerPacker(records, filesystems, snapshots, blobs, images),
+        runner=runner,
+        sessions=sessions,
+        allowed=frozenset(allowed),
+        host=images.host,
+    )
