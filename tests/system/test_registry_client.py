@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
-import pty
 import shutil
-import struct
 import subprocess
 import sys
-import termios
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +17,7 @@ import pytest
 from tests.support import images as made
 from tests.support.debian_registry import debian_registry
 from tests.support.engine import CHECKOUT, Engine
+from tests.support.recorded import drawn, recording
 
 pytestmark = [pytest.mark.root, pytest.mark.docker_cli]
 HELPER = "docker-credential-boxship"
@@ -312,47 +309,9 @@ REPORTS: list[dict[str, object]] = [
 @pytest.fixture
 def recorded(tmp_path: Path) -> Iterator[str]:
     """An engine that answers every pull with the same reports."""
-    import socket
-    import threading
-
     body = "".join(json.dumps(report) + "\r\n" for report in REPORTS).encode()
-    ping = b"HTTP/1.1 200 OK\r\nApi-Version: 1.50\r\nOstype: linux\r\nContent-Length: 0\r\n\r\n"
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(tmp_path / "engine"))
-    listener.listen()
-
-    def serve(connection: socket.socket) -> None:
-        pending = b""
-        while piece := connection.recv(65536):
-            *heads, pending = (pending + piece).split(b"\r\n\r\n")
-            for head in heads:
-                connection.sendall(ping if b"_ping" in head else answer)
-
-    def accept() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                threading.Thread(target=serve, args=(connection,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    yield f"unix://{tmp_path}/engine"
-    listener.close()
-
-
-def drawn(command: list[str], columns: int) -> bytes:
-    """Return what a command writes on a terminal of this width."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    seen = b""
-    with contextlib.suppress(OSError):
-        while piece := os.read(ours, 65536):
-            seen += piece
-    os.close(ours)
-    assert process.wait(30) == 0
-    return seen
+    with recording(tmp_path / "engine", body) as host:
+        yield host
 
 
 @pytest.mark.parametrize("columns", [200, 80, 0])

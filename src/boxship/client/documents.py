@@ -102,6 +102,7 @@ class ImageSummary(TypedDict, total=False):
     VirtualSize: int
     Containers: int
     Labels: dict[str, str] | None
+    Manifests: list[dict[str, Any]] | None
 
 
 class ImageRemoved(TypedDict, total=False):

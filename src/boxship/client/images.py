@@ -30,11 +30,13 @@ class Images:
         everything: bool = False,
         filters: Mapping[str, Iterable[str]] | None = None,
         shared_size: bool = False,
+        manifests: bool = False,
     ) -> list[ImageSummary]:
         query = {
             "all": everything,
             "filters": filters_text(filters),
             "shared-size": shared_size,
+            "manifests": manifests,
         }
         found: list[ImageSummary] = self._engine.call("GET", "/images/json", query)
         return found

@@ -35,6 +35,7 @@ from boxship.wire import tar
 
 BLOBS: Final = "blobs/sha256/"
 ENTRIES: Final = 100_000
+DOCUMENTS: Final = frozenset({"oci-layout", "repositories"})  # besides those called `.json`
 USTAR: Final = 257
 GUESSES: Final = 64  # layers unpacked ahead of the documents that name them
 MEDIA_TYPES: Final = {
@@ -167,7 +168,7 @@ def take(pieces: Iterable[bytes], blobs: Blobs, lease: Lease, layers: Layers) ->
 
 def is_document(name: str) -> bool:
     """Whether a file is one by its name, so that its size can be judged before it is stored."""
-    return not name.startswith(BLOBS) and (name.endswith(".json") or "/" not in name)
+    return not name.startswith(BLOBS) and (name.endswith(".json") or name in DOCUMENTS)
 
 
 def _ingest(name: str, reader: tar.Reader, blobs: Blobs, lease: Lease, layers: Layers) -> Digest:

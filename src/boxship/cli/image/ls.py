@@ -26,7 +26,7 @@ COMMAND = Command(
         Flag("format", "", FORMAT_USAGE, "string", ""),
         Flag("no-trunc", "", "Do not shorten what is long"),
         Flag("quiet", "q", "Show only IDs"),
-        Flag("tree", "", "Show the platforms of each image", hidden=True),
+        Flag("tree", "", "Show the platforms of each image as a tree (experimental)"),
     ),
     at_most=1,
     words="image",
@@ -49,6 +49,18 @@ def run(
     filters = filters_of(filter)
     if words:
         filters.setdefault("reference", []).append(words[0])
+    if tree:
+        from boxship.cli.image.tree import show_tree
+
+        for flag, given in (("quiet", quiet), ("no-trunc", no_trunc), ("show-digest", digests)):
+            if given:
+                return shell.report(f"--{flag} is not yet supported with --tree")
+        if format:
+            return shell.report("--format is not yet supported with --tree")
+        images = shell.client.images
+        found = images.list(everything=all, filters=filters, manifests=True)
+        show_tree(shell.out, found, everything=all)
+        return 0
     format = format or ("" if quiet else shell.config.text("imagesFormat"))
     found = shell.client.images.list(everything=all, filters=filters)
     rows = rows_of(found, filters, no_trunc=no_trunc, digests=digests, format=format)
