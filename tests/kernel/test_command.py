@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from tests.support.boxes import Boxes
 
+from boxship.runtime import cgroups
 from boxship.runtime.native import NativeRuntime
 from boxship.spec.oci import runtime as oci
 
@@ -201,6 +202,69 @@ def test_features_are_told(command: Command) -> None:
     found = json.loads(command("features").stdout)
     assert "createContainer" in found["hooks"]
     assert "rro" in found["mountOptions"]
+
+
+def test_a_bundle_begins_with_spec(command: Command, tmp_path: Path) -> None:
+    shutil.copytree(command.box.image, tmp_path / "rootfs", symlinks=True)
+    command("spec", "--bundle", str(tmp_path))
+    assert "exists" in command("spec", "-b", str(tmp_path), check=False).stderr
+    config = tmp_path / "config.json"
+    spec = json.loads(config.read_text())
+    assert spec["process"]["args"] == ["sh"]
+    spec["process"] |= {"terminal": False, "args": ["sh", "-c", "id -u; touch /x || echo ro"]}
+    spec["linux"]["cgroupsPath"] = f"/boxship-tests-{os.getpid()}/spec"
+    config.write_text(json.dumps(spec))
+    assert command("run", "--bundle", str(tmp_path), "eight").stdout == "0\nro\n"
+
+
+def test_a_bundle_for_a_user_maps_that_user(command: Command, tmp_path: Path) -> None:
+    command("spec", "--rootless", cwd=tmp_path)
+    linux = json.loads((tmp_path / "config.json").read_text())["linux"]
+    assert {"type": "user"} in linux["namespaces"]
+    assert {"type": "network"} not in linux["namespaces"]
+    assert [one["size"] for one in linux["uidMappings"]] == [1]
+
+
+def test_events_tell_what_is_used_until_the_end(command: Command) -> None:
+    command.create("nine", *command.bundle("sleep", "60"))
+    command("start", "nine")
+    (once,) = map(json.loads, command("events", "--stats", "nine").stdout.splitlines())
+    assert (once["type"], once["id"]) == ("stats", "nine")
+    assert once["data"]["pids"]["current"] >= 1
+    assert once["data"]["cpu"]["usage"]["total"] > 0
+    following = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "--root", str(command.root), "events", "--interval",
+         "100ms", "nine"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with following:
+        assert following.stdout
+        lines = [json.loads(following.stdout.readline()) for _ in range(2)]
+        assert {line["type"] for line in lines} == {"stats"}
+        command("kill", "nine", "KILL")
+        following.communicate(timeout=20)
+    assert following.returncode == 0
+    assert "not running" in command("events", "nine", check=False).stderr
+    assert "interval" in command("events", "--interval", "x", "nine", check=False).stderr
+
+
+def test_memory_that_runs_out_is_an_event(command: Command) -> None:
+    if "memory" not in cgroups.detect().controllers:
+        pytest.skip("no memory controller")
+    limits = oci.Resources(memory=oci.Memory(limit=16 << 20))
+    hungry = "sleep 0.6; dd if=/dev/zero of=/dev/null bs=64M count=1; sleep 60"
+    made = command.bundle("sh", "-c", hungry, linux={"resources": limits})
+    command.create("ten", *made)
+    command("start", "ten")
+    following = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "--root", str(command.root), "events", "ten"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with following:
+        assert following.stdout
+        assert json.loads(following.stdout.readline()) == {"type": "oom", "id": "ten"}
+        command("kill", "ten", "KILL")
+        following.communicate(timeout=20)
 
 
 def test_podman_runs_containers_with_it(command: Command, tmp_path: Path) -> None:
