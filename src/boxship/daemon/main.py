@@ -110,6 +110,7 @@ def route_modules() -> list[ModuleType]:
     """Return every module that has routes."""
     from boxship.api.routes import (
         archive,
+        build,
         commit,
         containers,
         diskusage,
@@ -128,7 +129,7 @@ def route_modules() -> list[ModuleType]:
 
     engine = [containers, exec, images, volumes, networks]
     engine += [stats, commit, archive, distribution, transfer]
-    return [*engine, diskusage, events, session, swarm, system]
+    return [*engine, build, diskusage, events, session, swarm, system]
 
 
 def _heed_signals(ending: asyncio.Event, reload: Reload, engine: wiring.Engine) -> None:

@@ -14,6 +14,7 @@ for containers and images that could be asked for: there are none between the st
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -31,11 +32,35 @@ QUIET_STEPS: Final = (
 RED: Final = "\x1b[91m"  # what programs write to their standard error
 PLAIN: Final = "\x1b[0m"
 STDERR: Final = 2
+KEPT: Final = 10_000
 HELD: Final = 1 << 20  # bytes of a later step's output that are kept until its turn
+
+
+class Numbers:
+    """The numbers that steps were given before, so that a cached one has the same again."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], str] = {}
+
+    def get(self, key: tuple[str, str]) -> str | None:
+        """Return what the step after a step was called."""
+        return self._known.get(key)
+
+    def keep(self, key: tuple[str, str], number: str) -> None:
+        """Note what a step is called; the oldest are forgotten."""
+        self._known.pop(key, None)
+        self._known[key] = number
+        if len(self._known) > KEPT:
+            del self._known[next(iter(self._known))]
+
+
+def _number(*words: str) -> str:
+    return hashlib.sha256("\0".join(words).encode("utf-8", "replace")).hexdigest()[:12]
 
 
 @dataclass(slots=True)
 class _Vertex:
+    started: bool = False
     cached: bool = False
     completed: bool = False
     held: list[tuple[int, bytes]] = field(default_factory=list)
@@ -45,8 +70,9 @@ class _Vertex:
 class Teller:
     """Tells of one build; `tell` takes what the solver says, in the loop's thread."""
 
-    def __init__(self, say: Say, *, remove: bool = True) -> None:
+    def __init__(self, say: Say, numbers: Numbers, *, remove: bool = True) -> None:
         self._say = say
+        self._numbers = numbers
         self._remove = remove
         self._steps: Sequence[Step] = ()
         self._vertices: dict[Digest, _Vertex] = {}
@@ -56,6 +82,7 @@ class Teller:
         self._begun = False
         self._triggers = 0
         self._id = ""
+        self._image = ""
         self._told_run = False
 
     def begin(self, steps: Sequence[Step]) -> None:
@@ -77,6 +104,7 @@ class Teller:
         if isinstance(told, VertexState):
             vertex = self._vertices.setdefault(told.digest, _Vertex())
             vertex.cached = told.cached
+            vertex.started = bool(told.started) and not told.cached
             vertex.completed = bool(told.completed) and not told.error
         elif isinstance(told, Output):
             vertex = self._vertices.setdefault(told.vertex, _Vertex())
@@ -87,8 +115,12 @@ class Teller:
             return
         self._go_on(over=False)
 
-    def end(self) -> None:
-        """Tell of all steps that nothing was said of: their results were there already."""
+    def end(self, image: str) -> None:
+        """Tell of all steps that nothing was said of: their results were there already.
+
+        The last step's number is the image's.
+        """
+        self._image = image
         self._go_on(over=True)
 
     def _go_on(self, *, over: bool) -> None:
@@ -100,17 +132,21 @@ class Teller:
                 return
             self._open(step)
             for vertex in known:
-                if vertex is not None and vertex.held:
+                if vertex is None:
+                    continue
+                if step.is_run and vertex.started:
+                    self._run(step)
+                if vertex.held:
                     self._run(step)
                     for stream, piece in vertex.held:
                         text = piece.decode("utf-8", "replace")
                         self._text(f"{RED}{text}{PLAIN}" if stream == STDERR else text)
                     vertex.held.clear()
                     vertex.size = 0
-            if not (done or over):
+            last = self._at == len(self._steps) - 1
+            if not over and (last or not done):
                 return
-            cached = all(vertex is None or vertex.cached for vertex in known)
-            self._close(step, cached=cached)
+            self._close(step, known)
 
     def _open(self, step: Step) -> None:
         if self._begun:
@@ -124,27 +160,38 @@ class Teller:
     def _run(self, step: Step) -> None:
         if not self._told_run:
             self._told_run = True
-            self._text(f" ---> Running in {self._number(step, 'container')}\n")
+            self._text(f" ---> Running in {self._container(step)}\n")
 
-    def _close(self, step: Step, *, cached: bool) -> None:
+    def _close(self, step: Step, known: Sequence[_Vertex | None]) -> None:
+        self._at += 1
+        self._begun = False
         if step.is_global:
-            self._at += 1
-            self._begun = False
             return
-        kind = step.text.partition(" ")[0].upper()
-        alone = kind in QUIET_STEPS
-        if step.vertices and cached and not step.is_from:
+        key = (self._id, step.said or step.text)
+        before = self._numbers.get(key)
+        cached = before is not None
+        if step.vertices:
+            cached = all(vertex is None or vertex.cached for vertex in known)
+        if step.is_from:
+            number = step.base.rpartition(":")[2][:12] if step.base else self._id
+        elif cached:
             self._text(" ---> Using cache\n")
-        elif not alone:
-            self._run(step)
-            if self._remove:
-                number = self._number(step, "container")
-                self._text(f"Removing intermediate container {number}\n")
-        number = self._number(step, "image")
+            number = before or _number(*key)
+        else:
+            if step.text.partition(" ")[0].upper() not in QUIET_STEPS:
+                self._run(step)
+                if self._remove:
+                    self._text(f"Removing intermediate container {self._container(step)}\n")
+            number = secrets.token_hex(6)
+        if self._at == len(self._steps):
+            number = self._image or number
+        self._numbers.keep(key, number)
         self._text(f" ---> {number}\n")
         self._id = number
-        self._at += 1
-        self._begun = self._told_run = False
+        self._told_run = False
+        self._count_triggers(step)
+
+    def _count_triggers(self, step: Step) -> None:
         if self._triggers:
             self._triggers -= 1
         elif step.is_from and step.triggers:
@@ -152,12 +199,8 @@ class Teller:
             plural = "s" if step.triggers > 1 else ""
             self._text(f"# Executing {step.triggers} build trigger{plural}\n")
 
-    def _number(self, step: Step, what: str) -> str:
-        """Return a step's number, the same whenever the step is."""
-        if step.vertices and what == "image":
-            return step.vertices[-1].short
-        said = f"{what}\0{self._id}\0{step.text}".encode()
-        return hashlib.sha256(said).hexdigest()[:12]
+    def _container(self, step: Step) -> str:
+        return _number("container", self._id, step.text)
 
     def _text(self, text: str) -> None:
         self._say({"stream": text})

@@ -10,9 +10,7 @@ from boxship.errors import NotSupported
 NO_BUILDER: Final = "this engine has no builder yet"
 
 
-@route("POST", "/build", streams=True)
 @route("POST", "/build/prune")
-@route("POST", "/build/cancel")
 @route("POST", "/session", streams=True)
 @route("POST", "/grpc", streams=True)
 def refuse(call: Call) -> Reply:

@@ -38,6 +38,7 @@ class Converter:
     context: DraftRef | None = None
     context_paths: set[str] = field(default_factory=set)
     steps: dict[Command, list[Draft]] = field(default_factory=dict)
+    said: dict[Command, str] = field(default_factory=dict)
     state: State = field(init=False)
     command: Command = field(init=False)
 
@@ -135,4 +136,5 @@ class Converter:
     def commit(self, said: str, *, layer: bool = False, built: bool = False) -> None:
         """Write a history entry."""
         assert self.state.image is not None
+        self.said[self.command] = said
         self.historian.add(self.state.image, said, layer=layer, built=built)

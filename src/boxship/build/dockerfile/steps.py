@@ -9,7 +9,7 @@ from boxship.build.dockerfile import instructions as ins
 from boxship.build.dockerfile.converter import Converter
 from boxship.build.dockerfile.drafts import Draft
 from boxship.build.dockerfile.state import State
-from boxship.build.ops import Place
+from boxship.build.ops import Place, Source
 from boxship.spec.digest import Digest
 
 
@@ -19,7 +19,8 @@ class Step:
 
     vertices: what has to be done for it; empty where only the configuration changes. is_global:
     it stands before the first stage. triggers: how many of the following steps came from the
-    base image of this FROM.
+    base image of this FROM. said: what history tells of it, variables and all. base: the image
+    of a FROM, with its digest.
     """
 
     text: str
@@ -29,6 +30,8 @@ class Step:
     is_from: bool = False
     is_global: bool = False
     triggers: int = 0
+    said: str = ""
+    base: str = ""
 
 
 def steps(to: Converter, declared: Sequence[ins.Arg], stages: Sequence[State]) -> Iterator[Step]:
@@ -41,12 +44,28 @@ def steps(to: Converter, declared: Sequence[ins.Arg], stages: Sequence[State]) -
         triggers = sum(command.on_build for command in state.commands)
         source = [state.source] if state.source else []
         yield Step(
-            state.stage.line.code, state.place, _made(source), is_from=True, triggers=triggers
+            state.stage.line.code,
+            state.place,
+            _made(source),
+            is_from=True,
+            triggers=triggers,
+            base=_base(state),
         )
         for command in state.commands:
             line = command.instruction.line
-            made = _made(to.steps.get(command, ()))
-            yield Step(line.code, line.place, made, isinstance(command.instruction, ins.Run))
+            yield Step(
+                line.code,
+                line.place,
+                _made(to.steps.get(command, ())),
+                isinstance(command.instruction, ins.Run),
+                said=to.said.get(command, ""),
+            )
+
+
+def _base(state: State) -> str:
+    if state.source is None or not isinstance(state.source.op, Source):
+        return ""
+    return state.source.op.identifier
 
 
 def _made(drafts: Sequence[Draft]) -> tuple[Digest, ...]:

@@ -82,7 +82,8 @@ class Solver:
                 asked = [None if ref is None else one.result(ref) for ref in refs]
             return [Layers() if found is None else found.result() for found in asked]
         except BaseExceptionGroup as group:
-            raise _first(group) from None
+            first = _first(group)
+            raise first from first.__cause__
 
     async def identity(self, ref: Ref, job: Job) -> str:
         """Return what a result's vertex is recorded under; it is solved already."""

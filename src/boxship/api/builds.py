@@ -1,0 +1,39 @@
+"""Builds that are under way, by the numbers their clients gave them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from boxship.api.render.classic import Numbers
+from boxship.errors import NotFound
+
+
+class Builds:
+    """Lets a build be cancelled from another connection."""
+
+    def __init__(self) -> None:
+        self.numbers = Numbers()
+        self._running: dict[str, asyncio.Task[object]] = {}
+
+    @contextmanager
+    def named(self, id: str) -> Iterator[None]:
+        """The caller's task is the build of this number, while the block runs."""
+        task = asyncio.current_task()
+        if not id or task is None:
+            yield
+            return
+        self._running[id] = task
+        try:
+            yield
+        finally:
+            if self._running.get(id) is task:
+                del self._running[id]
+
+    def cancel(self, id: str) -> None:
+        """Stop a build; NotFound where there is none of this number."""
+        task = self._running.get(id)
+        if task is None:
+            raise NotFound(f"no such build: {id[:100]}")
+        task.cancel()
