@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
+import itertools
 import json
 import re
 import socket
@@ -152,6 +153,7 @@ class FaultyRegistry:
         self.blobs: dict[str, bytes] = {}
         self.manifests: dict[tuple[str, str], tuple[str, bytes]] = {}
         self.uploads: dict[str, bytearray] = {}
+        self._numbers = itertools.count()
         self.places: set[tuple[str, str]] = set()
         self.released = threading.Event()
         self._rules: list[tuple[str, re.Pattern[str], Rule, list[float]]] = []
@@ -276,7 +278,7 @@ class FaultyRegistry:
             if (asked.query.get("from", [""])[0], mounted) in self.places:
                 self.places.add((repository, mounted))
                 return Answer(201, {"Location": f"/v2/{repository}/blobs/{mounted}"})
-            id = str(len(self.uploads))
+            id = str(next(self._numbers))
             self.uploads[id] = bytearray()
             return Answer(202, {"Location": f"/v2/{repository}/blobs/uploads/{id}", "Range": "0-0"})
         kept = self.uploads.get(id)

@@ -157,7 +157,7 @@ def test_a_client_certificate_is_shown(made: Path, tmp_path: Path) -> None:
         folders = trusted(made, tmp_path, host, "ca.crt", "client.cert", "client.key")
         asking(host, PATHS["resolve"], certificates=folders)
         (tmp_path / "certs.d" / host / "client.cert").unlink()
-        with pytest.raises(RegistryUnavailable, match="remote error: tls|reset by peer"):
+        with pytest.raises(RegistryUnavailable, match=r"remote error: tls|reset by peer"):
             asking(host, PATHS["resolve"], certificates=folders)
 
 

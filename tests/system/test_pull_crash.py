@@ -1,0 +1,102 @@
+"""The daemon is killed in the middle of pulls and pushes: nothing is lost, nothing is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from tests.support import images as made
+from tests.support.engine import Engine
+from tests.support.faulty_registry import FaultyRegistry
+
+pytestmark = pytest.mark.root
+LAYERS = [
+    made.archive(
+        *((f"{n}/{m}", random.Random(n * 100 + m).randbytes(60_000), {}) for m in range(30))
+    )
+    for n in range(3)
+]
+
+
+def begin(engine: Engine, *words: str) -> threading.Thread:
+    running = threading.Thread(target=lambda: engine.docker(*words, check=False))
+    running.start()
+    return running
+
+
+def kill_during(
+    engine: Engine, registry: FaultyRegistry, chance: random.Random, *words: str
+) -> None:
+    """Begin something, kill the daemon at a random moment of it, and start it again."""
+    registry.seen.clear()
+    running = begin(engine, *words)
+    wanted = chance.randrange(1, 9)
+    deadline = time.monotonic() + 2
+    while len(registry.seen) < wanted and running.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.0005)
+    time.sleep(chance.random() * 0.03)
+    engine.kill()
+    running.join()
+    engine.start()
+
+
+def leftovers(engine: Engine) -> list[str]:
+    """What is on its way, although nothing is under way."""
+    data = Path(engine.root) / "data"
+    found = [str(p) for p in (data / "blobs" / "ingest").iterdir()]
+    for driver in (data / "snapshots").iterdir():
+        if (driver / "staging").is_dir():
+            found += [str(p) for p in (driver / "staging").iterdir()]
+    return found
+
+
+def stored(engine: Engine) -> set[str]:
+    return set(os.listdir(f"{engine.root}/data/blobs/sha256"))
+
+
+def rounds(request: pytest.FixtureRequest) -> int:
+    return 40 if request.config.getoption("--slow") else 3
+
+
+def test_a_killed_pull_is_whole_or_not_there(
+    own_engine: Engine, request: pytest.FixtureRequest
+) -> None:
+    chance = random.Random(1)
+    with FaultyRegistry() as registry:
+        digest = registry.add("a/b", "1", LAYERS)
+        name = f"{registry.host}/a/b:1"
+        content = {one.removeprefix("sha256:") for one in (*registry.blobs, digest)}
+        for _ in range(rounds(request)):
+            kill_during(own_engine, registry, chance, "pull", name)
+            assert not leftovers(own_engine)
+            here = own_engine.docker("images", "-q", "--no-trunc").stdout.split()
+            assert here in ([], [digest])
+            assert stored(own_engine) == (content if here else set())
+            own_engine.docker("pull", name)
+            assert stored(own_engine) == content
+            shown = own_engine.docker("image", "inspect", name).stdout
+            assert json.loads(shown)[0]["Id"] == digest
+            own_engine.docker("rmi", name)
+            assert not stored(own_engine)
+
+
+def test_a_killed_push_can_be_repeated(own_engine: Engine, request: pytest.FixtureRequest) -> None:
+    chance = random.Random(2)
+    with FaultyRegistry() as registry, FaultyRegistry("127.0.0.2") as target:
+        digest = registry.add("a/b", "1", LAYERS)
+        own_engine.docker("pull", f"{registry.host}/a/b:1")
+        for number in range(rounds(request)):
+            name = f"{target.host}/pushed/{number}:1"
+            own_engine.docker("tag", f"{registry.host}/a/b:1", name)
+            target.blobs.clear()
+            target.places.clear()
+            kill_during(own_engine, target, chance, "push", name)
+            assert f"1: digest: {digest}" in own_engine.docker("push", name).stdout
+            kind, data = registry.manifests["a/b", "1"]
+            assert target.manifests[f"pushed/{number}", "1"] == (kind, data)
+            assert target.blobs == registry.blobs
