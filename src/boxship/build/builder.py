@@ -12,25 +12,21 @@ from boxship.build.cache.records import Held, Records
 from boxship.build.digests import Digests
 from boxship.build.dockerfile.options import Resolved
 from boxship.build.errors import NotEntitled
-from boxship.build.export.images import ImageExport, Part
-from boxship.build.export.layers import LayerPacker
-from boxship.build.filesystems import Filesystems, Value
+from boxship.build.export.exporter import Exporter
+from boxship.build.export.images import Part
+from boxship.build.filesystems import Filesystems
 from boxship.build.frontend import Frontend
 from boxship.build.needs import Sessions
 from boxship.build.ops import Network, Ref
 from boxship.build.progress import Report
-from boxship.build.request import BuildRequest, Built, Dockerfile, Export, Graph, Kind, Target
+from boxship.build.request import BuildRequest, Built, Dockerfile, Graph, Target
 from boxship.build.running.runner import Runner
 from boxship.build.solver.solver import Job, Solver
 from boxship.build.sources.contexts import Contexts
 from boxship.build.sources.images import ImageSource
 from boxship.build.sources.source import Asker
-from boxship.content.store import Blobs
 from boxship.distribution.auth import Credentials
-from boxship.image.images import Images
 from boxship.spec.platform import Platform
-
-DEFAULT_EXPORT = (Export(Kind.IMAGE),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +40,7 @@ class Builder:
     digests: Digests
     contexts: Contexts
     finder: ImageSource
-    images: Images
-    blobs: Blobs
-    packer: LayerPacker
+    exporter: Exporter
     runner: Runner
     sessions: Sessions
     allowed: frozenset[str]
@@ -71,7 +65,8 @@ class Builder:
             targets = await self._targets(request, asker, report)
             job = Job(asker, held, report, granted)
             values = await self.solver.solve([target.root for target in targets], job)
-            return await self._export(request, targets, values, held)
+            parts = [Part(t, v) for t, v in zip(targets, values, strict=True)]
+            return await self.exporter.export(request, parts, asker, report)
 
     @asynccontextmanager
     async def opened(
@@ -113,23 +108,6 @@ class Builder:
                 return targets
             case Dockerfile() as file:
                 return await Frontend(self.finder, asker, self.host).targets(request, file, report)
-
-    async def _export(
-        self,
-        request: BuildRequest,
-        targets: Sequence[Target],
-        values: Sequence[Value],
-        held: Held,
-    ) -> Built:
-        export = ImageExport(
-            self.images, self.blobs, self.packer, self.filesystems, self.records, self.host
-        )
-        built = Built()
-        for wanted in request.exports or DEFAULT_EXPORT:
-            if wanted.kind is Kind.IMAGE:
-                parts = [Part(t, v) for t, v in zip(targets, values, strict=True)]
-                built = await asyncio.to_thread(export.store, request, wanted, parts, held)
-        return built
 
     def _granted(self, request: BuildRequest) -> frozenset[str]:
         """Return what client and daemon both consent to."""

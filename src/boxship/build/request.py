@@ -39,6 +39,9 @@ class Export:
     target: int = 0
 
 
+TO_STORE: Final = (Export(Kind.IMAGE),)
+
+
 @dataclass(frozen=True, slots=True)
 class CacheOption:
     """Where cached results come from or go to: registry, local, inline; BuildKit's attributes."""
@@ -110,6 +113,7 @@ class BuildRequest:
 
     context: a source's identifier, `local://context`, `context://ID`, or of git or a URL.
     excludes: what `.dockerignore` leaves out of a context that is a client's folder.
+    exports: what is made of the results; none, and they are only kept in the cache.
     sessions: the clients who may be asked for files, secrets and credentials, first to last.
     provenance, sbom: None for none, otherwise their attributes (`mode`, `version`, …).
     entitlements: `security.insecure`, `network.host`; what is not granted is refused.
@@ -136,7 +140,7 @@ class BuildRequest:
     hostname: str = ""
     sessions: tuple[str, ...] = ()
     credentials: Mapping[str, object] = field(default_factory=dict)
-    exports: tuple[Export, ...] = ()
+    exports: tuple[Export, ...] = TO_STORE
     cache_from: tuple[CacheOption, ...] = ()
     cache_to: tuple[CacheOption, ...] = ()
     squash: bool = False

@@ -11,6 +11,9 @@ from boxship.build.builder import Builder
 from boxship.build.cache.folders import Folders
 from boxship.build.cache.records import Records
 from boxship.build.digests import Digests
+from boxship.build.export.archives import Archives
+from boxship.build.export.exporter import Exporter
+from boxship.build.export.images import ImageExport
 from boxship.build.export.layers import LayerPacker
 from boxship.build.files.perform import FileChanges
 from boxship.build.filesystems import Filesystems
@@ -31,6 +34,7 @@ from boxship.daemon.joints import Keepers
 from boxship.errors import NotFound
 from boxship.image.images import Images
 from boxship.image.pull import Pulls
+from boxship.image.push import Pushes
 from boxship.model.ids import ContainerId
 from boxship.network.networks import Networks
 from boxship.snapshot.snapshots import Snapshots
@@ -115,6 +119,7 @@ async def make_builder(
     records: Records,
     images: Images,
     pulls: Pulls,
+    pushes: Pushes,
     snapshots: Snapshots,
     blobs: Blobs,
     spawner: Spawner,
@@ -144,6 +149,8 @@ async def make_builder(
         filesystems,
         max(AT_ONCE, 2 * (os.cpu_count() or 1)),
     )
+    packer = LayerPacker(records, filesystems, snapshots, blobs, images)
+    image_export = ImageExport(images, blobs, packer, filesystems, images.host)
     return Builder(
         solver=Solver(records, filesystems, digests, performing),
         records=records,
@@ -152,9 +159,11 @@ async def make_builder(
         digests=digests,
         contexts=contexts,
         finder=image_source,
-        images=images,
-        blobs=blobs,
-        packer=LayerPacker(records, filesystems, snapshots, blobs, images),
+        exporter=Exporter(
+            image_export,
+            Archives(images, blobs, filesystems, image_export, images.host),
+            pushes,
+        ),
         runner=runner,
         sessions=sessions,
         allowed=frozenset(allowed),

@@ -251,6 +251,7 @@ async def build(
         records=records,
         images=images,
         pulls=pulls,
+        pushes=pushes,
         snapshots=snapshots,
         blobs=blobs,
         spawner=spawner,

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from boxship.build.cache.records import Held, Records
+from boxship.build.cache.records import Held
 from boxship.build.export import documents
 from boxship.build.export.layers import LayerPacker
 from boxship.build.filesystems import Filesystems, Value
@@ -53,14 +53,12 @@ class ImageExport:
         blobs: Blobs,
         packer: LayerPacker,
         filesystems: Filesystems,
-        records: Records,
         host: Platform,
     ) -> None:
         self._images = images
         self._blobs = blobs
         self._packer = packer
         self._filesystems = filesystems
-        self._records = records
         self._host = host
 
     def store(

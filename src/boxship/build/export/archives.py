@@ -1,0 +1,92 @@
+"""Results as archives of images, as folders and as archives of files, given to the client."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from boxship.build.cache.records import Held
+from boxship.build.export.images import Assembled, ImageExport, Part, wanted_names
+from boxship.build.filesystems import Filesystems
+from boxship.build.request import BuildRequest, Export, Kind
+from boxship.content.store import Blobs
+from boxship.image import record, saving
+from boxship.image.images import Images
+from boxship.snapshot import pack, trees
+from boxship.spec.platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Archives:
+    """Packs results; its streams block."""
+
+    images: Images
+    blobs: Blobs
+    filesystems: Filesystems
+    image_export: ImageExport
+    host: Platform
+
+    @contextmanager
+    def of_image(
+        self, request: BuildRequest, export: Export, parts: Sequence[Part], held: Held
+    ) -> Iterator[tuple[Assembled, Iterator[bytes]]]:
+        """An archive that `docker load` and OCI tools read; the image itself is not kept."""
+        names = wanted_names(request, export)
+        with self.images.working_on() as lease:
+            made = self.image_export.assemble(request, export, parts, lease, held)
+            image = record.read(self.blobs, made.top, self.host)
+            content = {digest for digest in saving.content(image, ()) if self.blobs.has(digest)}
+            named = [(image, tuple(names))]
+            pieces = saving.archive(self.blobs, named, content)
+            if export.kind is Kind.OCI:
+                pieces = _without(pieces, b"manifest.json")
+            yield made, pieces
+
+    @contextmanager
+    def of_files(self, export: Export, parts: Sequence[Part]) -> Iterator[tuple[str, int]]:
+        """A folder with the results' files, as a path and a descriptor of it."""
+        split = export.attrs.get("platform-split", "true" if len(parts) > 1 else "false")
+        if len(parts) == 1 and split != "true":
+            with self.filesystems.looking(parts[0].value) as root:
+                yield f"/proc/self/fd/{root}", root
+            return
+        with self._together(parts) as root:
+            yield f"/proc/self/fd/{root}", root
+
+    @contextmanager
+    def _together(self, parts: Sequence[Part]) -> Iterator[int]:
+        """Put the results of several platforms side by side, one folder each."""
+        writable = self.filesystems.change(None, bare=True)
+        try:
+            root = os.open(".", trees.FOLDER, dir_fd=writable.mount)
+            try:
+                for part in parts:
+                    self._add(part, root)
+                yield root
+            finally:
+                os.close(root)
+        finally:
+            self.filesystems.drop(writable)
+
+    def _add(self, part: Part, root: int) -> None:
+        name = str(part.target.platform or self.host).replace("/", "_")
+        os.mkdir(name, 0o755, dir_fd=root)
+        with ExitStack() as opened:
+            source = opened.enter_context(self.filesystems.looking(part.value))
+            target = os.open(name, trees.FOLDER, dir_fd=root)
+            opened.callback(os.close, target)
+            trees.copy(source, target)
+
+
+def files(root: int) -> Iterator[bytes]:
+    """Yield the archive of a folder's files."""
+    yield from pack.root(root)
+
+
+def _without(pieces: Iterator[bytes], name: bytes) -> Iterator[bytes]:
+    """Leave out one small file of an archive, which comes as a piece of its own."""
+    for piece in pieces:
+        if not piece.startswith(name + b"\0"):
+            yield piece

@@ -1,0 +1,199 @@
+"""Gives out results: into the engine's store, to registries, to the client."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from boxship.build.export import archives
+from boxship.build.export.archives import Archives
+from boxship.build.export.images import ImageExport, Part, metadata, wanted_names
+from boxship.build.needs import ClientSession
+from boxship.build.progress import PartState, Report, VertexState
+from boxship.build.request import BuildRequest, Built, Export, Kind
+from boxship.build.sources.source import Asker
+from boxship.errors import BoxshipError, InvalidRequest
+from boxship.image.push import Pushes
+from boxship.image.telling import Told as PushTold
+from boxship.spec.digest import Digest
+from boxship.spec.reference import Reference
+
+T = TypeVar("T")
+YES = frozenset({"1", "t", "true", "True", "TRUE", "T"})
+NAMES: Mapping[Kind, str] = {
+    Kind.IMAGE: "exporting to image",
+    Kind.DOCKER: "exporting to docker image format",
+    Kind.OCI: "exporting to oci image format",
+    Kind.LOCAL: "exporting to client directory",
+    Kind.TAR: "exporting to client tarball",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """Carries exports out, one after the other."""
+
+    images: ImageExport
+    archives: Archives
+    pushes: Pushes
+
+    async def export(
+        self,
+        request: BuildRequest,
+        parts: Sequence[Part],
+        asker: Asker,
+        report: Report,
+    ) -> Built:
+        """Give out a build's results; return what they are called now."""
+        built = Built()
+        for wanted in request.exports:
+            with announced(report, NAMES[wanted.kind]) as tell:
+                made = await self._one(request, wanted, parts, asker, tell)
+            built = replace(made, metadata={**built.metadata, **made.metadata})
+        return built
+
+    async def _one(
+        self,
+        request: BuildRequest,
+        wanted: Export,
+        parts: Sequence[Part],
+        asker: Asker,
+        tell: Tell,
+    ) -> Built:
+        match wanted.kind:
+            case Kind.IMAGE:
+                return await self._image(request, wanted, parts, asker, tell)
+            case Kind.DOCKER | Kind.OCI:
+                return await self._archive(request, wanted, parts, asker, tell)
+            case Kind.LOCAL | Kind.TAR:
+                return await self._files(wanted, parts, asker)
+
+    async def _image(
+        self,
+        request: BuildRequest,
+        wanted: Export,
+        parts: Sequence[Part],
+        asker: Asker,
+        tell: Tell,
+    ) -> Built:
+        with tell("exporting layers"):
+            made = await _to_the_end(self.images.store, request, wanted, parts, asker.held)
+        if made.image is not None:
+            tell.done(f"writing image {made.image.digest}")
+        for name in made.names:
+            tell.done(f"naming to {name}")
+        if wanted.attrs.get("push", "") in YES:
+            await self._push(made, asker, tell)
+        return made
+
+    async def _push(self, made: Built, asker: Asker, tell: Tell) -> None:
+        if not made.names:
+            raise InvalidRequest("tag is needed when pushing to registry")
+        for name in made.names:
+            reference = Reference.parse(name)
+            login = await asker.login(reference.host)
+
+            def heard(said: object) -> None:
+                if isinstance(said, PushTold) and said.id:
+                    tell.part(f"pushing layer {said.id}", said.current, said.total)
+
+            with tell(f"pushing {name}"):
+                await self.pushes.push(reference, login, heard)
+
+    async def _archive(
+        self,
+        request: BuildRequest,
+        wanted: Export,
+        parts: Sequence[Part],
+        asker: Asker,
+        tell: Tell,
+    ) -> Built:
+        session = _client(asker)
+        names = wanted_names(request, wanted)
+        async with entered(self.archives.of_image(request, wanted, parts, asker.held)) as (
+            made,
+            pieces,
+        ):
+            found = metadata(made, names)
+            with tell("sending tarball"):
+                await session.send_archive(pieces, found, wanted.target)
+            return Built(made.top, made.manifests, made.configs, tuple(names), found)
+
+    async def _files(self, wanted: Export, parts: Sequence[Part], asker: Asker) -> Built:
+        session = _client(asker)
+        async with entered(self.archives.of_files(wanted, parts)) as (path, root):
+            if wanted.kind is Kind.LOCAL:
+                await session.send_tree(path, wanted.target)
+            else:
+                await session.send_archive(archives.files(root), {}, wanted.target)
+        return Built()
+
+
+def _client(asker: Asker) -> ClientSession:
+    if not asker.sessions:
+        raise InvalidRequest("a client's session is needed to give out the result")
+    return asker.sessions[0]
+
+
+@asynccontextmanager
+async def entered(block: AbstractContextManager[T]) -> AsyncIterator[T]:
+    """Enter and leave a block in threads: its beginning and its end may wait for a disk."""
+    with ExitStack() as stack:
+        yield await _to_the_end(stack.enter_context, block)
+        await asyncio.to_thread(stack.close)
+
+
+class Tell:
+    """Tells of one export's parts."""
+
+    def __init__(self, report: Report, vertex: Digest) -> None:
+        self._report = report
+        self._vertex = vertex
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Tell of a part that takes as long as the block."""
+        began = time.time_ns()
+        self._report(PartState(self._vertex, name, name, at=began, started=began))
+        yield
+        now = time.time_ns()
+        self._report(PartState(self._vertex, name, name, 0, 0, now, began, now))
+
+    def done(self, name: str) -> None:
+        """Tell of a part that is done."""
+        with self(name):
+            pass
+
+    def part(self, name: str, current: int, total: int) -> None:
+        """Tell how far a part is."""
+        now = time.time_ns()
+        self._report(PartState(self._vertex, name, name, current, total, now, now))
+
+
+@contextmanager
+def announced(report: Report, name: str) -> Iterator[Tell]:
+    """Tell of work that is no vertex of the graph as if it were one."""
+    began = time.time_ns()
+    vertex = Digest.of(f"{name} {began}".encode())
+    state = VertexState(vertex, name, started=began)
+    report(state)
+    try:
+        yield Tell(report, vertex)
+    except (BoxshipError, OSError) as error:
+        report(replace(state, completed=time.time_ns(), error=str(error)))
+        raise
+    report(replace(state, completed=time.time_ns()))
+
+
+async def _to_the_end(work: Callable[..., T], *arguments: object) -> T:
+    """Do what blocks in a thread; who is cancelled waits until it has ended."""
+    going = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(going)
+    except asyncio.CancelledError:
+        await asyncio.wait([going])
+        raise
