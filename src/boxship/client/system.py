@@ -56,7 +56,12 @@ class System:
         found: dict[str, Any] = self._engine.call("POST", "/build/prune", query)
         return found
 
-    def check(self) -> dict[str, Any]:
-        """Ask the engine to look for what is left over; a call of ours, not Docker's."""
-        found: dict[str, Any] = self._engine.call("GET", "/system/check")
+    def check(self, *, verify: bool = False) -> dict[str, Any]:
+        """Ask the engine to look for what is left over, or damaged; a call of ours."""
+        found: dict[str, Any] = self._engine.call("GET", "/system/check", {"verify": verify})
         return found
+
+    def repair(self) -> dict[str, Any]:
+        """Ask the engine to mend what is damaged; a call of ours."""
+        done: dict[str, Any] = self._engine.call("POST", "/system/repair")
+        return done

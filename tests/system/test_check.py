@@ -1,0 +1,21 @@
+"""The engine finds what is damaged and mends it, asked by the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.engine import Engine
+
+
+def test_damage_is_found_and_mended(own_engine: Engine) -> None:
+    own_engine.boxship("image", "bootstrap", "busybox")
+    assert own_engine.boxship("system", "check", "--verify").stdout == "clean\n"
+    (program,) = Path(own_engine.root).glob("data/snapshots/*/layers/*/diff/bin/busybox")
+    program.write_bytes(b"not a program")
+    found = own_engine.boxship("system", "check", "--verify", check=False)
+    assert found.returncode == 1
+    assert "/bin/busybox" in found.stdout
+    mended = own_engine.boxship("system", "check", "--repair")
+    assert "has been unpacked again" in mended.stdout
+    assert mended.stdout.endswith("clean\n")
+    assert own_engine.docker("run", "--rm", "busybox", "echo", "well").stdout == "well\n"
