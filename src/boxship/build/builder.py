@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from boxship.build.cache.cache import Cache
 from boxship.build.cache.folders import Folders
 from boxship.build.cache.records import Held, Records
 from boxship.build.digests import Digests
@@ -41,6 +42,7 @@ class Builder:
     contexts: Contexts
     finder: ImageSource
     exporter: Exporter
+    cache: Cache
     runner: Runner
     sessions: Sessions
     allowed: frozenset[str]
@@ -66,7 +68,9 @@ class Builder:
             job = Job(asker, held, report, granted)
             values = await self.solver.solve([target.root for target in targets], job)
             parts = [Part(t, v) for t, v in zip(targets, values, strict=True)]
-            return await self.exporter.export(request, parts, asker, report)
+            built = await self.exporter.export(request, parts, asker, report)
+        self.cache.changed()
+        return built
 
     @asynccontextmanager
     async def opened(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from boxship.build.builder import Builder
+from boxship.build.cache.cache import Cache, Keep
 from boxship.build.cache.folders import Folders
 from boxship.build.cache.records import Records
 from boxship.build.digests import Digests
@@ -164,8 +166,15 @@ async def make_builder(
             Archives(images, blobs, filesystems, image_export, images.host),
             pushes,
         ),
+        cache=Cache(records, folders, images, data, time.time_ns),
         runner=runner,
         sessions=sessions,
         allowed=frozenset(allowed),
         host=images.host,
     )
+
+
+def cache_policy(data: str) -> Keep:
+    """Return how much the build cache may take: a tenth of the disk, 2 GB at least."""
+    total = shutil.disk_usage(data).total
+    return Keep(reserved=2 << 30, most=max(total // 10, 2 << 30))

@@ -33,7 +33,7 @@ from boxship.container.starting import Starting
 from boxship.container.tables import Table as ContainerTable
 from boxship.container.trees import Trees
 from boxship.content.store import Blobs
-from boxship.daemon.building import ContainerRules, make_builder, no_sessions
+from boxship.daemon.building import ContainerRules, cache_policy, make_builder, no_sessions
 from boxship.daemon.config import Config
 from boxship.daemon.joints import Connected, Counted, Keepers, LiveDefaults
 from boxship.daemon.registries import registry_settings
@@ -262,6 +262,8 @@ async def build(
         run=folders.build_runs,
         allowed=("network.host",),
     )
+    policy = cache_policy(folders.build)
+    background.start("keep the build cache small", builder.cache.watch(policy))
     system = System(
         Facts.of_host(folders.data, tree.features(), tree.version),
         settings(config),
@@ -279,7 +281,7 @@ async def build(
         data_root=folders.data,
         exec_root=folders.run,
         cgroup_parent=defaults.cgroup_parent,
-        parts=(networks,),
+        parts=(networks, images),
     )
     execs = Execs(containers)
     Monitors(containers, Probes(containers, execs)).attend_all()
@@ -304,6 +306,7 @@ async def build(
             bootstrap,
             ledger,
             builder,
+            builder.cache,
             Uploads(os.path.join(folders.build, "contexts")),
             Builds(),
             Verification(images, blobs, snapshots),

@@ -314,6 +314,10 @@ class Images:
                 layers.commit(image.variant, lambda layer: None)
             finally:
                 layers.close()
+    def chains(self) -> set[ChainId]:
+        """Return every layer that an image has."""
+        return {c for image in self._catalog.all() for v in image.variants for c in v.chains}
+
 
     def unpack_again(self, chain: ChainId) -> None:
         """Throw an unpacked layer away and unpack it from its content.
