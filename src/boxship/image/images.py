@@ -28,10 +28,11 @@ from boxship.image.errors import NoSuchImage, PruneRunning
 from boxship.image.filters import Wanted
 from boxship.image.history import SECOND, Step, created_at, seconds
 from boxship.image.loading import Loaded, Progress, Report
-from boxship.image.making import Recipe
+from boxship.image.making import Recipe, new_names
+from boxship.image.measuring import Measured
 from boxship.image.needs import Holder, Publisher, Users
 from boxship.image.platforms import remove as remove_platforms
-from boxship.image.record import Image, Variant
+from boxship.image.record import Image
 from boxship.image.removal import Removed
 from boxship.lib import moments
 from boxship.snapshot.driver import ChainId
@@ -44,7 +45,7 @@ from boxship.spec.reference import InvalidReference, Reference
 from boxship.store.database import Database
 
 
-class Images:
+class Images(Measured):
     """The engine's images; safe to use from any thread."""
 
     def __init__(
@@ -137,56 +138,6 @@ class Images:
         image = self.get(ref, platform)
         return attestations.statements(self._blobs, image, predicates, whole=whole)
 
-    def content_size(self, image: Image) -> int:
-        """Return what an image's content takes, as far as it is here."""
-        return sum(self._size(digest) for digest in image.content)
-
-    def unpacked_size(self, image: Image) -> int:
-        """Return what an image's layers take unpacked, as far as they are."""
-        layers = self._snapshots.layers()
-        chains = {chain for variant in image.variants for chain in variant.chains}
-        return sum(layers[chain].size for chain in chains if chain in layers)
-
-    def unpacked(self, variant: Variant) -> int:
-        """Return what one variant's layers take unpacked, as far as they are."""
-        layers = self._snapshots.layers()
-        return sum(layers[chain].size for chain in variant.chains if chain in layers)
-
-    @property
-    def driver(self) -> str:
-        """What carries the filesystems."""
-        return self._snapshots.driver
-
-    def size(self, image: Image) -> int:
-        """Return what an image takes in all."""
-        return self.content_size(image) + self.unpacked_size(image)
-
-    def shared_size(self, image: Image) -> int:
-        """Return what of an image's size other images need too."""
-        others = [other for other in self._catalog.all() if other.id != image.id]
-        theirs = {digest for other in others for digest in other.content}
-        layers = self._snapshots.layers()
-        chains = {c for other in others for v in other.variants for c in v.chains}
-        own = {c for v in image.variants for c in v.chains}
-        return sum(map(self._size, image.content & theirs)) + sum(
-            layers[chain].size for chain in own & chains if chain in layers
-        )
-
-    def total_size(self) -> int:
-        """Return what all images take together, each thing counted once."""
-        every = {digest for image in self._catalog.all() for digest in image.content}
-        return sum(map(self._size, every)) + sum(u.size for u in self._snapshots.layers().values())
-
-    def has(self, digest: Digest) -> bool:
-        """Whether a piece of content is here."""
-        return self._blobs.has(digest)
-
-    def _size(self, digest: Digest) -> int:
-        try:
-            return self._blobs.size(digest)
-        except NoSuchBlob:
-            return 0
-
     def history(self, ref: str, platform: Platform | None = None) -> Sequence[Step]:
         """Return how an image came to be, the last step first."""
         return history.steps(self.get(ref, platform), self._snapshots.layers())
@@ -225,7 +176,7 @@ class Images:
                     image = self._whole(each.image)
                     wanted = [record.choose(image, p, image.id) for p in platforms] or [image]
                     for chosen in wanted:
-                        layers.commit(chosen.variant, lambda layer: report(_done(layer)))
+                        layers.commit(chosen.variant, lambda layer: report(loading.done(layer)))
             finally:
                 layers.close()
             images = self._record([(each.image, each.names) for each in found])
@@ -269,7 +220,7 @@ class Images:
             created=moments.show(self._clock() if created is None else created),
             comment=message,
         )
-        return self.make(recipe, self._new_name(name), action="import")
+        return self.make(recipe, new_names(name), action="import")
 
     def commit(
         self,
@@ -292,15 +243,7 @@ class Images:
             author=author,
             comment=comment,
         )
-        return self.make(recipe, self._new_name(name), action="create", parent=parent)
-
-    def _new_name(self, name: str) -> Sequence[str]:
-        if not name:
-            return []
-        reference = Reference.parse(name)
-        if reference.digest is not None:
-            raise InvalidReference("refusing to create a tag with a digest reference")
-        return [str(reference.with_default_tag())]
+        return self.make(recipe, new_names(name), action="create", parent=parent)
 
     def ensure_unpacked(self, image: Image) -> None:
         """Have the layers of the variant that is meant unpacked."""
@@ -314,10 +257,6 @@ class Images:
                 layers.commit(image.variant, lambda layer: None)
             finally:
                 layers.close()
-    def chains(self) -> set[ChainId]:
-        """Return every layer that an image has."""
-        return {c for image in self._catalog.all() for v in image.variants for c in v.chains}
-
 
     def unpack_again(self, chain: ChainId) -> None:
         """Throw an unpacked layer away and unpack it from its content.
@@ -374,6 +313,10 @@ class Images:
     def add(self, image: Image, names: Sequence[str]) -> Image:
         """Record an image whose content has come under a lease of `working_on`."""
         return self._record([(image, names)])[0]
+
+    def chains(self) -> set[ChainId]:
+        """Return every layer that an image has."""
+        return {c for image in self._catalog.all() for v in image.variants for c in v.chains}
 
     def layer(self, chain: ChainId) -> tuple[Descriptor, Digest] | None:
         """Return how an image that has the layer `chain` points to it, and its diff ID."""
@@ -497,17 +440,30 @@ class Images:
             self._littered = bool(self._working)
             if self._littered or self._catalog.damaged:
                 return
-            every = self._catalog.all()
             self._blobs.collect(self._wanted())
-            chains = [c for image in every for v in image.variants for c in v.chains[-1:]]
-            for holder in self._holders:
-                chains += holder.chains()
-            self._snapshots.collect(chains)
+            self._snapshots.collect(self._wanted_layers())
+
+    def leftovers(self) -> Iterator[str]:
+        """Yield what the store holds and nobody, at work or not, has a use for."""
+        with self._turn:
+            if self._working or self._catalog.damaged:
+                return
+            wanted = self._wanted()
+            blobs = [digest for digest in self._blobs.digests() if digest not in wanted]
+            layers = self._snapshots.unneeded(self._wanted_layers())
+        yield from (f"content {digest} belongs to no image" for digest in blobs)
+        yield from (f"layer {chain} belongs to no image and no container" for chain in layers)
 
     def _wanted(self) -> set[Digest]:
         """Return the content that images, and others, need."""
         wanted = {digest for image in self._catalog.all() for digest in image.content}
         return wanted.union(*(holder.blobs() for holder in self._holders))
+
+    def _wanted_layers(self) -> Sequence[ChainId]:
+        """Return the top layers that images, and others, need."""
+        every = self._catalog.all()
+        chains = [c for image in every for v in image.variants for c in v.chains[-1:]]
+        return chains + [chain for holder in self._holders for chain in holder.chains()]
 
     @contextmanager
     def _working_on(self) -> Iterator[Lease]:
@@ -542,19 +498,7 @@ class Images:
         self._publisher.publish("image", action, image.id, {**image.labels, "name": name})
 
 
-def _done(layer: Descriptor) -> Progress:
-    return Progress(layer.digest.short, "Loading layer", layer.size, layer.size)
-
-
 __all__ = [
-    "ChainId",
-    "Image",
-    "Images",
-    "Loaded",
-    "Progress",
-    "Removed",
-    "Step",
-    "Wanted",
-    "created_at",
-    "seconds",
-]
+    "ChainId", "Image", "Images", "Loaded", "Progress", "Removed", "Step", "Wanted",
+    "created_at", "seconds",
+]  # fmt: skip

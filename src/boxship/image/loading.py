@@ -63,6 +63,11 @@ class Progress:
     total: int = 0
 
 
+def done(layer: Descriptor) -> Progress:
+    """Say that a layer is in place."""
+    return Progress(layer.digest.short, "Loading layer", layer.size, layer.size)
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """An image that has been loaded: its name, or its ID where it has none."""

@@ -229,19 +229,22 @@ class Snapshots:
         left: list[str] = []
         freed = 0
         with self._gate.alone():
-            keep: set[ChainId] = set()
-            for name in (*wanted, *self._driver.bases()):
-                at: ChainId | None = name
-                while at is not None and at not in keep and self.has_layer(at):
-                    keep.add(at)
-                    at = self._driver.parent(at)
-            for name, usage in self._driver.layers().items():
-                if name not in keep:
-                    left += self._driver.detach_layer(name)
-                    freed += usage.size
+            for name in self.unneeded(wanted):
+                freed += self._driver.layers()[name].size
+                left += self._driver.detach_layer(name)
         for path in left:
             trees.remove_path(path)
         return freed
+
+    def unneeded(self, wanted: Iterable[ChainId]) -> list[ChainId]:
+        """Return the layers that neither those wanted nor the snapshots stand on."""
+        keep: set[ChainId] = set()
+        for name in (*wanted, *self._driver.bases()):
+            at: ChainId | None = name
+            while at is not None and at not in keep and self.has_layer(at):
+                keep.add(at)
+                at = self._driver.parent(at)
+        return [name for name in self._driver.layers() if name not in keep]
 
     def settle(self) -> None:
         """Bring all layers to the disk."""

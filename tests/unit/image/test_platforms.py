@@ -173,7 +173,12 @@ def test_what_nothing_refers_to_is_collected_at_the_next_start(engine):
     (engine.root / "blobs" / "ingest" / "half").write_bytes(b"half")
     layer = engine.snapshots.apply(None, [archive(("lost", b"lost", {}))])
     assert layer.chain in engine.stored()[1]
+    assert list(engine.images.leftovers()) == [
+        f"content {sha256(b'orphan')} belongs to no image",
+        f"layer {layer.chain} belongs to no image and no container",
+    ]
     assert engine.stored() != kept
     engine.again()
     assert engine.stored() == kept
     assert engine.images.get("test:1").id == image.id
+    assert list(engine.images.leftovers()) == []

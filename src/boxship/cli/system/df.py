@@ -65,6 +65,8 @@ def _tables(usage: dict[str, Any]) -> str:
     from boxship.lib.units import human_size
 
     parts = _parts(usage)
+    for image in parts["Images"]:
+        image["RepoTags"] = (image.get("RepoTags") or [])[:1]
     images = rows_of(parts["Images"], {}, no_trunc=False, digests=False, format="")
     cache = parts["BuildCache"]
     used = sum(record.get("Size", 0) for record in cache if not record.get("Shared"))
