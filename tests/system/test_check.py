@@ -19,3 +19,14 @@ def test_damage_is_found_and_mended(own_engine: Engine) -> None:
     assert "has been unpacked again" in mended.stdout
     assert mended.stdout.endswith("clean\n")
     assert own_engine.docker("run", "--rm", "busybox", "echo", "well").stdout == "well\n"
+
+
+def test_a_filesystem_that_a_power_cut_has_damaged_begins_anew(own_engine: Engine) -> None:
+    own_engine.boxship("image", "bootstrap", "busybox")
+    made = own_engine.docker("create", "--name", "young", "busybox", "echo", "well").stdout.strip()
+    own_engine.stop()
+    (file,) = Path(own_engine.root).glob(f"data/snapshots/*/active/{made}/layer.json")
+    file.write_bytes(b"")
+    own_engine.start()
+    assert own_engine.docker("start", "-a", "young").stdout == "well\n"
+    assert own_engine.boxship("system", "check").stdout == "clean\n"

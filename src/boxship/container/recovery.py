@@ -14,10 +14,10 @@ from boxship.container import restart
 from boxship.container.containers import Containers
 from boxship.container.ending import Endings
 from boxship.container.lifecycle import Event, State, after
-from boxship.container.needs import Keepers, Networks, Shim, Snapshots, Volumes
+from boxship.container.needs import Images, Keepers, Networks, Shim, Snapshots, Volumes
 from boxship.container.record import Container
 from boxship.container.registry import Cell, Registry
-from boxship.errors import BoxshipError
+from boxship.errors import BoxshipError, NotFound
 from boxship.model.ids import ContainerId
 from boxship.shim import record as shim_record
 from boxship.shim.errors import ShimLost
@@ -32,6 +32,7 @@ class Recovery:
 
     containers: Containers
     registry: Registry
+    images: Images
     networks: Networks
     volumes: Volumes
     snapshots: Snapshots
@@ -61,6 +62,7 @@ class Recovery:
             if keeper is None:
                 await self._settle_end(cell)
         await asyncio.to_thread(self._clear_orphans)
+        await asyncio.to_thread(self._mend_filesystems)
         for cell in self.registry:
             await self._finish_interrupted(cell)
         return [cell for cell in self.registry if self._starts_again(cell.record)]
@@ -160,6 +162,26 @@ class Recovery:
         for name in _listed(self.shm_folder):
             if name not in running:
                 self.endings.starting.unshare_memory(name)
+
+    def _mend_filesystems(self) -> None:
+        """Begin filesystems anew that a power cut, soon after they were made, has damaged."""
+        for cell in self.registry:
+            if cell.record.state.has_process or cell.record.state in (State.REMOVING, State.DEAD):
+                continue
+            try:
+                self.snapshots.mount_info(cell.id)
+            except NotFound:
+                try:
+                    self._begin_filesystem(cell)
+                except (BoxshipError, OSError) as failure:
+                    LOG.warning("container %s has no filesystem: %s", cell.id, failure)
+                else:
+                    LOG.warning("container %s has lost its filesystem; it begins anew", cell.id)
+
+    def _begin_filesystem(self, cell: Cell) -> None:
+        chain = self.images.get(cell.record.image).chain_id if cell.record.image else None
+        self.snapshots.remove(cell.id)
+        self.snapshots.prepare(cell.id, chain)
 
     async def _finish_interrupted(self, cell: Cell) -> None:
         record = cell.record

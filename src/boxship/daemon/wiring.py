@@ -237,6 +237,7 @@ async def build(
     recovered = recovery.Recovery(
         containers=containers,
         registry=registry,
+        images=images,
         networks=networks,
         volumes=volumes,
         snapshots=snapshots,
