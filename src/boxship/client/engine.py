@@ -228,12 +228,7 @@ class Engine:
         if response.status not in (101, 200):
             raise BrokenAnswer(f"unable to upgrade to tcp, received {response.status}")
         pending = bytes(connection.pending)
-        taken = connection.socket
-        if self.target.scheme in ("tcp", "https") and hasattr(taken, "unwrap"):
-            from boxship.client.remote import plain_end
-
-            taken = plain_end(taken)  # type: ignore[arg-type]
-        return Stream(taken, pending, response.headers.get("content-type", ""))
+        return Stream(connection.socket, pending, response.headers.get("content-type", ""))
 
     def _is_older(self, response: Response) -> bool:
         """Tell whether an answer means that the assumed version was too new, and ask for theirs."""

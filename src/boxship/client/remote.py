@@ -43,15 +43,10 @@ def connect_remote(target: Target) -> Socket:
     if target.tls is None and target.scheme != "https":
         return cast("Socket", plain)
     try:
-        return cast("Socket", _secure(plain, target))
+        return cast("Socket", secured(plain, context_of(target.tls), target.host))
     except (OSError, ssl.SSLError) as error:
         plain.close()
         raise CannotConnect(target.url, str(error)) from error
-
-
-def _secure(plain: socket.socket, target: Target) -> ssl.SSLSocket:
-    context = context_of(target.tls)
-    return context.wrap_socket(plain, server_hostname=target.host)
 
 
 def context_of(tls: TLS | None) -> ssl.SSLContext:
@@ -104,68 +99,106 @@ def connect_ssh(target: Target) -> socket.socket:
     return ours
 
 
-def plain_end(tls: ssl.SSLSocket) -> socket.socket:
-    """Return a plain socket that stands for a TLS connection.
+def secured(far: socket.socket, context: ssl.SSLContext, host: str) -> socket.socket:
+    """Return a plain socket that stands for TLS over `far`.
 
-    A stream is waited for with poll and written without blocking, which TLS cannot offer: its
-    records are read and written by a thread of its own. It ends with the connection.
+    A stream is waited for with poll, written without blocking and ended in one direction, none of
+    which Python's TLS sockets offer: records are read and written by a thread of their own, which
+    ends with the connection.
     """
-    ours, theirs = socket.socketpair()
-    threading.Thread(target=_relay, args=(tls, theirs), daemon=True).start()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname=host)
+    while True:
+        try:
+            tls.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            far.sendall(outgoing.read())
+            data = far.recv(RELAYED)
+            if not data:
+                raise ConnectionResetError("the engine has closed the connection") from None
+            incoming.write(data)
+        except ssl.SSLError:
+            far.sendall(outgoing.read())  # tells the other side why
+            raise
+    far.sendall(outgoing.read())
+    ours, near = socket.socketpair()
+    relay = Relay(tls, incoming, outgoing, far, near)
+    threading.Thread(target=relay.run, daemon=True).start()
     return ours
 
 
-def _relay(tls: ssl.SSLSocket, plain: socket.socket) -> None:
-    tls.setblocking(False)
-    waiting = bytearray()
-    listening = True
-    with tls, plain:
-        while True:
-            reads = [tls, plain] if listening and len(waiting) < MOST_WAITING else [tls]
-            if not tls.pending():
-                select.select(reads, [tls] if waiting else [], [])
+class Relay:
+    """Carries bytes between a plain socket and a connection with TLS."""
+
+    def __init__(
+        self,
+        tls: ssl.SSLObject,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        far: socket.socket,
+        near: socket.socket,
+    ) -> None:
+        self._tls, self._incoming, self._outgoing = tls, incoming, outgoing
+        self._far, self._near = far, near
+        self._waiting = bytearray()  # encrypted already
+        self._listening = True
+
+    def run(self) -> None:
+        """Carry until the far side has ended."""
+        self._far.setblocking(False)
+        with self._far, self._near:
             try:
-                if not _to_plain(tls, plain):
-                    return
-                if listening and plain in reads:
-                    listening = _from_plain(plain, waiting)
-                _to_tls(tls, waiting)
-                if not listening and not waiting:
-                    _end_of_input(tls)
+                self._pass_on()  # what came with the handshake
+                while self._turn():
+                    pass
             except (OSError, ssl.SSLError):
                 return
 
-
-def _to_plain(tls: ssl.SSLSocket, plain: socket.socket) -> bool:
-    try:
-        data = tls.recv(RELAYED)
-    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+    def _turn(self) -> bool:
+        reads = [self._far]
+        if self._listening and len(self._waiting) < MOST_WAITING:
+            reads.append(self._near)
+        ready, _, _ = select.select(reads, [self._far] if self._waiting else [], [])
+        if self._far in ready and not self._hear():
+            return False
+        if self._near in ready:
+            self._say()
+        self._waiting += self._outgoing.read()
+        if self._waiting:
+            try:
+                del self._waiting[: self._far.send(self._waiting)]
+            except BlockingIOError:
+                pass
         return True
-    if data:
-        plain.sendall(data)
-    return bool(data)
 
+    def _hear(self) -> bool:
+        try:
+            data = self._far.recv(RELAYED)
+        except BlockingIOError:
+            return True
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+        return self._pass_on()
 
-def _from_plain(plain: socket.socket, waiting: bytearray) -> bool:
-    try:
-        data = plain.recv(RELAYED, socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return True
-    waiting += data
-    return bool(data)
+    def _pass_on(self) -> bool:
+        while True:
+            try:
+                data = self._tls.read(RELAYED)
+            except ssl.SSLWantReadError:
+                return True
+            if not data:
+                return False
+            self._near.sendall(data)
 
-
-def _to_tls(tls: ssl.SSLSocket, waiting: bytearray) -> None:
-    try:
-        while waiting:
-            del waiting[: tls.send(waiting)]
-    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-        return
-
-
-def _end_of_input(tls: ssl.SSLSocket) -> None:
-    """Say that no more comes from us; what the other side sends is still read."""
-    try:
-        tls.unwrap()
-    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-        return
+    def _say(self) -> None:
+        if data := self._near.recv(RELAYED):
+            self._tls.write(data)
+            return
+        self._listening = False
+        try:
+            self._tls.unwrap()  # no more comes from us; what the other side sends is still read
+        except ssl.SSLWantReadError:
+            pass

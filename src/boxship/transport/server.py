@@ -12,6 +12,7 @@ from email.utils import formatdate
 from typing import Final
 
 from boxship.transport.connection import Connection, Handler
+from boxship.transport.tls import Encrypted
 from boxship.wire import http
 
 log = logging.getLogger(__name__)
@@ -40,10 +41,13 @@ class Server:
         def connect() -> Connection:
             return Connection(self, loop)
 
+        def accept() -> asyncio.Protocol:
+            return connect() if tls is None else Encrypted(tls, connect)
+
         if sock.family == socket.AF_UNIX:
-            server = await loop.create_unix_server(connect, sock=sock, ssl=tls, backlog=BACKLOG)
+            server = await loop.create_unix_server(accept, sock=sock, backlog=BACKLOG)
         else:
-            server = await loop.create_server(connect, sock=sock, ssl=tls, backlog=BACKLOG)
+            server = await loop.create_server(accept, sock=sock, backlog=BACKLOG)
         self._servers.append(server)
 
     async def stop(self, grace: float) -> None:

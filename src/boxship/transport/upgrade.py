@@ -105,13 +105,17 @@ class Relay(asyncio.Protocol):
         else:
             self._transport.close()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more arrives on this side."""
+        return self._ended
+
     def eof_received(self) -> bool:
         self._ended = True
         if self._other is None:
             return False
         self._other.end()
-        # TLS cannot be half closed
-        return self._transport.can_write_eof()
+        return self._transport.can_write_eof() and not self._other.has_ended
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._other is not None:
