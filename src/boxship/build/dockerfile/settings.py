@@ -245,7 +245,7 @@ def workdir(to: Converter, it: ins.Workdir) -> None:
         where,
         0o755,
         parents=True,
-        owner=owner_of(_config(to).user or "", base),
+        owner=None if to.options.classic else owner_of(_config(to).user or "", base),
         timestamp=to.timestamp,
     )
     name = to.named(_shown(to))

@@ -236,7 +236,7 @@ class _Transfer:
         does = ops.Copy(
             source,
             asked.where,
-            owner=owner_of(asked.owner, self._base) or self._default_owner(),
+            owner=owner_of(asked.owner, self._base),
             mode=asked.mode,
             follow_links=wildcard,
             contents_only=wildcard,
@@ -250,10 +250,6 @@ class _Transfer:
             timestamp=self._to.timestamp,
         )
         self._copies.append((does, root))
-
-    def _default_owner(self) -> ops.Owner | None:
-        """Return root for the classic builder, which keeps no owner of any source."""
-        return ops.Owner(0, 0) if self._to.options.classic else None
 
     def _finish(self) -> None:
         to, asked = self._to, self._asked

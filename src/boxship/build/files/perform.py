@@ -184,7 +184,10 @@ class _Work:
             os.close(folder)
 
     def _make_folder(self, wanted: MakeFolder, target: int) -> None:
-        given = self._given(wanted.owner, wanted.timestamp, target)
+        try:
+            given = self._given(wanted.owner, wanted.timestamp, target)
+        except InvalidRequest:
+            given = Given(0, 0, wanted.timestamp)  # WORKDIR of a user whom the image lacks
         where = place.resolve(target, wanted.path)
         if wanted.parents:
             os.close(place.make_folders(target, where, given, wanted.mode & 0o7777))
