@@ -75,7 +75,7 @@ class Checker:
         try:
             content = self._storage.open(layout.blob(digest))
         except NoSuchKey:
-            return "has no content"
+            return ""  # a push was cut short; who refers to it is told of below
         try:
             offset = 0
             while piece := content.read(offset, PIECE):
@@ -124,7 +124,7 @@ class Checker:
         return digest not in self._bad and self._service.blobs.has(name, digest)
 
     def _tags(self, name: Name) -> Iterator[Finding]:
-        for tag in self._storage.names(layout.tags(name)):
+        for tag in self._service.manifests.all_tags(name):
             digest = self._service.manifests.tagged(name, Tag(tag))
             key = layout.tag(name, tag)
             if digest is None:

@@ -94,10 +94,17 @@ class Collector:
             digest = Digest(f"{algorithm}:{digits}")
             if digest in needed:
                 plan.kept += 1
+            elif self._storage.stat(layout.blob(digest)) is None:
+                folder = layout.blob_folder(digest)
+                reason = "a push that was cut short has left it"
+                removal = Removal(
+                    Kind.LEFTOVER, folder, reason, 0, (folder,), (layout.blob(digest),)
+                )
+                plan.removals.append(removal)
             elif stat := self._old(plan, layout.blob(digest)):
                 plan.removals.append(_blob(digest, stat, plan.began))
         for key, size in self._storage.leftovers(max(grace, 3600.0)):
-            reason = "a write that was cut short left it"
+            reason = "what was cut short has left it"
             plan.removals.append(Removal(Kind.LEFTOVER, key, reason, size, (key,), ()))
         return plan
 
@@ -154,7 +161,7 @@ class Collector:
         todo = [
             digest for digest in manifests if not self._old(plan, layout.revision(name, digest))
         ]
-        for tag in self._service.manifests.tags(name):
+        for tag in self._service.manifests.all_tags(name):
             if (digest := self._service.manifests.tagged(name, Tag(tag))) is not None:
                 todo.append(digest)
         belongs: dict[Digest, list[Digest]] = {}
@@ -215,7 +222,7 @@ class Collector:
         return not (
             any(digests_below(storage, layout.revisions(name)))
             or any(digests_below(storage, layout.layers(name)))
-            or storage.names(layout.tags(name))
+            or self._service.manifests.all_tags(name)
         )
 
 

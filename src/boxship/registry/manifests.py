@@ -122,9 +122,14 @@ class Manifests:
 
     def tags(self, name: Name) -> list[str]:
         """Return the sorted tags; NameUnknown."""
-        found = self._storage.names(layout.tags(name))
+        found = self.all_tags(name)
         if not found and not self.knows(name):
             raise NameUnknown(name)
+        return found
+
+    def all_tags(self, name: Name) -> list[str]:
+        """Return the sorted tags, none where there is no repository."""
+        found = self._storage.names(layout.tags(name))
         return [tag for tag in found if self._storage.stat(layout.current(name, tag))]
 
     def knows(self, name: Name) -> bool:
@@ -192,7 +197,7 @@ class Manifests:
         """Take a manifest away and the tags that name it, which are returned."""
         self.resolve(name, digest)
         with self._gate.together():
-            tags = [tag for tag in self.tags(name) if self.tagged(name, Tag(tag)) == digest]
+            tags = [tag for tag in self.all_tags(name) if self.tagged(name, Tag(tag)) == digest]
             for tag in tags:
                 self._storage.delete(layout.tag(name, tag))
             self.forget(name, digest)

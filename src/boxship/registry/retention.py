@@ -130,7 +130,7 @@ class Retention:
             yield one
 
     def _tags(self, name: Name) -> Iterator[Tagged]:
-        for tag in self._service.manifests.tags(name):
+        for tag in self._service.manifests.all_tags(name):
             if (tagged := self._at(name, Tag(tag))) is not None:
                 yield tagged
 

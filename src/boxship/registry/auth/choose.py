@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from boxship.registry.auth.access import Asked, Authority, Open
 from boxship.registry.auth.htpasswd import Htpasswd, Passwords, Users
-from boxship.registry.auth.issuer import PATH, Issuer, read_key
-from boxship.registry.auth.keys import Trust
 from boxship.registry.auth.limiter import Limiter
 from boxship.registry.auth.rules import Rules
-from boxship.registry.auth.token import TokenAuthority, Tokens
 from boxship.registry.config import BadConfig, Config, TokenSection, TokenServer
+
+if TYPE_CHECKING:
+    from boxship.registry.auth.issuer import Issuer
 
 KEY = ".boxship-registry.key"
 
@@ -45,6 +46,10 @@ def _passwords(path: str) -> Passwords:
 
 
 def _token(section: TokenSection) -> Chosen:
+    # Only who needs keys imports what knows keys.
+    from boxship.registry.auth.keys import Trust
+    from boxship.registry.auth.token import TokenAuthority, Tokens
+
     trust = Trust.read(section.rootcertbundle, section.jwks)
     tokens = Tokens(trust, section.issuer, section.service, section.signingalgorithms)
     path = section.autoredirectpath if section.autoredirect else ""
@@ -53,6 +58,9 @@ def _token(section: TokenSection) -> Chosen:
 
 
 def _own(section: TokenServer, folder: str, rules: Rules) -> Chosen:
+    from boxship.registry.auth.issuer import PATH, Issuer, read_key
+    from boxship.registry.auth.token import TokenAuthority
+
     key = read_key(section.key or f"{folder}/{KEY}", make=not section.key)
     names = (section.issuer, _plain(section.service))
     lifetimes = (section.expiry, section.refreshexpiry)

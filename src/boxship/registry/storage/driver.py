@@ -73,7 +73,10 @@ class Storage(Protocol):
         """Return where a client can fetch something itself, if it can."""
 
     def leftovers(self, age: float) -> Iterator[tuple[str, int]]:
-        """Yield the keys and sizes of what writes that were cut short left, at least so old."""
+        """Yield the keys and sizes of what writes that were cut short have left.
+
+        Where it cannot be told from what is being written, only what is at least so old.
+        """
 
     def spool(self) -> str:
         """Return the local folder below which unfinished blobs lie."""

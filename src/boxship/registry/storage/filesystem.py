@@ -11,8 +11,8 @@ import contextlib
 import errno
 import itertools
 import os
+import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
@@ -54,6 +54,8 @@ class Filesystem:
 
     def __init__(self, root: str) -> None:
         self.root = os.path.abspath(root)
+        # Whoever writes here has the folder to itself: other marks are of processes that are gone.
+        self._mark = secrets.token_hex(4)
         self._numbers = itertools.count()
         os.makedirs(self.root, mode=0o755, exist_ok=True)
 
@@ -86,7 +88,7 @@ class Filesystem:
         path = self._path(key)
         with _telling_what_is_full():
             changed = self._make_folder(os.path.dirname(path))
-            beside = f"{path}.{os.getpid()}.{next(self._numbers)}{NEW}"
+            beside = f"{path}.{self._mark}.{next(self._numbers)}{NEW}"
             try:
                 with open(beside, "xb", buffering=0) as file:
                     view = memoryview(data)
@@ -123,7 +125,7 @@ class Filesystem:
             return
         except (IsADirectoryError, PermissionError):
             # Renamed first: a crash half way leaves nothing that looks like a part of the tree.
-            gone = f"{path}.{os.getpid()}.{next(self._numbers)}{NEW}"
+            gone = f"{path}.{self._mark}.{next(self._numbers)}{NEW}"
             try:
                 os.rename(path, gone)
             except ABSENT:
@@ -140,15 +142,12 @@ class Filesystem:
         return None
 
     def leftovers(self, age: float) -> Iterator[tuple[str, int]]:
-        before = time.time() - age
         for folder, folders, files in os.walk(self.root):
             for name in [*files, *folders]:
-                if name.endswith(NEW):
+                if name.endswith(NEW) and f".{self._mark}." not in name:
                     path = f"{folder}/{name}"
                     with contextlib.suppress(*ABSENT):
-                        found = os.lstat(path)
-                        if found.st_mtime < before:
-                            yield os.path.relpath(path, self.root), found.st_size
+                        yield os.path.relpath(path, self.root), os.lstat(path).st_size
             folders[:] = [name for name in folders if not name.endswith(NEW)]
 
     def spool(self) -> str:
