@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from boxship.build.dockerfile.convert import Converted, convert_parsed
-from boxship.build.dockerfile.options import CONTEXT, Options, Resolved
+from boxship.build.dockerfile.options import CONTEXT, Input, Options, Resolved
 from boxship.build.dockerfile.parse import decode, parse
 from boxship.build.ops import Source
 from boxship.build.progress import Report
@@ -69,6 +69,7 @@ class Frontend:
             platform_given=bool(request.platforms),
             multi_platform=len(request.platforms) > 1,
             contexts=request.named_contexts,
+            inputs={name: Input(ref) for name, ref in request.inputs.items()},
             no_cache=no_cache,
             filename=request.frontend.name,
             ignore=request.frontend.left_out

@@ -1,0 +1,67 @@
+"""Failures as BuildKit's clients like them: with the lines of the Dockerfile that are at fault."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from boxship.build.dockerfile.errors import DockerfileError
+from boxship.build.errors import BuildFailed
+from boxship.build.ops import Place
+from boxship.spec.buildkit import control_pb2 as pb
+from boxship.wire import grpc
+from boxship.wire.grpc import Failed
+
+SOURCE: Final = "github.com/moby/buildkit/errdefs.Source+json"
+VERTEX: Final = "github.com/moby/buildkit/errdefs.Vertex+json"
+DETAILS_LIMIT: Final = 64 << 10
+
+
+def failed(error: BaseException, files: Mapping[str, bytes]) -> Failed:
+    """Return an error as gRPC's, with what there is to show; `files` are the sources by name."""
+    if isinstance(error, Failed):
+        return error
+    status = pb.Status(code=int(grpc.code_of(error)), message=str(error))
+    for kind, document in _details(error, files):
+        detail = status.details.add(type_url=kind)
+        detail.value = json.dumps(document).encode()
+    details = status.SerializeToString()
+    if len(details) > DETAILS_LIMIT or not status.details:
+        details = b""
+    return Failed(grpc.code_of(error), str(error), details)
+
+
+def _details(
+    error: BaseException, files: Mapping[str, bytes]
+) -> Iterator[tuple[str, dict[str, object]]]:
+    for cause in _causes(error):
+        name, places = next(iter(files), ""), tuple[Place, ...]()
+        if isinstance(cause, DockerfileError):
+            places = cause.places
+        elif isinstance(cause, BuildFailed) and cause.vertex is not None:
+            yield VERTEX, {"digest": str(cause.vertex.digest)}
+            about = cause.vertex.about
+            name, places = about.file or name, about.places
+        if places and name in files:
+            yield SOURCE, {"info": _info(name, files[name]), "ranges": [*map(_range, places)]}
+            return
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__
+
+
+def _info(name: str, data: bytes) -> dict[str, object]:
+    return {
+        "filename": name,
+        "data": base64.b64encode(data).decode(),
+        "language": "Dockerfile",
+    }
+
+
+def _range(place: Place) -> dict[str, object]:
+    return {"start": {"line": place.first}, "end": {"line": place.last}}

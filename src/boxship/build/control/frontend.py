@@ -1,0 +1,258 @@
+"""The Dockerfile frontend as clients ask for it: the file and its `.dockerignore` are fetched."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Final
+
+from boxship.build.control import attrs
+from boxship.build.control.attrs import Asked
+from boxship.build.control.needs import Builder
+from boxship.build.dockerfile.parse import SIZE_LIMIT
+from boxship.build.needs import SyncRequest
+from boxship.build.ops import Ref, Source, Vertex
+from boxship.build.progress import PartState, Report, VertexState
+from boxship.build.request import BuildRequest, Dockerfile
+from boxship.build.session.client import Client
+from boxship.build.session.sessions import Sessions
+from boxship.build.uploads import Upload, Uploads
+from boxship.errors import BoxshipError, InvalidRequest, NotFound, NotSupported
+from boxship.kernel import paths
+from boxship.lib import ignore
+from boxship.spec.digest import Digest
+from boxship.spec.platform import Platform
+from boxship.transport.filesync.receive import Transferred
+
+OURS: Final = "dockerfile.v0"
+GATEWAY: Final = "gateway.v0"
+OUR_IMAGES: Final = ("docker/dockerfile", "docker.io/docker/dockerfile")
+UPLOAD: Final = "http://buildkit-session/"
+LOCAL: Final = "local://"
+TOLD_EVERY: Final = 0.2  # seconds
+
+
+def is_ours(frontend: str, options: Mapping[str, str]) -> bool:
+    """Whether our own front end does what is asked; NotSupported where nothing does."""
+    if frontend == OURS:
+        return True
+    if frontend == GATEWAY:
+        image = options.get("source", "").partition("@")[0]
+        if any(image == name or image.startswith(f"{name}:") for name in OUR_IMAGES):
+            return True
+        raise NotSupported(f"the frontend image {image[:200]} cannot be run by this builder")
+    if frontend:
+        raise NotSupported(f"the frontend {frontend[:200]} is not known to this builder")
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A request with its Dockerfile, and the files that failures may show."""
+
+    asked: Asked
+    request: BuildRequest
+    files: Mapping[str, bytes]
+
+
+class Frontend:
+    """Turns the options of a client into a request."""
+
+    def __init__(
+        self, builder: Builder, sessions: Sessions, uploads: Uploads, host: Platform
+    ) -> None:
+        self._builder = builder
+        self._sessions = sessions
+        self._uploads = uploads
+        self._host = host
+
+    async def load(
+        self,
+        options: Mapping[str, str],
+        sessions: Sequence[str],
+        report: Report,
+        undo: AsyncExitStack,
+    ) -> Loaded:
+        """Return what is asked; a context that has to be unpacked lives as long as `undo`."""
+        asked = attrs.read(options, self._host)
+        request = replace(asked.request, sessions=tuple(sessions))
+        if request.context.startswith(UPLOAD):
+            request = replace(
+                request, context=await self._unpacked(request.context, sessions, undo)
+            )
+        local = request.context.startswith(LOCAL)
+        if local or "dockerfilekey" in options:
+            name, text, patterns = await self._from_client(asked, request, report, local=local)
+        else:
+            name, text, patterns = await self._from_context(asked, request, report)
+        request = attrs.with_inline_cache(
+            replace(
+                request,
+                frontend=Dockerfile(text, name),
+                excludes=tuple(ignore.read(patterns)) if patterns else (),
+            )
+        )
+        return Loaded(asked, request, {name: text})
+
+    async def _unpacked(self, url: str, sessions: Sequence[str], undo: AsyncExitStack) -> str:
+        """Take the archive that the client sends as its context."""
+        client = await self._sessions.find(next(iter(sessions), ""))
+        pipe = await client.pull("/" + url.removeprefix(UPLOAD))
+        pieces: list[bytes] = []
+        while piece := await pipe.read():
+            pieces.append(piece)
+        upload = await asyncio.to_thread(self._uploads.unpack, pieces)
+        undo.push_async_callback(asyncio.to_thread, upload.remove)
+        return upload.identifier
+
+    async def _from_client(
+        self, asked: Asked, request: BuildRequest, report: Report, *, local: bool
+    ) -> tuple[str, bytes, bytes | None]:
+        """Fetch from the folders that the client offers."""
+        client = await self._sessions.find(next(iter(request.sessions), ""))
+        upload = await asyncio.to_thread(self._uploads.make)
+        try:
+            name = asked.filename
+            title = f"[internal] load build definition from {name}"
+            wanted = [name, ignore.file_for(name)]
+            if name == attrs.DEFAULT_NAME:
+                wanted.append(name.lower())
+            async with told(report, request.ref, title) as part:
+                await _fetch(client, asked.dockerfile_name, wanted, upload, part)
+                text = upload.read(name, SIZE_LIMIT)
+                if text is None and name == attrs.DEFAULT_NAME:
+                    text = upload.read(name.lower(), SIZE_LIMIT)
+                if text is None:
+                    raise NotFound(
+                        f"failed to read dockerfile: open {name}: no such file or directory"
+                    )
+            patterns = upload.read(ignore.file_for(name), ignore.SIZE_LIMIT)
+        finally:
+            await asyncio.to_thread(upload.remove)
+        if patterns is None and local:
+            patterns = await self._ignore_file(client, asked, request, report)
+        return name, text, patterns
+
+    async def _ignore_file(
+        self, client: Client, asked: Asked, request: BuildRequest, report: Report
+    ) -> bytes | None:
+        upload = await asyncio.to_thread(self._uploads.make)
+        try:
+            async with told(report, request.ref, "[internal] load .dockerignore") as part:
+                await _fetch(client, asked.context_name, [ignore.NAME], upload, part)
+            return upload.read(ignore.NAME, ignore.SIZE_LIMIT)
+        finally:
+            await asyncio.to_thread(upload.remove)
+
+    async def _from_context(
+        self, asked: Asked, request: BuildRequest, report: Report
+    ) -> tuple[str, bytes, bytes | None]:
+        """Read in a context that does not come from the client."""
+        ref = Ref(Vertex(Source(request.context)))
+        async with self._builder.opened(ref, request, report) as folder:
+            names = [asked.filename]
+            if asked.filename == attrs.DEFAULT_NAME:
+                names.append(asked.filename.lower())
+            for name in names:
+                text = await asyncio.to_thread(read_file, folder, name, SIZE_LIMIT)
+                if text is not None:
+                    break
+            else:
+                raise NotFound(
+                    f"failed to read dockerfile: open {names[0]}: no such file or directory"
+                )
+            for ignoring in (ignore.file_for(asked.filename), ignore.NAME):
+                patterns = await asyncio.to_thread(read_file, folder, ignoring, ignore.SIZE_LIMIT)
+                if patterns is not None:
+                    break
+        return asked.filename, text, patterns
+
+
+def read_file(folder: str, name: str, limit: int) -> bytes | None:
+    """Return a file's content; no link leads out of the folder."""
+    root = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        data = paths.read_file_in_root(root, name.lstrip("/") or ".", limit + 1)
+    finally:
+        os.close(root)
+    if data is not None and len(data) > limit:
+        raise InvalidRequest(f"{name} is larger than {limit} bytes")
+    return data
+
+
+class Part:
+    """A transfer that is told of while it goes on."""
+
+    def __init__(self, report: Report, vertex: Digest, name: str) -> None:
+        self.done = Transferred()
+        self._report = report
+        self._vertex = vertex
+        self._name = name
+        self._began = time.time_ns()
+
+    def tell(self, *, completed: bool = False) -> None:
+        now = time.time_ns()
+        self._report(
+            PartState(
+                self._vertex,
+                self._name,
+                current=self.done.size,
+                at=now,
+                started=self._began,
+                completed=now if completed else 0,
+            )
+        )
+
+
+class Step:
+    """A vertex of the front end's own."""
+
+    def __init__(self, report: Report, vertex: Digest) -> None:
+        self._report = report
+        self._vertex = vertex
+
+    @asynccontextmanager
+    async def transfer(self, name: str) -> AsyncIterator[Transferred]:
+        """Tell of a transfer until the block ends."""
+        part = Part(self._report, self._vertex, name)
+        part.tell()
+
+        async def now_and_then() -> None:
+            while True:
+                await asyncio.sleep(TOLD_EVERY)
+                part.tell()
+
+        telling = asyncio.ensure_future(now_and_then())
+        try:
+            yield part.done
+        finally:
+            telling.cancel()
+            part.tell(completed=True)
+
+
+@asynccontextmanager
+async def told(report: Report, ref: str, title: str) -> AsyncIterator[Step]:
+    """Show a step of the front end's own, as long as the block takes."""
+    digest = Digest("sha256:" + hashlib.sha256(f"{ref}\0{title}".encode()).hexdigest())
+    began = time.time_ns()
+    report(VertexState(digest, title, started=began))
+    try:
+        yield Step(report, digest)
+    except BoxshipError as error:
+        report(
+            VertexState(digest, title, started=began, completed=time.time_ns(), error=str(error))
+        )
+        raise
+    report(VertexState(digest, title, started=began, completed=time.time_ns()))
+
+
+async def _fetch(
+    client: Client, name: str, wanted: Sequence[str], upload: Upload, step: Step
+) -> None:
+    async with step.transfer(f"transferring {name}:") as done:
+        await client.sync(SyncRequest(name, follow=tuple(wanted)), upload.folder, done)

@@ -1,0 +1,53 @@
+"""What the builder's services ask of the builder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from boxship.build.cache.record import Usage
+from boxship.build.dockerfile.options import Resolved
+from boxship.build.ops import Ref
+from boxship.build.progress import Report
+from boxship.build.request import BuildRequest, Built, Graph
+from boxship.spec.platform import Platform
+
+
+class Builder(Protocol):
+    """Builds; every method may be cancelled."""
+
+    async def plan(self, request: BuildRequest, report: Report) -> Graph:
+        """Return the graph that a request's front end makes."""
+
+    async def build(self, request: BuildRequest, report: Report) -> Built:
+        """Solve and export."""
+
+    def opened(
+        self, ref: Ref | None, request: BuildRequest, report: Report
+    ) -> AbstractAsyncContextManager[str]:
+        """Solve a result and show it as a folder."""
+
+    async def resolve(
+        self, reference: str, platform: Platform, *, pull: bool, sessions: Sequence[str]
+    ) -> Resolved:
+        """Find an image and its configuration."""
+
+
+class Cache(Protocol):
+    """What builds have left behind."""
+
+    def usage(self, filters: Mapping[str, Sequence[str]]) -> Sequence[Usage]:
+        """Return what there is."""
+
+    async def prune(
+        self,
+        filters: Mapping[str, Sequence[str]],
+        *,
+        everything: bool,
+        keep: int,
+        most: int,
+        free: int,
+        unused_for: int,
+    ) -> Sequence[Usage]:
+        """Remove what may go; sizes in bytes, `unused_for` in nanoseconds, 0 for any."""

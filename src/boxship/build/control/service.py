@@ -1,0 +1,272 @@
+"""The services that clients call over gRPC, by path.
+
+moby.buildkit.v1.Control              builds, their progress, the cache, the past
+moby.buildkit.v1.frontend.LLBBridge   builds that the client drives
+grpc.health.v1.Health                 is anybody there
+opentelemetry's TraceService          heard and dropped
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from boxship.build.cache.record import Usage
+from boxship.build.control import caps, llb, status
+from boxship.build.control.gateway import Bridge
+from boxship.build.control.needs import Cache
+from boxship.build.control.solving import Solving
+from boxship.build.control.tunnel import Tunnel
+from boxship.build.session.sessions import Sessions
+from boxship.spec.buildkit import control_pb2 as pb
+from boxship.spec.buildkit import gateway_pb2 as gateway
+from boxship.spec.platform import Platform
+from boxship.transport.http2 import Stream
+from boxship.wire.grpc import BadMessage, Code, Failed
+
+CONTROL: Final = "/moby.buildkit.v1.Control/"
+BRIDGE: Final = "/moby.buildkit.v1.frontend.LLBBridge/"
+HEALTH: Final = "/grpc.health.v1.Health/Check"
+TRACES: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+SERVING: Final = 1
+BUILD_ID: Final = "buildkit-controlapi-buildid"
+PACKAGE: Final = "github.com/moby/buildkit"
+VERSION: Final = "v0.23.2-moby"  # the protocol's, as clients compare it
+SNAPSHOTTER: Final = "org.mobyproject.buildkit.worker.snapshotter"
+EXECUTOR: Final = "org.mobyproject.buildkit.worker.executor"
+HOSTNAME: Final = "org.mobyproject.buildkit.worker.hostname"
+
+M = TypeVar("M", bound=Message)
+
+
+class Service:
+    """Serves every connection; what is asked on one may concern what was begun on another."""
+
+    def __init__(
+        self,
+        solving: Solving,
+        sessions: Sessions,
+        cache: Cache,
+        platforms: Sequence[Platform],
+        *,
+        id: str,
+        hostname: str,
+        driver: str,
+    ) -> None:
+        self._solving = solving
+        self._sessions = sessions
+        self._cache = cache
+        self._worker = pb.Worker(
+            id=id,
+            labels={EXECUTOR: "native", HOSTNAME: hostname, SNAPSHOTTER: driver},
+            platforms=[llb.platform_message(platform) for platform in platforms],
+            version=_version(),
+        )
+        self._calls: Mapping[str, Callable[[Stream], Awaitable[None]]] = {
+            f"{CONTROL}Solve": self._solve,
+            f"{CONTROL}Status": self._status,
+            f"{CONTROL}ListWorkers": self._list_workers,
+            f"{CONTROL}Info": self._info,
+            f"{CONTROL}DiskUsage": self._disk_usage,
+            f"{CONTROL}Prune": self._prune,
+            f"{CONTROL}Session": self._session,
+            f"{CONTROL}ListenBuildHistory": self._listen,
+            f"{CONTROL}UpdateBuildHistory": self._update,
+            f"{BRIDGE}Ping": self._ping,
+            f"{BRIDGE}Solve": self._bridge_solve,
+            f"{BRIDGE}Return": self._bridge_return,
+            f"{BRIDGE}ResolveImageConfig": self._resolve,
+            f"{BRIDGE}ResolveSourceMeta": self._resolve_source,
+            f"{BRIDGE}ReadFile": self._read_file,
+            f"{BRIDGE}ReadDir": self._read_folder,
+            f"{BRIDGE}StatFile": self._stat_file,
+            f"{BRIDGE}Evaluate": self._evaluate,
+            f"{BRIDGE}Inputs": self._inputs,
+            f"{BRIDGE}Warn": self._warn,
+            HEALTH: self._health,
+            TRACES: self._traces,
+        }
+
+    async def serve(self, stream: Stream) -> None:
+        """Answer one call."""
+        call = self._calls.get(stream.path)
+        if call is None:
+            raise Failed(Code.UNIMPLEMENTED, f"unknown method {stream.path[:200]}")
+        await call(stream)
+
+    # Control
+
+    async def _solve(self, stream: Stream) -> None:
+        built = await self._solving.solve(await _asked(stream, pb.SolveRequest))
+        await _answer(stream, pb.SolveResponse(exporter_response=dict(built.metadata)))
+
+    async def _status(self, stream: Stream) -> None:
+        asked = await _asked(stream, pb.StatusRequest)
+        job = await self._solving.jobs.find(asked.ref)
+        stream.answer()
+        async for told in job.follow():
+            await stream.send(status.response(told).SerializeToString())
+
+    async def _list_workers(self, stream: Stream) -> None:
+        await _asked(stream, pb.ListWorkersRequest)
+        await _answer(stream, pb.ListWorkersResponse(record=[self._worker]))
+
+    async def _info(self, stream: Stream) -> None:
+        await _asked(stream, pb.InfoRequest)
+        await _answer(stream, pb.InfoResponse(version=_version()))
+
+    async def _disk_usage(self, stream: Stream) -> None:
+        asked = await _asked(stream, pb.DiskUsageRequest)
+        found = await asyncio.to_thread(self._cache.usage, _filters(asked.filter))
+        await _answer(stream, pb.DiskUsageResponse(record=map(_usage, found)))
+
+    async def _prune(self, stream: Stream) -> None:
+        asked = await _asked(stream, pb.PruneRequest)
+        gone = await self._cache.prune(
+            _filters(asked.filter),
+            everything=asked.all,
+            keep=asked.reserved_space,
+            most=asked.max_used_space,
+            free=asked.min_free_space,
+            unused_for=asked.keep_duration,
+        )
+        stream.answer()
+        for one in gone:
+            await stream.send(_usage(one).SerializeToString())
+
+    async def _session(self, stream: Stream) -> None:
+        """Serve a session whose connection is carried by this very call."""
+        stream.answer()
+        async with Tunnel(stream) as tunnel:
+            await self._sessions.serve(tunnel, stream.metadata)
+
+    async def _listen(self, stream: Stream) -> None:
+        asked = await _asked(stream, pb.HistoryRequest)
+        stream.answer()
+        async for event in self._solving.history.listen(asked):
+            await stream.send(event.SerializeToString())
+
+    async def _update(self, stream: Stream) -> None:
+        self._solving.history.update(await _asked(stream, pb.HistoryUpdateRequest))
+        await _answer(stream, pb.HistoryUpdateResponse())
+
+    # The bridge
+
+    async def _bridge(self, stream: Stream) -> Bridge:
+        ref = next(iter(stream.metadata.get(BUILD_ID, ())), "")
+        job = await self._solving.jobs.find(ref)
+        return await job.bridged()
+
+    async def _ping(self, stream: Stream) -> None:
+        await _asked(stream, gateway.PingRequest)
+        answer = gateway.PongResponse(
+            frontend_caps=caps.messages(caps.GATEWAY),
+            llb_caps=caps.messages(caps.LLB),
+            workers=[self._worker],
+        )
+        await _answer(stream, answer)
+
+    async def _bridge_solve(self, stream: Stream) -> None:
+        bridge = await self._bridge(stream)
+        await _answer(stream, await bridge.solve(await _asked(stream, gateway.SolveRequest)))
+
+    async def _bridge_return(self, stream: Stream) -> None:
+        bridge = await self._bridge(stream)
+        bridge.take(await _asked(stream, gateway.ReturnRequest))
+        await _answer(stream, gateway.ReturnResponse())
+
+    async def _resolve(self, stream: Stream) -> None:
+        bridge = await self._bridge(stream)
+        asked = await _asked(stream, gateway.ResolveImageConfigRequest)
+        await _answer(stream, await bridge.resolve(asked))
+
+    async def _resolve_source(self, stream: Stream) -> None:
+        bridge = await self._bridge(stream)
+        asked = await _asked(stream, gateway.ResolveSourceMetaRequest)
+        await _answer(stream, await bridge.resolve_source(asked))
+
+    async def _read_file(self, stream: Stream) -> None:
+        bridge = await self._bridge(stream)
+        await _answer(stream, await bridge.read_file(await _asked(stream, gateway.ReadFileRequest)))
+
+    async def _read_folder(self, stream: Stream) -> None:
+        bridge = await self._bridge(stream)
+        asked = await _asked(stream, gateway.ReadDirRequest)
+        await _answer(stream, await bridge.read_folder(asked))
+
+    async def _stat_file(self, stream: Stream) -> None:
+        bridge = await self._bridge(stream)
+        await _answer(stream, await bridge.stat_file(await _asked(stream, gateway.StatFileRequest)))
+
+    async def _evaluate(self, stream: Stream) -> None:
+        bridge = await self._bridge(stream)
+        await _answer(stream, await bridge.evaluate(await _asked(stream, gateway.EvaluateRequest)))
+
+    async def _inputs(self, stream: Stream) -> None:
+        bridge = await self._bridge(stream)
+        await _asked(stream, gateway.InputsRequest)
+        await _answer(stream, bridge.inputs({}))
+
+    async def _warn(self, stream: Stream) -> None:
+        bridge = await self._bridge(stream)
+        await _answer(stream, bridge.warn(await _asked(stream, gateway.WarnRequest)))
+
+    # The rest
+
+    async def _health(self, stream: Stream) -> None:
+        await _asked(stream, pb.HealthRequest)
+        await _answer(stream, pb.HealthResponse(status=SERVING))
+
+    async def _traces(self, stream: Stream) -> None:
+        await stream.receive()
+        await stream.send(b"", end=False)
+
+
+def _version() -> pb.Version:
+    return pb.Version(package=PACKAGE, version=VERSION, revision="", dockerfile_version="1.17.0")
+
+
+async def _asked(stream: Stream, kind: type[M]) -> M:
+    """Return the one message of a call that has one."""
+    message = await stream.receive()
+    if message is None:
+        raise BadMessage("a call without a request")
+    try:
+        return kind.FromString(message)
+    except DecodeError:
+        raise BadMessage(f"{stream.path}: the request cannot be read") from None
+
+
+async def _answer(stream: Stream, message: Message) -> None:
+    await stream.send(message.SerializeToString())
+
+
+def _filters(given: Sequence[str]) -> dict[str, list[str]]:
+    """Read `key==value` and `key=~pattern` filters as the cache takes them."""
+    found: dict[str, list[str]] = {}
+    for text in given:
+        for one in text.split(","):
+            key, _, value = one.partition("=")
+            found.setdefault(key, []).append(value.removeprefix("="))
+    return found
+
+
+def _usage(one: Usage) -> pb.UsageRecord:
+    record = pb.UsageRecord(
+        id=one.id,
+        mutable=one.mutable,
+        in_use=one.in_use,
+        size=one.size,
+        parent=next(iter(one.parents), ""),
+        usage_count=one.uses,
+        description=one.description,
+        record_type=one.kind.value,
+        shared=one.shared,
+        parents=one.parents,
+    )
+    record.created_at.CopyFrom(status.stamp(one.created))
+    record.last_used_at.CopyFrom(status.stamp(one.used))
+    return record

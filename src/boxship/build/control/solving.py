@@ -1,0 +1,89 @@
+"""One solve from beginning to end, whichever door asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+from boxship.build.control import exporters, llb
+from boxship.build.control.failures import failed
+from boxship.build.control.frontend import Frontend, is_ours
+from boxship.build.control.gateway import Bridge, blank_text
+from boxship.build.control.history import History
+from boxship.build.control.jobs import Job, Jobs
+from boxship.build.control.needs import Builder
+from boxship.build.request import BuildRequest, Built, Graph, Target
+from boxship.errors import BoxshipError, InvalidRequest
+from boxship.spec.buildkit import control_pb2 as pb
+from boxship.spec.platform import Platform
+
+
+class Solving:
+    """Takes solve requests as BuildKit's protocol has them."""
+
+    def __init__(
+        self, builder: Builder, frontend: Frontend, jobs: Jobs, history: History, host: Platform
+    ) -> None:
+        self.jobs = jobs
+        self.history = history
+        self._builder = builder
+        self._frontend = frontend
+        self._host = host
+
+    async def solve(self, asked: pb.SolveRequest) -> Built:
+        """Build and export; what is told of it goes to the job of the request's name."""
+        if not asked.ref or len(asked.ref) > 256:
+            raise InvalidRequest("a build needs a name")
+        with self.jobs.running(asked.ref) as job:
+            entry = self.history.begin(asked, job)
+            files: dict[str, bytes] = {}
+            try:
+                async with AsyncExitStack() as undo:
+                    request = await self._request(asked, job, files, undo)
+                    request = self._complete(request, asked)
+                    built = await self._builder.build(request, job.report)
+            except BaseException as error:
+                known = isinstance(error, (BoxshipError, BaseExceptionGroup))
+                failure = failed(error, files) if known else None
+                self.history.end(entry, job, error=failure or error)
+                if failure is not None:
+                    raise failure from error
+                raise
+            self.history.end(entry, job, built=built)
+            return built
+
+    def _complete(self, request: BuildRequest, asked: pb.SolveRequest) -> BuildRequest:
+        request = exporters.with_exports(request, exporters.asked_of(asked))
+        request = exporters.with_cache(request, asked.cache)
+        return replace(request, ref=asked.ref, entitlements=frozenset(asked.entitlements))
+
+    async def _request(
+        self, asked: pb.SolveRequest, job: Job, files: dict[str, bytes], undo: AsyncExitStack
+    ) -> BuildRequest:
+        """Work out what is to be built; `files` are filled as they become known."""
+        sessions = (asked.session,) if asked.session else ()
+        options: Mapping[str, str] = dict(asked.frontend_attrs)
+        if asked.source_policy.rules:
+            raise InvalidRequest("source policies are not supported by this builder")
+        blank = BuildRequest(
+            frontend=blank_text(),
+            ref=asked.ref,
+            sessions=sessions,
+            entitlements=frozenset(asked.entitlements),
+        )
+        if is_ours(asked.frontend, options):
+            loaded = await self._frontend.load(options, sessions, job.report, undo)
+            files.update(loaded.files)
+            return replace(
+                loaded.request,
+                inputs={name: llb.read(one).root for name, one in asked.frontend_inputs.items()},
+            )
+        if asked.definition.ops:
+            read = llb.read(asked.definition)
+            files.update({name: info.data for name, info in read.files.items()})
+            return replace(blank, frontend=Graph((Target(read.root, self._host),)))
+        bridge = Bridge(job, self._builder, self._frontend, blank, self._host, undo)
+        bridge.files = files
+        job.offer(bridge)
+        return await bridge.returned
