@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench import registry
 from bench import workloads as w
 from bench.engines import Peer, boxship, dockerd
 from bench.measure import Row, table
@@ -86,6 +87,7 @@ def main() -> int:
     options.add_argument(
         "--no-crowd", action="store_true", help="leave out the many-container rows"
     )
+    options.add_argument("--registry", action="store_true", help="pull and push too")
     asked = options.parse_args()
     done: list[Row] = []
     with fresh_filesystem() as folder, contextlib.ExitStack() as undo:
@@ -107,6 +109,8 @@ def main() -> int:
                         print(f"{row.name}: {peer.name} {figure:.3g} {row.unit}", file=sys.stderr)
         if not asked.only and not asked.no_crowd:
             crowd(peers, done)
+        if asked.registry:
+            done += registry.measure(peers, folder)
     print(table(done, "boxship", peers[-1].name))
     return 0
 

@@ -438,3 +438,27 @@ def test_a_refused_push_says_so(puller: Puller, registry: FaultyRegistry) -> Non
     with pytest.raises(BoxshipError, match="denied: not yours"):
         puller.push(f"{registry.host}/x:1")
     assert ("x", "1") not in registry.manifests
+
+
+@pytest.mark.parametrize("how", ["gzip", "zstd"])
+def test_plain_layers_are_packed_for_a_registry_that_is_set_so(tmp_path: Path, how: str) -> None:
+    """The image is made anew, the name moves, and what is pushed is what is here then."""
+    from boxship.distribution.settings import HostSettings
+
+    with FaultyRegistry() as registry:
+        puller = Puller(tmp_path, hosts={registry.host: HostSettings(compression=how)})
+        name = f"{registry.host}/made:1"
+        made_first = puller.engine.images.import_([HIGH], name=name)
+        pushed = puller.push(name)
+        here = puller.engine.images.get(name)
+        assert pushed.digest == here.id != made_first.id
+        assert here.variant.diff_ids == made_first.variant.diff_ids
+        (about,) = here.variant.manifest.layers
+        assert about.media_type.endswith(f"+{how}")
+        assert about.size < len(HIGH) // 2
+        assert registry.manifests["made", "1"][1] == puller.engine.blobs.read(here.id)
+        assert puller.push(name).digest == pushed.digest
+        puller.engine.images.remove(name)
+        again = puller.pull(name)
+        assert again.variant.diff_ids == made_first.variant.diff_ids
+        puller.close()

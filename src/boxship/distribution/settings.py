@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -12,6 +12,8 @@ from boxship.errors import InvalidRequest
 from boxship.spec.reference import HUB
 
 ANY: Final = "*"
+KEYS: Final = frozenset({"mirrors", "token-hosts", "insecure", "compression"})
+COMPRESSIONS: Final = ("", "gzip", "zstd")
 CERTIFICATES: Final = ("/etc/boxship/certs.d", "/etc/docker/certs.d")
 LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
@@ -27,6 +29,7 @@ class HostSettings:
     mirrors: tuple[str, ...] = ()
     token_hosts: tuple[str, ...] = ()
     insecure: bool = False
+    compression: str = ""  # how plain layers are packed before they are sent; empty: not at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,29 +117,33 @@ def read_hosts(document: Mapping[str, object], mirrors: Sequence[str]) -> dict[s
     """Read `registries` of daemon.json, and Docker's `registry-mirrors`, which are the hub's.
 
         "registries": {"quay.io": {"mirrors": ["https://cache:5000/quay"], "insecure": false,
-                                   "token-hosts": ["auth.quay.io"]},
+                                   "token-hosts": ["auth.quay.io"], "compression": "gzip"},
                        "*": {"mirrors": ["https://cache:5000"]}}
 
     A mirror is a URL; its path comes before the repository's name.
     """
     found: dict[str, HostSettings] = {}
     for host, said in document.items():
-        if not isinstance(said, dict) or (set(said) - {"mirrors", "token-hosts", "insecure"}):
-            raise BadSetting(f"registries: {host}: mirrors, token-hosts and insecure can be set")
+        if not isinstance(said, dict) or (set(said) - KEYS):
+            raise BadSetting(f"registries: {host}: only {', '.join(sorted(KEYS))} can be set")
         insecure = said.get("insecure", False)
         if not isinstance(insecure, bool):
             raise BadSetting(f"registries: {host}: insecure is true or false")
+        compression = said.get("compression", "")
+        if compression not in COMPRESSIONS:
+            raise BadSetting(f"registries: {host}: compression is gzip or zstd")
         found[host.lower()] = HostSettings(
             tuple(check_mirror(url) for url in _texts(host, "mirrors", said)),
             tuple(text.lower() for text in _texts(host, "token-hosts", said)),
             insecure,
+            compression,
         )
     if mirrors:
         if HUB in found and found[HUB].mirrors:
             raise BadSetting(f"registry-mirrors and registries: {HUB}: both name mirrors")
         known = found.get(HUB, HostSettings())
         checked = tuple(check_mirror(url) for url in mirrors)
-        found[HUB] = HostSettings(checked, known.token_hosts, known.insecure)
+        found[HUB] = replace(known, mirrors=checked)
     return found
 
 

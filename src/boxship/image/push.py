@@ -11,7 +11,7 @@ import asyncio
 import os
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from boxship.content.store import Blobs, Lease
@@ -20,7 +20,7 @@ from boxship.distribution.client import Registry, Sent
 from boxship.distribution.errors import Denied, LoginNeeded, RegistryError
 from boxship.distribution.pool import Pool
 from boxship.errors import BoxshipError, Forbidden, InvalidRequest
-from boxship.image import record
+from boxship.image import packing, record
 from boxship.image.errors import NoSuchImage, NothingToPush
 from boxship.image.images import Images
 from boxship.image.pull import in_thread
@@ -127,6 +127,7 @@ class Pushes:
     ) -> Pushed:
         try:
             async with in_thread(self._images.working_on()) as lease:
+                image = await asyncio.to_thread(self._packed, image, wanted, lease)
                 parcel = self._whole(image, wanted, platform, lease, tell)
                 await self._send_blobs(parcel.blobs, wanted, registry, tell)
                 for manifest in parcel.manifests:
@@ -139,6 +140,15 @@ class Pushes:
         pushed = Pushed(wanted.tag or "", target.digest, target.size)
         tell(pushed)
         return pushed
+
+    def _packed(self, image: Image, wanted: Reference, lease: Lease) -> Image:
+        """Return the image as the registry shall have it; the name moves if that is another."""
+        how = self._pool.settings.of(wanted.host).compression
+        made = packing.packed(image, self._blobs, lease, how) if how else None
+        if made is None:
+            return image
+        found = record.read(self._blobs, made, self._images.host)
+        return self._images.add(replace(found, parent=image.parent), [str(wanted)])
 
     def _whole(
         self,

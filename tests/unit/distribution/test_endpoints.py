@@ -83,6 +83,7 @@ def test_docker_s_own_setting_is_the_hub_s() -> None:
         {"a": {"mirrors": ["https://x?y"]}},
         {"a": {"mirror": []}},
         {"a": {"insecure": "yes"}},
+        {"a": {"compression": "xz"}},
         {"a": []},
         {"a": {"mirrors": ["https://x:port"]}},
     ],
