@@ -87,12 +87,28 @@ SHIM: Final = (
 _STAMP: Final = struct.Struct("QQI48s")
 
 
-def stamped(name: str, work: Callable[..., Any], log: int) -> Callable[..., Any]:
+class Log:
+    """Where stamps go. A forked process closes what it has from its parent, and opens it anew."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._pid = -1
+        self._file = -1
+
+    def write(self, began: int, label: bytes) -> None:
+        ended, pid = time.monotonic_ns(), os.getpid()
+        if pid != self._pid:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            self._file, self._pid = os.open(self._path, flags, 0o600), pid
+        os.write(self._file, _STAMP.pack(began, ended, pid, label))
+
+
+def stamped(name: str, work: Callable[..., Any], log: Log) -> Callable[..., Any]:
     """Return `work` with a note of when it was called and when it returned."""
     label = name.partition(":")[2].encode()[:48]
 
     def note(began: int) -> None:
-        os.write(log, _STAMP.pack(began, time.monotonic_ns(), os.getpid(), label))
+        log.write(began, label)
 
     @functools.wraps(work)
     def plain(*args: Any, **more: Any) -> Any:
@@ -115,7 +131,7 @@ def stamped(name: str, work: Callable[..., Any], log: int) -> Callable[..., Any]
 
 def instrument(names: tuple[str, ...], path: str) -> None:
     """Put stamps around functions, wherever they have been imported to."""
-    log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    log = Log(path)
     for name in names:
         module_name, _, dotted = name.partition(":")
         owner: Any = importlib.import_module(module_name)

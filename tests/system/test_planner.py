@@ -90,3 +90,21 @@ def test_the_planner_ends_with_the_last_who_could_ask(own_engine: Engine) -> Non
         assert held.exec_run(["echo", "still"]).output == b"still\n"
         held.remove(force=True)
     wait_gone(planner)
+
+
+def test_a_keeper_comes_back_for_another_container(own_engine: Engine) -> None:
+    engine = own_engine
+    engine.boxship("image", "bootstrap", "busybox")
+    keepers = []
+    with contextlib.closing(engine.api()) as api:
+        for number in range(6):
+            made = api.containers.run(IMAGE, ["sh", "-c", f"echo {number}; sleep 60"], detach=True)
+            made.reload()
+            with open(f"/proc/{made.attrs['State']['Pid']}/stat", "rb") as file:
+                keepers.append(int(file.read().rpartition(b")")[2].split()[1]))
+            while not made.logs():
+                time.sleep(0.01)
+            assert made.logs() == b"%d\n" % number
+            made.remove(force=True)
+            time.sleep(0.05)
+    assert len(set(keepers)) < len(keepers)

@@ -56,27 +56,24 @@ class Starting:
             undo.push_async_callback(_let_go, keeping)
             fds = _Descriptors()
             undo.callback(fds.close)
-            opening = asyncio.ensure_future(asyncio.to_thread(self.snapshots.open, record.id))
-            undo.push_async_callback(_close, opening)
             linked = links.running(record, self.registry)
             sandbox = await self._sandbox(record, links.hosts(linked))
             if sandbox is not None:
                 undo.push_async_callback(self.networks.close_sandbox, record.id)
                 if sandbox.netns is not None:
                     fds.take("netns", sandbox.netns)
-            root = fds.lend("root", await opening)
             joined = self._joined(record, fds)
             sources = await self._mounts(record, fds, undo)
             view = _view(sandbox, links.environment(linked, record.name))
             record = replace(record, network=view)
-            await asyncio.to_thread(self._write_bundle, record, root, sandbox, sources, joined)
+            root = await asyncio.to_thread(self._open, record, sandbox, sources, joined)
+            fds.take("root", root)
             for number, waiting in enumerate(cell.waiting):
                 fds.lend(f"attach.{number}", waiting.fd)
             shim = await keeping
             started = await shim.start(self._request(cell), fds.by_name)
             undo.pop_all()
             fds.close()
-            os.close(root)
         while cell.waiting:
             os.close(cell.waiting.pop().fd)
         self.networks.started(record.id, started.pid)
@@ -239,6 +236,22 @@ class Starting:
 
     # ---- the bundle
 
+    def _open(
+        self,
+        record: Container,
+        sandbox: Sandbox | None,
+        sources: Mapping[str, str],
+        joined: Mapping[str, str],
+    ) -> int:
+        """Return the container's root, once its bundle is there."""
+        root = self.snapshots.open(record.id)
+        try:
+            self._write_bundle(record, root, sandbox, sources, joined)
+        except BaseException:
+            os.close(root)
+            raise
+        return root
+
     def _write_bundle(
         self,
         record: Container,
@@ -357,22 +370,12 @@ class _Descriptors:
         self._own.append(fd)
         return fd
 
-    def lend(self, name: str, fd: int) -> int:
+    def lend(self, name: str, fd: int) -> None:
         self.by_name[name] = fd
-        return fd
 
     def close(self) -> None:
         while self._own:
             os.close(self._own.pop())
-
-
-async def _close(opening: asyncio.Future[int]) -> None:
-    """Close a descriptor, when it has been opened."""
-    try:
-        descriptor = await opening
-    except Exception:
-        return
-    os.close(descriptor)
 
 
 async def _let_go(keeping: asyncio.Future[Shim]) -> None:

@@ -86,6 +86,13 @@ class Keeper:
         self._welcome(control)
         while not self._is_finished:
             self._loop.turn()
+        for connection in list(self._connections):
+            connection.close()
+
+    @property
+    def is_as_before(self) -> bool:
+        """Whether this process, its container gone, could keep another."""
+        return not self._launching.is_whole and not os.path.exists(self._folder)
 
     # -- the daemon
 
@@ -393,6 +400,8 @@ _wakeups = -1
 def catch_children() -> int:
     """Return a descriptor that becomes readable when a child has ended."""
     global _wakeups
+    if _wakeups >= 0:
+        return _wakeups
     _wakeups, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, _nothing)

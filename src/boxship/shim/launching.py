@@ -34,12 +34,14 @@ class Planner:
 
     def __init__(self, asks: socket.socket, pid: int, started: int, performer: Performer) -> None:
         self._asks = asks
-        self._pid = pid
+        self.pid = pid
         self._started = started
         self._performer = performer
 
     def run(self, job: Job, given: Mapping[str, int]) -> api.Init:
         """Have a job planned, and do it; NoPlan when there is none."""
+        if any(name.startswith("tree.") for name in given):
+            raise NoPlan  # mounts that only this process holds are not the planner's to see
         try:
             return self._run(job, given, self._performer.lowest())
         except Occupied:
@@ -63,7 +65,7 @@ class Planner:
 
     @property
     def is_alive(self) -> bool:
-        return processes.is_alive(self._pid, self._started)
+        return processes.is_alive(self.pid, self._started)
 
     def close(self) -> None:
         """Let go of where it was asked."""
@@ -117,7 +119,7 @@ class Planner:
         if poll.poll(PATIENCE * 1000):
             return
         if self.is_alive:
-            processes.kill(self._pid, signal.SIGKILL)
+            processes.kill(self.pid, signal.SIGKILL)
         raise NoPlan
 
 
@@ -127,6 +129,7 @@ class Launching:
     def __init__(self, host: Host, planner: Planner | None) -> None:
         self._host = host
         self._planner = planner
+        self.is_whole = False  # whether all memory is copied when it forks, as it was not at first
 
     def rehearse(self) -> None:
         """Do what can be done before there is anything to start."""
@@ -154,5 +157,6 @@ class Launching:
         return init
 
     def _become_whole(self) -> None:
+        self.is_whole = True
         if self._planner:
             self._planner.before_fork()

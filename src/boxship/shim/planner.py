@@ -27,6 +27,7 @@ from boxship.spec.oci import runtime as oci
 
 PATIENCE: Final = 2.0  # seconds for a keeper to say what it wants, once it has begun
 ASK: Final = b"?"
+YOUNG: Final = 20_000  # objects before a collection: a plan makes some thousands, all short-lived
 NOBODY: Final = ""  # the container of a rehearsal
 _SAMPLE: Final = (
     b'{"ociVersion":"1.2.0","process":{"args":["/a"],"env":["PATH=/bin","A=b"],"cwd":"/a",'
@@ -57,6 +58,7 @@ def serve(asks: socket.socket, ahead: Ahead) -> None:
     """Answer until nobody is left who could ask."""
     rehearse(ahead)
     gc.freeze()
+    gc.set_threshold(YOUNG, 10, 10)
     gc.enable()
     while True:
         data, fds = fdsocket.receive(asks)

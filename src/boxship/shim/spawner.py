@@ -13,9 +13,8 @@ import select
 import signal
 import socket
 from collections import deque
+from time import monotonic
 from typing import Final
-
-import msgspec
 
 from boxship.kernel import processes
 from boxship.kernel.syscalls import MACHINE
@@ -23,8 +22,9 @@ from boxship.runtime.ahead import Ahead
 from boxship.runtime.prepared import Performer
 from boxship.runtime.stub import STUBS
 from boxship.shim import fdsocket, planner, protocol
-from boxship.shim.keeper import Keeper, heed_no_signals, report
+from boxship.shim.keeper import heed_no_signals, report
 from boxship.shim.launching import Planner
+from boxship.shim.life import Life
 from boxship.shim.memory import keep_small
 from boxship.shim.needs import Host
 from boxship.shim.title import Title
@@ -32,8 +32,8 @@ from boxship.shim.title import Title
 UNLIKELY_VICTIM: Final = b"-999"  # of the kernel's search for memory
 ATTEMPTS: Final = 3
 SPARE: Final = 2  # shims that are ready
-QUIET: Final = 0.006  # seconds after a request before the next shim is made: it would be in the way
-_SPAWN: Final = msgspec.msgpack.Decoder(protocol.Spawn)
+MOST_READY: Final = 4  # when some come back
+QUIET: Final = 0.012  # seconds after a request before the next shim is made, which takes a while
 
 
 def serve(daemon: socket.socket, host: Host) -> None:
@@ -43,9 +43,14 @@ def serve(daemon: socket.socket, host: Host) -> None:
     nursery.prepare_one()
     requests = select.poll()
     requests.register(daemon, select.POLLIN)
+    requests.register(nursery.returned, select.POLLIN)
     while True:
-        if not requests.poll(None if nursery.is_full else QUIET * 1000):
+        ready = [fd for fd, _ in requests.poll(nursery.patience())]
+        if not ready:
             nursery.prepare_one()
+        if nursery.returned in ready:
+            nursery.take_back()
+        if daemon.fileno() not in ready:
             continue
         data, fds = fdsocket.receive(daemon)
         if not data:
@@ -103,14 +108,34 @@ class Nursery:
         self._host = host
         self._title = title
         self._ready: deque[socket.socket] = deque()
+        self._taken = 0.0  # when the first of those was taken that are missing now
         self._planner: Planner | None = None
+        # Shims that have kept a container come back here.
+        self._returned, self._returns = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._performer = Performer() if MACHINE in STUBS else None
         self._ahead = host.ahead(self._performer.stage.address) if self._performer else None
 
+    def patience(self) -> float | None:
+        """Return for how many milliseconds requests come before the next shim."""
+        if len(self._ready) >= SPARE:
+            return None
+        return max(0.0, self._taken + QUIET - monotonic()) * 1000
+
     @property
-    def is_full(self) -> bool:
-        """Whether there are as many as should be ready."""
-        return len(self._ready) >= SPARE
+    def returned(self) -> int:
+        """The descriptor that becomes readable when a shim wants to come back."""
+        return self._returned.fileno()
+
+    def take_back(self) -> None:
+        """Take a shim that has kept a container, unless there are enough, or it is outdated."""
+        said, fds = fdsocket.receive(self._returned)
+        planner = int.from_bytes(said[1:5], "little")
+        wanted = self._planner is not None and self._planner.pid == planner
+        for fd in fds:
+            if wanted and len(self._ready) < MOST_READY:
+                self._ready.appendleft(socket.socket(fileno=fd))  # it is the warmest
+            else:
+                os.close(fd)
 
     def prepare_one(self) -> None:
         """Fork a shim that waits for its container."""
@@ -119,8 +144,8 @@ class Nursery:
         try:
             if os.fork() == 0:
                 asks = [self._planner.asks] if self._planner else []
-                _close_all_but(theirs.fileno(), *asks)
-                self._be_shim(theirs)
+                _close_all_but(theirs.fileno(), self._returns.fileno(), *asks)
+                Life(theirs, self._returns, self._host, self._planner, self._title).live()
         except OSError as failure:
             report(failure)
             ours.close()
@@ -164,6 +189,8 @@ class Nursery:
 
         If none can be had, the connection in the request closes, which is answer enough.
         """
+        if len(self._ready) == SPARE:
+            self._taken = monotonic()
         try:
             for _ in range(ATTEMPTS):
                 if not self._ready:
@@ -183,25 +210,6 @@ class Nursery:
             ready.close()
         return True
 
-    def _be_shim(self, spawner: socket.socket) -> None:
-        """Keep one container; never returns."""
-        status = 1
-        try:
-            os.setsid()
-            processes.become_subreaper()
-            self._title.set("boxship-shim (ready)")
-            keeper = Keeper(self._host, self._planner)
-            keeper.rehearse()
-            if request := _wait_request(spawner):
-                asked = _SPAWN.decode(request.body)
-                self._title.set(f"boxship-shim {asked.container}")
-                keeper.run(asked.container, asked.folder, socket.socket(fileno=request.fds[0]))
-            status = 0
-        except BaseException as failure:
-            report(failure)
-        finally:
-            os._exit(status)
-
 
 def _close_all_but(*kept: int) -> None:
     """Have of the spawner's descriptors only these and the first three.
@@ -213,19 +221,3 @@ def _close_all_but(*kept: int) -> None:
         os.closerange(low, fd)
         low = fd + 1
     os.closerange(low, os.sysconf("SC_OPEN_MAX"))
-
-
-def _wait_request(spawner: socket.socket) -> protocol.Envelope | None:
-    """Wait for the container to keep; None when the spawner ends first."""
-    inbox = protocol.Inbox()
-    try:
-        while True:
-            data, fds = fdsocket.receive(spawner)
-            if not data:
-                return None
-            for envelope in inbox.feed(data, fds):
-                return envelope
-    except ConnectionResetError:
-        return None
-    finally:
-        spawner.close()
