@@ -69,10 +69,9 @@ class RegistryServer:
 
     def start(self) -> None:
         """Start it and wait until it listens; a port it has had it keeps."""
-        document: dict[str, Any] = {
-            "version": 0.1,
-            "storage": {"filesystem": {"rootdirectory": str(self.root)}},
-        }
+        document: dict[str, Any] = {"version": 0.1}
+        if not {"s3", "inmemory"} & set(self.config.get("storage", ())):
+            document["storage"] = {"filesystem": {"rootdirectory": str(self.root)}}
         merge(document, self.config)
         document.setdefault("http", {})["addr"] = f"127.0.0.1:{self.port}"
         (self.folder / "config.yml").write_text(json.dumps(document))

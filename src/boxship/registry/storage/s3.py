@@ -228,7 +228,7 @@ def _connect(section: S3Section) -> tuple[Any, Any]:
         s3=options,
         signature_version="s3v4" if section.v4auth else "s3",
         max_pool_connections=32,
-        retries={"max_attempts": 4, "mode": "standard"},
+        retries={"total_max_attempts": 3, "mode": "standard"},
         use_fips_endpoint=section.usefipsendpoint,
     )
     client = boto3.session.Session().client(
