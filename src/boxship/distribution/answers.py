@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -107,6 +106,8 @@ def _clean(text: str) -> str:
 
 def retry_after(response: aiohttp.ClientResponse) -> float | None:
     """Return how many seconds an answer asks to wait, in either form of Retry-After."""
+    import email.utils
+
     text = response.headers.get("Retry-After", "").strip()
     if text.isdigit():
         return float(text[:9])

@@ -107,19 +107,23 @@ class Pool:
         limits = aiohttp.ClientTimeout(
             total=timeout,
             sock_connect=settings.connect_timeout,
-            sock_read=settings.stall_timeout,
+            sock_read=settings.stall_timeout if body is None else settings.stored_timeout,
         )
         context = await self._context(verified, hosts) if url.startswith("https:") else False
-        async with session.request(
-            method,
-            URL(url, encoded=True),
-            headers=headers,
-            data=body,
-            allow_redirects=False,
-            ssl=context,
-            proxy=settings.proxies.for_url(url) if self._connector is None else None,
-            timeout=limits,
-        ) as response:
+        async with (
+            asyncio.timeout(None) as limit,
+            session.request(
+                method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=_watched(body, limit, settings.stall_timeout),
+                allow_redirects=False,
+                ssl=context,
+                proxy=settings.proxies.for_url(url) if self._connector is None else None,
+                timeout=limits,
+            ) as response,
+        ):
+            limit.reschedule(None)
             yield response
 
     def _opened(self) -> aiohttp.ClientSession:
@@ -155,6 +159,21 @@ class Pool:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _watched(body: Any, limit: asyncio.Timeout, stall: float) -> Any:
+    """Return a body whose other end must take a piece now and then."""
+    if not isinstance(body, AsyncIterator):
+        return body
+
+    async def pieces() -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        async for piece in body:
+            limit.reschedule(loop.time() + stall)
+            yield piece
+        limit.reschedule(None)
+
+    return pieces()
 
 
 def explain(method: str, url: str, error: BaseException) -> RegistryUnavailable:

@@ -84,6 +84,7 @@ class Settings:
     upload_piece: int = 0  # bytes of a chunked upload's chunk; 0 sends a blob in one request
     connect_timeout: float = 15.0
     stall_timeout: float = 45.0  # without one byte
+    stored_timeout: float = 300.0  # for a registry to put away what it has received
     back_off: float = 0.25  # seconds before the second attempt; doubled for each further one
     longest_wait: float = 60.0  # that a registry may ask for
     user_agent: str = "boxship"

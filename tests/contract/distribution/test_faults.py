@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -480,6 +481,24 @@ def test_an_upload_goes_on_where_it_was_cut(registry: FaultyRegistry) -> None:
     (rest,) = registry.asked("PATCH", "")
     assert rest.headers["content-range"] == f"400000-{len(DATA) - 1}"
     assert registry.blobs[DIGEST] == DATA
+
+
+def test_an_upload_that_nobody_takes_is_given_up(registry: FaultyRegistry) -> None:
+    """The other end stops reading: the upload ends after a while, in place of waiting for ever."""
+    registry.places.clear()
+    with socket.create_server(("127.0.0.2", 0)) as deaf:
+        address = f"http://127.0.0.2:{deaf.getsockname()[1]}"
+        registry.when("POST", "", Answer(202, {"Location": f"{address}/upload"}))
+
+        async def content(start: int, end: int) -> Any:
+            while True:
+                yield bytes(1 << 20)
+
+        async def work(asked: Registry) -> Sent:
+            return await asked.upload_blob("p/q", DIGEST, 1 << 40, content)
+
+        with pytest.raises(RegistryUnavailable, match="timed out"):
+            asking(registry.host, work, stall_timeout=0.3, attempts=1)
 
 
 def test_an_upload_that_was_lost_is_begun_again(registry: FaultyRegistry) -> None:
