@@ -48,7 +48,7 @@ class Ahead:
     def first(self, request: CreateRequest, given: Sequence[str], low: int) -> Iterator[Made]:
         """Make a container's group and prepare its first process.
 
-        Of the request's descriptors only the root is looked at. Those `given` by name have, in
+        Of the request's descriptors only the root and the trees are looked at. Those `given` by name have, in
         the process that will perform this, the numbers from `low` on; the wire comes after them.
         The block is for sending; the group stays, once the block has been entered.
         """
@@ -72,7 +72,7 @@ class Ahead:
                         if source.tree < 0
                         else msgspec.structs.replace(source, tree=numbers.send(source.tree))
                         for source in sources.gather(
-                            spec.mounts, request.root, request.bundle, held
+                            spec.mounts, request.root, request.bundle, held, request.trees
                         )
                     ],
                     join=self._joined(spec, numbers, held),

@@ -20,7 +20,6 @@ from boxship.shim.planner import Answer
 from boxship.shim.starter import Job, Starter, perform
 
 PATIENCE: Final = 3.0  # seconds for a plan: one that takes longer is made here
-SENT: Final = ("root",)  # of the descriptors that are given, those that planning looks at
 _ANSWER: Final = msgspec.msgpack.Decoder(Answer)
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
@@ -95,7 +94,7 @@ class Planner:
 
     def _ask(self, job: Job, given: Mapping[str, int]) -> tuple[Answer, list[int]]:
         job.fds = list(given)
-        sent = [given[name] for name in SENT if name in given]
+        sent = [given[name] for name in planner.looked_at(job.fds)]
         body = _ENCODER.encode(job)
         head = protocol.HEADER.pack(protocol.VERSION, len(sent), len(body))
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)

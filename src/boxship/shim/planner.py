@@ -11,6 +11,7 @@ import gc
 import os
 import socket
 import sys
+from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Final
 
@@ -101,6 +102,11 @@ def _answer(keeper: socket.socket, ahead: Ahead) -> None:
         starter.send(keeper, head + body, fds)
 
 
+def looked_at(names: Iterable[str]) -> list[str]:
+    """Return the descriptors, by name, that planning looks at; only these are sent."""
+    return [name for name in names if name == "root" or name.startswith("tree.")]
+
+
 def _prepare(ahead: Ahead, job: Job, fds: list[int], held: ExitStack) -> tuple[Answer, list[int]]:
     """Return a plan with its descriptors, which `held` closes."""
     if job.container == NOBODY:
@@ -110,7 +116,7 @@ def _prepare(ahead: Ahead, job: Job, fds: list[int], held: ExitStack) -> tuple[A
         request = starter.exec_request(job, spec, {})
         made = held.enter_context(ahead.further(request, job.fds, job.low))
     else:
-        given = {"root": fds[0]} if fds else {}
+        given = dict(zip(looked_at(job.fds), fds, strict=True))
         first = starter.create_request(job, spec, given)
         made = held.enter_context(ahead.first(first, job.fds, job.low))
     plan, found = made
