@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from boxship.build.dockerfile import include
 from boxship.build.dockerfile.convert import Converted, convert_parsed
 from boxship.build.dockerfile.options import CONTEXT, Input, Options, Resolved
 from boxship.build.dockerfile.parse import decode, parse
@@ -45,7 +46,7 @@ class Frontend:
         finder = Finder(self.source, self.asker)
         found = []
         for platform in request.platforms or (self.host,):
-            parsed = parse(decode(file.text))
+            parsed = include.expand(parse(decode(file.text)), file.include)
             converted = await convert_parsed(parsed, self.options(request, platform), finder)
             if file.told is not None:
                 file.told(converted)
@@ -75,7 +76,6 @@ class Frontend:
             ignore=request.frontend.left_out
             or (Matcher(request.excludes) if request.excludes else None),
             classic=request.frontend.classic,
-            include=request.frontend.include,
             check=request.frontend.check,
             network=request.network,
             network_name=request.network_name,

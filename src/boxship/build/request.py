@@ -87,7 +87,7 @@ class Dockerfile:
 
     left_out: what `.dockerignore` leaves out, for the check that tells of it. classic: write
     history as the classic builder did. told: is called with each conversion, before it is solved.
-    include: allow INCLUDE. check: what `# check=` would say.
+    include: reads a file of the context, for INCLUDE. check: what `# check=` would say.
     """
 
     text: bytes
@@ -95,7 +95,7 @@ class Dockerfile:
     left_out: Matcher | None = None
     classic: bool = False
     told: Callable[[Converted], None] | None = None
-    include: bool = False
+    include: Callable[[str], bytes | None] | None = None
     check: str | None = None
 
 

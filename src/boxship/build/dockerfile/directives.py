@@ -12,6 +12,7 @@ from boxship.build.ops import Place
 
 DIRECTIVE: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*", re.ASCII)
 NAMES: Final = frozenset({"syntax", "escape", "check"})
+OUR_OWN: Final = re.compile(r"#\s*include\s*=\s*(?:on|true|1)\s*", re.IGNORECASE)
 BOM: Final = "\ufeff"
 
 
@@ -33,7 +34,8 @@ class DirectiveReader:
             self._done = True
             return False
         found = DIRECTIVE.fullmatch(line[len(self._mark) :].lstrip())
-        if not found or (name := found[1].lower()) not in NAMES:
+        known = NAMES if not OUR_OWN.fullmatch(line) else {"include"}
+        if not found or (name := found[1].lower()) not in known:
             self._done = True
             return False
         place = Place(number, number)

@@ -48,7 +48,7 @@ class Options:
     of a repository or an archive, or `input:NAME`. no_cache: None for none, an empty set for
     all, or names of stages. platform_given: whether somebody asked for the target platform.
     ignore: what `.dockerignore` leaves out of the context, for the check that tells of it.
-    include: allow the INCLUDE instruction. classic: history as the classic builder wrote it.
+    classic: history as the classic builder wrote it.
     """
 
     target_platform: Platform
@@ -72,6 +72,5 @@ class Options:
     cache_namespace: str = ""
     check: str | None = None
     ignore: Matcher | None = None
-    include: bool = False
     classic: bool = False
     all_stages: bool = False
