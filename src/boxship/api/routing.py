@@ -134,6 +134,11 @@ class Call:
             await upgraded.relay(Relay())
         return upgraded
 
+    async def switch(self, protocol: str) -> Hijacked:
+        """Answer 101; another protocol of ours goes on, encrypted as the connection was."""
+        switch = [("Connection", "Upgrade"), ("Upgrade", protocol)]
+        return await self._upgrade(101, switch)
+
     async def websocket(self) -> Hijacked:
         """Answer a websocket's greeting; what is detached carries the messages' payload."""
         answer = websocket.greet(self._exchange.head)

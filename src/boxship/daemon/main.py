@@ -89,7 +89,7 @@ async def serve(
         hosts = listeners.allowed_hosts(config)
         api = Api(route_modules(), engine.parts, oldest=config.oldest_version, hosts=hosts)
         headers = common_headers(experimental=config.flag("experimental"))
-        server = Server(api.answer, headers)
+        server = Server(api.answer, headers, http2=engine.doors.serve_grpc)
         undo.push_async_callback(server.stop, STOP_GRACE)
         _heed_signals(ending, Reload(config, flags, environment, engine.take_settings), engine)
         for listener in bound:

@@ -12,6 +12,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final, cast
 
+from boxship.api.buildkit import Doors
+from boxship.api.buildkit import Engine as DoorsEngine
 from boxship.api.builds import Builds
 from boxship.build.builder import Builder
 from boxship.build.cache.records import Records as BuildRecords
@@ -33,7 +35,7 @@ from boxship.container.starting import Starting
 from boxship.container.tables import Table as ContainerTable
 from boxship.container.trees import Trees
 from boxship.content.store import Blobs
-from boxship.daemon.building import ContainerRules, cache_policy, make_builder, no_sessions
+from boxship.daemon.building import ContainerRules, cache_policy, make_builder
 from boxship.daemon.config import Config
 from boxship.daemon.joints import Connected, Counted, Keepers, LiveDefaults
 from boxship.daemon.registries import registry_settings
@@ -134,6 +136,7 @@ class Engine:
     defaults: LiveDefaults
     to_start: list[Cell]
     parts: Mapping[type, object]
+    doors: Doors
 
     def take_settings(self, config: Config) -> None:
         """Let the parts hear of a configuration that has changed."""
@@ -248,6 +251,7 @@ async def build(
     )
     to_start = await recovered.recover()
     background.start("watch the firewall", networks.watch())
+    doors = Doors()
     builder = await make_builder(
         records=records,
         images=images,
@@ -258,7 +262,7 @@ async def build(
         spawner=spawner,
         networks=networks,
         rules=ContainerRules(container_host, defaults),
-        sessions=no_sessions,
+        sessions=doors.sessions,
         data=folders.build,
         run=folders.build_runs,
         allowed=("network.host",),
@@ -273,6 +277,17 @@ async def build(
         images=images,
         networks=networks,
         volumes=volumes,
+    )
+    uploads = Uploads(os.path.join(folders.build, "contexts"))
+    doors.engine = DoorsEngine(
+        builder=builder,
+        cache=builder.cache,
+        uploads=uploads,
+        host=host,
+        platforms=(host,),
+        id=system.facts.id,
+        hostname=system.facts.name,
+        driver=config.text("storage_driver") or "overlay2",
     )
     ledger = Check(
         known=lambda: _known(registry, builder),
@@ -308,7 +323,8 @@ async def build(
             ledger,
             builder,
             builder.cache,
-            Uploads(os.path.join(folders.build, "contexts")),
+            uploads,
+            doors,
             Builds(),
             Verification(images, blobs, snapshots),
         )
@@ -329,6 +345,7 @@ async def build(
         defaults=live,
         to_start=to_start,
         parts=parts,
+        doors=doors,
     )
 
 

@@ -8,24 +8,37 @@ import logging
 import socket
 import ssl
 import time
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from typing import Final
 
 from boxship.transport.connection import Connection, Handler
 from boxship.transport.tls import Encrypted
+from boxship.transport.upgrade import Upgraded
 from boxship.wire import http
 
 log = logging.getLogger(__name__)
 
 BACKLOG: Final = 1024
-NO_HTTP2: Final = "this engine does not serve gRPC over HTTP/2 yet; use HTTP/1.1"
+NO_HTTP2: Final = "HTTP/2 is not spoken here; use HTTP/1.1"
+
+Http2 = Callable[[Upgraded], Awaitable[None]]
 
 
 class Server:
     """Accepts connections and hands each request to `handler`, in a task of its own."""
 
-    def __init__(self, handler: Handler, headers: bytes = b"", *, most: int = 16384) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        headers: bytes = b"",
+        *,
+        most: int = 16384,
+        http2: Http2 | None = None,
+    ) -> None:
+        """`http2` serves connections that begin with HTTP/2's preface, until they end."""
         self.handler = handler
+        self._http2 = http2
         self._fixed = headers
         self._common = b""
         self._second = 0
@@ -103,6 +116,11 @@ class Server:
                 return
 
     def speak_http2(self, connection: Connection, received: bytes) -> None:
-        """Say that HTTP/2 is not spoken; the builder's gRPC door takes this place."""
-        connection.transport.write(http.refuse_http2(NO_HTTP2))
-        connection.transport.close()
+        """Hand over a connection that began with HTTP/2's preface, or say that nobody speaks it."""
+        if self._http2 is None:
+            connection.transport.write(http.refuse_http2(NO_HTTP2))
+            connection.transport.close()
+            return
+        serving = self._http2(Upgraded(connection.transport, received))
+        self.closed(connection)
+        self.keep(asyncio.ensure_future(serving))

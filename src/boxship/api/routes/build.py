@@ -13,19 +13,21 @@ from typing import Any, Final
 from boxship.api import asked as asking
 from boxship.api import progress
 from boxship.api.asked import Asked
+from boxship.api.buildkit import Doors
 from boxship.api.builds import Builds
 from boxship.api.progress import Say
 from boxship.api.render.classic import Numbers, Teller
-from boxship.api.routing import Call, Reply, Stream, route
+from boxship.api.routing import Answer, Call, Reply, route
 from boxship.build.builder import Builder
 from boxship.build.dockerfile.convert import Converted
 from boxship.build.dockerfile.lint import NO_EMPTY_CONTINUATION
+from boxship.build.dockerfile.parse import SIZE_LIMIT
 from boxship.build.errors import BuildFailed, NoSuchFile, ProcessFailed
 from boxship.build.progress import Told
 from boxship.build.remote import fetch
 from boxship.build.request import Built, Dockerfile
 from boxship.build.uploads import Upload, Uploads
-from boxship.errors import BoxshipError, InvalidRequest, NotSupported
+from boxship.errors import BoxshipError, InvalidRequest
 from boxship.image.images import Images
 from boxship.lib.pipe import Pipe
 
@@ -36,10 +38,10 @@ IN_CONTEXT: Final = "file not found in build context or excluded by .dockerignor
 
 @route("POST", "/build", streams=True, finishes=False)
 async def build(
-    call: Call, builder: Builder, uploads: Uploads, images: Images, builds: Builds
-) -> Stream:
+    call: Call, builder: Builder, uploads: Uploads, images: Images, builds: Builds, doors: Doors
+) -> Answer:
     if call.query.text("version") not in CLASSIC:
-        raise NotSupported("this engine has no BuildKit behind POST /build yet")
+        return await _by_session(call, doors)
     asked = asking.read(call, images.host)
     task = _Build(call, asked, builder, uploads, builds.numbers)
 
@@ -51,12 +53,21 @@ async def build(
 
 
 @route("POST", "/build/cancel")
-def cancel(call: Call, builds: Builds) -> Reply:
+def cancel(call: Call, builds: Builds, doors: Doors) -> Reply:
     id = call.query.text("id")
     if not id:
         raise InvalidRequest("build ID not provided")
-    builds.cancel(id)
+    if not doors.cancel(id):
+        builds.cancel(id)
     return Reply(HTTPStatus.NO_CONTENT)
+
+
+async def _by_session(call: Call, doors: Doors) -> Answer:
+    """Build as BuildKit does; an upload of a context for such a build has an empty answer."""
+    if call.query.text("buildid").startswith("upload-request:"):
+        await doors.build(call.query, call.stream(), lambda message: None)
+        return Reply()
+    return await progress.told(lambda say: doors.build(call.query, call.stream(), say))
 
 
 class _Build:
@@ -133,6 +144,7 @@ class _Build:
             left_out=await asyncio.to_thread(upload.left_out, name),
             classic=True,
             told=converted,
+            include=lambda path: upload.read(path, SIZE_LIMIT),
         )
         request = replace(self._asked.request, frontend=dockerfile, context=upload.identifier)
         built = await self._builder.build(request, report)

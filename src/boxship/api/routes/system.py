@@ -18,6 +18,7 @@ from boxship.system.info import System
 from boxship.system.verify import Verification
 
 PING: Final = {
+    "Builder-Version": "2",  # clients may build over a session
     "Cache-Control": "no-cache, no-store, must-revalidate",
     "Pragma": "no-cache",
     "Swarm": "inactive",

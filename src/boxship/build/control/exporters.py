@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from boxship.build.request import BuildRequest, CacheOption, Export, Kind
+from boxship.build.request import BuildRequest, Built, CacheOption, Export, Kind
 from boxship.errors import NotSupported
 from boxship.spec.buildkit import control_pb2 as pb
 
@@ -18,6 +19,7 @@ KINDS: Final = {
     "local": Kind.LOCAL,
     "tar": Kind.TAR,
 }
+ENCODED: Final = frozenset({"containerimage.descriptor"})
 NOTHING: Final = frozenset({"", "cacheonly"})
 
 
@@ -61,3 +63,11 @@ def with_cache(request: BuildRequest, options: pb.CacheOptions) -> BuildRequest:
         cache_from=(*request.cache_from, *imports),
         cache_to=(*request.cache_to, *exports),
     )
+
+
+def response(built: Built) -> dict[str, str]:
+    """Return what a build came to, as clients read it: what is JSON travels in base64."""
+    return {
+        key: base64.b64encode(value.encode()).decode() if key in ENCODED else value
+        for key, value in built.metadata.items()
+    }

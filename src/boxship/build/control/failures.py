@@ -12,7 +12,7 @@ from boxship.build.errors import BuildFailed
 from boxship.build.ops import Place
 from boxship.spec.buildkit import control_pb2 as pb
 from boxship.wire import grpc
-from boxship.wire.grpc import Failed
+from boxship.wire.grpc import Code, Failed
 
 SOURCE: Final = "github.com/moby/buildkit/errdefs.Source+json"
 VERTEX: Final = "github.com/moby/buildkit/errdefs.Vertex+json"
@@ -23,14 +23,17 @@ def failed(error: BaseException, files: Mapping[str, bytes]) -> Failed:
     """Return an error as gRPC's, with what there is to show; `files` are the sources by name."""
     if isinstance(error, Failed):
         return error
-    status = pb.Status(code=int(grpc.code_of(error)), message=str(error))
+    code = grpc.code_of(error)
+    if code is Code.INVALID_ARGUMENT:  # clients would show it, and BuildKit has none here
+        code = Code.UNKNOWN
+    status = pb.Status(code=int(code), message=str(error))
     for kind, document in _details(error, files):
         detail = status.details.add(type_url=kind)
         detail.value = json.dumps(document).encode()
     details = status.SerializeToString()
     if len(details) > DETAILS_LIMIT or not status.details:
         details = b""
-    return Failed(grpc.code_of(error), str(error), details)
+    return Failed(code, str(error), details)
 
 
 def _details(

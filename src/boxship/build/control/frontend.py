@@ -15,8 +15,9 @@ from boxship.build.control import attrs
 from boxship.build.control.attrs import Asked
 from boxship.build.control.needs import Builder
 from boxship.build.dockerfile.parse import SIZE_LIMIT
+from boxship.build.needs import Pipe as Coming
 from boxship.build.needs import SyncRequest
-from boxship.build.ops import Ref, Source, Vertex
+from boxship.build.ops import About, Ref, Source, Vertex
 from boxship.build.progress import PartState, Report, VertexState
 from boxship.build.request import BuildRequest, Dockerfile
 from boxship.build.session.client import Client
@@ -25,6 +26,7 @@ from boxship.build.uploads import Upload, Uploads
 from boxship.errors import BoxshipError, InvalidRequest, NotFound, NotSupported
 from boxship.kernel import paths
 from boxship.lib import ignore
+from boxship.lib.pipe import Abandoned, Pipe
 from boxship.spec.digest import Digest
 from boxship.spec.platform import Platform
 from boxship.transport.filesync.receive import Transferred
@@ -103,10 +105,14 @@ class Frontend:
         """Take the archive that the client sends as its context."""
         client = await self._sessions.find(next(iter(sessions), ""))
         pipe = await client.pull("/" + url.removeprefix(UPLOAD))
-        pieces: list[bytes] = []
-        while piece := await pipe.read():
-            pieces.append(piece)
-        upload = await asyncio.to_thread(self._uploads.unpack, pieces)
+        archive = Pipe()
+        feeding = asyncio.ensure_future(_feed(pipe, archive))
+        try:
+            upload = await asyncio.to_thread(self._uploads.unpack, archive)
+        finally:
+            feeding.cancel()
+            await asyncio.wait([feeding])
+            await pipe.close()
         undo.push_async_callback(asyncio.to_thread, upload.remove)
         return upload.identifier
 
@@ -153,7 +159,8 @@ class Frontend:
         self, asked: Asked, request: BuildRequest, report: Report
     ) -> tuple[str, bytes, bytes | None]:
         """Read in a context that does not come from the client."""
-        ref = Ref(Vertex(Source(request.context)))
+        about = About(name="[internal] load remote build context")
+        ref = Ref(Vertex(Source(request.context), about=about))
         async with self._builder.opened(ref, request, report) as folder:
             names = [asked.filename]
             if asked.filename == attrs.DEFAULT_NAME:
@@ -171,6 +178,20 @@ class Frontend:
                 if patterns is not None:
                     break
         return asked.filename, text, patterns
+
+
+async def _feed(coming: Coming, archive: Pipe) -> None:
+    """Hand what a client sends over to a thread."""
+    try:
+        while piece := await coming.read():
+            if not archive.offer(piece):
+                await asyncio.to_thread(archive.wait)
+    except Abandoned:
+        return  # the thread has failed, and says why
+    except BaseException as error:
+        archive.end(error)
+        raise
+    archive.end()
 
 
 def read_file(folder: str, name: str, limit: int) -> bytes | None:

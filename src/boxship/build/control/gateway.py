@@ -19,17 +19,16 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Final
 
-import msgspec
-
 from boxship.build import ops
 from boxship.build.control import llb, subrequests
+from boxship.build.control.failures import failed
 from boxship.build.control.frontend import Frontend, is_ours, read_file
 from boxship.build.control.jobs import Job
 from boxship.build.control.needs import Builder
 from boxship.build.ops import Ref
 from boxship.build.progress import Warned
 from boxship.build.request import BuildRequest, Dockerfile, Graph, Target
-from boxship.errors import InvalidRequest, NotFound
+from boxship.errors import BoxshipError, InvalidRequest, NotFound
 from boxship.kernel import paths
 from boxship.lib import globs, strictjson
 from boxship.spec.buildkit import gateway_pb2 as pb
@@ -84,6 +83,12 @@ class Bridge:
 
     async def solve(self, asked: pb.SolveRequest) -> pb.SolveResponse:
         """Return the results of a frontend, or of a definition."""
+        try:
+            return await self._solve(asked)
+        except BoxshipError as error:
+            raise failed(error, self.files) from error
+
+    async def _solve(self, asked: pb.SolveRequest) -> pb.SolveResponse:
         result = pb.Result()
         if is_ours(asked.frontend, asked.frontend_opt):
             await self._run_frontend(asked, result)
@@ -133,7 +138,7 @@ class Bridge:
             else:
                 to.ref.CopyFrom(ref)
             if target.config is not None:
-                to.metadata[CONFIG + suffix] = msgspec.json.encode(target.config)
+                to.metadata[CONFIG + suffix] = strictjson.encode(target.config)
         to.metadata[PLATFORMS] = json.dumps({"Platforms": known}).encode()
 
     def _named(self, held: Held) -> pb.Ref:
@@ -203,7 +208,7 @@ class Bridge:
             platform = next(iter(platforms.values()))
         if held.target is not None:
             known = held.target.config
-            if not said or (known is not None and msgspec.json.encode(known) == said):
+            if not said or (known is not None and strictjson.encode(known) == said):
                 return held.target
             return replace(held.target, config=_config(said), history=())
         return Target(held.ref, platform, _config(said) if said else None, name=key)

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from typing import Final
 
-from boxship.build.control import status
+from boxship.build.control import exporters, status
 from boxship.build.control.jobs import Job, NoSuchBuild
 from boxship.build.progress import Warned
 from boxship.build.request import Built
@@ -57,7 +57,7 @@ class History:
         record.completed_steps = sum(bool(state.completed) for state in states)
         record.warnings = sum(isinstance(told, Warned) for told in job.told)
         if built is not None:
-            record.exporter_response.update(dict(built.metadata))
+            record.exporter_response.update(exporters.response(built))
             if built.image is not None:
                 found = record.result.results[0]
                 found.media_type = built.image.media_type

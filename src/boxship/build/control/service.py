@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from boxship.build.cache.record import Usage
-from boxship.build.control import caps, llb, status
+from boxship.build.control import caps, exporters, llb, status
 from boxship.build.control.gateway import Bridge
 from boxship.build.control.needs import Cache
 from boxship.build.control.solving import Solving
@@ -101,7 +101,7 @@ class Service:
 
     async def _solve(self, stream: Stream) -> None:
         built = await self._solving.solve(await _asked(stream, pb.SolveRequest))
-        await _answer(stream, pb.SolveResponse(exporter_response=dict(built.metadata)))
+        await _answer(stream, pb.SolveResponse(exporter_response=exporters.response(built)))
 
     async def _status(self, stream: Stream) -> None:
         asked = await _asked(stream, pb.StatusRequest)
@@ -248,7 +248,7 @@ def _filters(given: Sequence[str]) -> dict[str, list[str]]:
     """Read `key==value` and `key=~pattern` filters as the cache takes them."""
     found: dict[str, list[str]] = {}
     for text in given:
-        for one in text.split(","):
+        for one in filter(None, text.split(",")):
             key, _, value = one.partition("=")
             found.setdefault(key, []).append(value.removeprefix("="))
     return found

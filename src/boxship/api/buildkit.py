@@ -1,0 +1,203 @@
+"""BuildKit's doors. What they need is loaded when the first client knocks, and not before.
+
+POST /session           the client's connection becomes one on which we call the client
+POST /grpc              the client's connection becomes one on which the client calls us
+HTTP/2 from its preface the same as /grpc
+POST /build?version=2   a build whose files come from a session
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from boxship.api.progress import Say
+from boxship.build.needs import ClientSession
+from boxship.build.uploads import Upload, Uploads
+from boxship.errors import BoxshipError, InvalidRequest, Unavailable
+from boxship.lib.pipe import Pipe
+from boxship.spec.platform import Platform
+from boxship.transport.upgrade import Upgraded
+
+if TYPE_CHECKING:
+    from boxship.api.query import Query
+    from boxship.build.control.needs import Builder, Cache
+    from boxship.build.control.service import Service
+    from boxship.build.control.solving import Solving
+    from boxship.build.session.sessions import Sessions
+
+UPLOAD: Final = "upload-request"
+UPLOAD_WITHIN: Final = 30.0
+TRACE: Final = "moby.buildkit.trace"
+IMAGE: Final = "moby.image.id"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What the doors stand before."""
+
+    builder: Builder
+    cache: Cache
+    uploads: Uploads
+    host: Platform
+    platforms: Sequence[Platform]
+    id: str
+    hostname: str
+    driver: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    sessions: Sessions
+    solving: Solving
+    service: Service
+
+
+class Doors:
+    """Lets BuildKit's clients in."""
+
+    def __init__(self) -> None:
+        self.engine: Engine | None = None
+        self._loaded: _Parts | None = None
+        self._archives: dict[str, asyncio.Future[Pipe]] = {}
+
+    def _parts(self) -> _Parts:
+        if self._loaded is None:
+            from boxship.build.control.frontend import Frontend
+            from boxship.build.control.history import History
+            from boxship.build.control.jobs import Jobs
+            from boxship.build.control.service import Service
+            from boxship.build.control.solving import Solving
+            from boxship.build.session.sessions import Sessions
+
+            if self.engine is None:
+                raise Unavailable("the builder is not ready yet")
+            engine, sessions = self.engine, Sessions()
+            frontend = Frontend(engine.builder, sessions, engine.uploads, engine.host)
+            solving = Solving(engine.builder, frontend, Jobs(), History(), engine.host)
+            service = Service(
+                solving,
+                sessions,
+                engine.cache,
+                engine.platforms,
+                id=engine.id,
+                hostname=engine.hostname,
+                driver=engine.driver,
+            )
+            self._loaded = _Parts(sessions, solving, service)
+        return self._loaded
+
+    async def sessions(self, ids: Sequence[str]) -> Sequence[ClientSession]:
+        """Return the clients that are connected; the builder asks this."""
+        return await self._parts().sessions(ids)
+
+    async def serve_session(self, upgraded: Upgraded, headers: Mapping[str, str]) -> None:
+        """Keep a client for as long as it is connected."""
+        many = {name: _values(name, value) for name, value in headers.items()}
+        try:
+            await self._parts().sessions.serve(upgraded, many)
+        except BoxshipError:
+            upgraded.close()
+            raise
+
+    def check_session(self, headers: Mapping[str, str]) -> None:
+        """Refuse a client that does not say who it is, while it can still be told so."""
+        from boxship.build.session.sessions import checked_id
+
+        checked_id({name: (value,) for name, value in headers.items()})
+
+    async def serve_grpc(self, upgraded: Upgraded) -> None:
+        """Answer a client's calls for as long as it is connected."""
+        from boxship.transport.http2 import Http2
+
+        connection = Http2(self._parts().service.serve)
+        upgraded.adopt(connection)
+        try:
+            await connection.wait_closed()
+        finally:
+            connection.close()
+
+    # POST /build?version=2
+
+    async def build(self, query: Query, body: AsyncIterator[bytes], say: Say) -> None:
+        """Build for a client that asks by HTTP and offers its files by a session."""
+        id = query.text("buildid")
+        if id.startswith(f"{UPLOAD}:"):
+            await self._take_archive(id.removeprefix(f"{UPLOAD}:"), body)
+            return
+        from boxship.api import buildkit_query
+        from boxship.build.control import status
+
+        solving = self._parts().solving
+        asked = buildkit_query.read(query)
+        async for _ in body:
+            pass
+        archive = None
+        if query.text("remote") == UPLOAD:
+            archive = await self._unpacked(id)
+            asked.frontend_attrs["context"] = archive.identifier
+        try:
+            solve = asyncio.ensure_future(solving.solve(asked))
+            try:
+                await asyncio.sleep(0)  # it is under way now, or has failed
+                if job := solving.jobs.get(asked.ref):
+                    async for told in job.follow():
+                        trace = base64.b64encode(status.response(told).SerializeToString())
+                        say({"id": TRACE, "aux": trace.decode()})
+                built = await solve
+            finally:
+                solve.cancel()
+                await asyncio.wait([solve])
+        finally:
+            if archive is not None:
+                await asyncio.to_thread(archive.remove)
+        if built.image is not None:
+            say({"id": IMAGE, "aux": {"ID": str(built.image.digest)}})
+
+    def cancel(self, id: str) -> bool:
+        """Stop a build; False where there is none of this name."""
+        return self._loaded is not None and self._loaded.solving.jobs.cancel(id)
+
+    def _archive(self, id: str) -> asyncio.Future[Pipe]:
+        if id not in self._archives:
+            self._archives[id] = asyncio.get_running_loop().create_future()
+        return self._archives[id]
+
+    async def _take_archive(self, id: str, body: AsyncIterator[bytes]) -> None:
+        """Hand the body to the build that waits for it."""
+        from boxship.api.progress import fed
+
+        if not id:
+            raise InvalidRequest("an upload needs the number of its build")
+        coming = self._archive(id)
+        if coming.done():
+            raise InvalidRequest(f"the context of build {id[:100]} was sent twice")
+        pipe = Pipe()
+        coming.set_result(pipe)
+        try:
+            await fed(body, pipe)
+        finally:
+            self._archives.pop(id, None)
+
+    async def _unpacked(self, id: str) -> Upload:
+        coming = self._archive(id)
+        try:
+            async with asyncio.timeout(UPLOAD_WITHIN):
+                pipe = await asyncio.shield(coming)
+        except TimeoutError:
+            raise Unavailable("the build's context was not sent") from None
+        finally:
+            self._archives.pop(id, None)
+        engine = self.engine
+        assert engine is not None
+        return await asyncio.to_thread(engine.uploads.unpack, pipe)
+
+
+def _values(name: str, value: str) -> tuple[str, ...]:
+    """Return a header's values; only the list of methods is one of several."""
+    if name == "x-docker-expose-session-grpc-method":
+        return tuple(part.strip() for part in value.split(","))
+    return (value,)
