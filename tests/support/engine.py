@@ -19,7 +19,8 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CLIENTS = CHECKOUT / ".cache/clients"  # what packaging/setup/clients has fetched
-READY_WITHIN = 20.0  # seconds; generous, since machines are noisy
+PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))  # greater on an emulated machine
+READY_WITHIN = 20.0 * PATIENCE  # seconds; generous, since machines are noisy
 Finished = subprocess.CompletedProcess[str]
 
 
@@ -139,7 +140,7 @@ class Engine:
         settings: dict[str, object] = {
             "capture_output": True,
             "text": True,
-            "timeout": 120,
+            "timeout": 120 * PATIENCE,
             "env": {**os.environ, "DOCKER_CONFIG": f"{self.root}/config"},
         }
         if "input" not in options:

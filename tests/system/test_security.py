@@ -1,0 +1,240 @@
+"""Attacks on a whole engine, with the host's own tools inside the container to carry them out."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gzip
+import io
+import os
+import re
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.engine import Engine
+from tests.system.conftest import Start, inside
+
+HOST_TOOLS = [f"{path}:{path}:ro" for path in ("/usr", "/lib", "/lib64") if os.path.exists(path)]
+PYTHON = ("/usr/bin/python3", "-I", "-S", "-c")
+CALLS = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+for name, number, *arguments in (
+    ("unshare", 272, 0x10000000), ("unshare net", 272, 0x40000000), ("mount", 165, 0, 0, 0, 0, 0),
+    ("fsopen", 430, b"ext4", 0), ("fsconfig", 431, 0, 0, 0, 0, 0),
+    ("open_tree", 428, -100, b"/", 1), ("keyctl", 250, 0, -3, 0),
+    ("add_key", 248, b"user", b"x", b"y", 1, -3), ("bpf", 321, 0, 0, 0), ("userfaultfd", 323, 0),
+    ("io_uring_setup", 425, 1, 0), ("open_by_handle_at", 304, -100, 0, 0), ("setns", 308, 0, 0),
+    ("kexec_load", 246, 0, 0, 0, 0), ("perf_event_open", 298, 0, 0, -1, -1, 0),
+    ("init_module", 175, 0, 0, b""), ("pivot_root", 155, b"/", b"/"),
+    ("socket ALG", 41, 38, 5, 0), ("socket VSOCK", 41, 40, 1, 0), ("swapon", 167, b"/x", 0),
+    ("reboot", 169, 0, 0, 0, 0), ("clone", 56, 0x10000011, 0, 0, 0, 0),
+    ("umount2", 166, b"/proc", 2), ("chroot ok", 161, b"/"),
+):
+    ctypes.set_errno(0)
+    result = libc.syscall(number, *arguments)
+    print(name, "=", -ctypes.get_errno() if result < 0 else "done")
+"""
+
+
+@pytest.fixture
+def armed(start: Start) -> Start:
+    """Start a container that has the host's programs, to attack with."""
+
+    def run(*command: str, **options: object) -> object:
+        return start(*command, volumes=HOST_TOOLS, **options)
+
+    return run  # type: ignore[return-value]
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="system calls by their x86-64 numbers")
+@pytest.mark.parametrize("way", ["run", "exec", "exec as a user"])
+def test_sec_12_the_ways_to_kernel_bugs_are_shut(armed: Start, way: str) -> None:
+    if way == "run":
+        container = armed(*PYTHON, CALLS)
+        container.wait()
+        said = container.logs().decode()
+    else:
+        user = "1000" if way.endswith("user") else ""
+        said = armed().exec_run([*PYTHON, CALLS], user=user).output.decode()
+    found = dict(line.split(" = ") for line in said.splitlines())
+    assert len(found) == 24
+    chroot = found.pop("chroot ok")
+    assert chroot == ("done" if not way.endswith("user") else f"-{errno.EPERM}")
+    refused = {f"-{one}" for one in (errno.EPERM, errno.ENOSYS, errno.EAFNOSUPPORT)}
+    assert {name: answer for name, answer in found.items() if answer not in refused} == {}
+
+
+def test_sec_14_no_abstract_socket_of_the_engine_exists(engine: Engine, start: Start) -> None:
+    """Every process of the engine's, and what it is connected to, by the kernel's own list."""
+    start(network_mode="host")
+    root = str(engine.root)
+    named = {}
+    with open("/proc/net/unix", encoding="ascii", errors="replace") as file:
+        for line in file:
+            words = line.split()
+            if len(words) > 7 and words[7].startswith("@"):
+                named[words[6]] = words[7]
+    seen = 0
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if root not in Path(f"/proc/{entry}/cmdline").read_text(errors="replace"):
+                continue
+            seen += 1
+            for link in Path(f"/proc/{entry}/fd").iterdir():
+                found = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(link))
+                assert not found or found[1] not in named, f"{entry} has {named}"
+    assert seen >= 1
+
+
+HUNTER = """
+import ctypes, os, time
+libc = ctypes.CDLL(None, use_errno=True)
+with open("/proc/self/mountinfo") as file:
+    lines = [line.split() for line in file]
+devices = {os.makedev(*map(int, words[2].split(":"))) for words in lines}
+tools = os.stat("/usr").st_dev  # the host's, but only these folders of it
+nameless = ("socket:", "pipe:", "anon_inode:", "net:", "mnt:")
+told, traced, end = set(), 0, time.monotonic() + 240
+
+def judge(pid, link):
+    where = os.readlink(link)
+    if where.startswith(nameless):
+        return
+    if where.startswith("/memfd:boxship"):
+        try:
+            os.write(os.open(link, os.O_WRONLY), b"x")
+            print("FOUND a program that can be written", flush=True)
+        except PermissionError:
+            pass
+        return
+    device = os.stat(link).st_dev
+    inside = device in devices and (device != tools or where.startswith(("/usr/", "/lib")))
+    if not inside and where not in told:
+        told.add(where)
+        print("FOUND", pid, link, where, flush=True)
+
+while time.monotonic() < end and not os.path.exists("/tmp/enough"):
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        if int(pid) == os.getpid():
+            continue
+        for name in ("fd", "root", "cwd", "exe"):
+            at = f"/proc/{pid}/{name}"
+            try:
+                for link in [f"{at}/{n}" for n in os.listdir(at)] if name == "fd" else [at]:
+                    judge(pid, link)
+            except OSError:
+                pass
+        if libc.ptrace(16, int(pid), 0, 0) == 0:
+            try:
+                os.waitpid(int(pid), 0x40000000)
+                traced += 1
+            except OSError:
+                pass
+            libc.ptrace(17, int(pid), 0, 0)
+print("traced", traced, flush=True)
+"""
+
+
+@pytest.mark.parametrize("rounds", [20, pytest.param(1000, marks=pytest.mark.slow)])
+def test_sec_04_nothing_is_taken_from_who_enters(armed: Start, rounds: int) -> None:
+    """A program that may trace everything in there looks at all that come, before they run."""
+    container = armed(*PYTHON, HUNTER, cap_add=["SYS_PTRACE"])
+    for _ in range(rounds):
+        container.exec_run(["true"], workdir="/tmp")
+    container.exec_run(["touch", "/tmp/enough"])
+    container.wait()
+    said = container.logs().decode()
+    assert "traced " in said
+    assert [line for line in said.splitlines() if line.startswith("FOUND")] == []
+
+
+def test_sec_15_what_the_engine_keeps_is_shut_to_the_hosts_users(
+    engine: Engine, start: Start
+) -> None:
+    start()
+    before = engine.root.stat().st_mode
+    engine.root.chmod(0o755)
+    try:
+        told = subprocess.run(
+            ["find", *(str(engine.root / name) for name in ("data", "x")), "-mindepth", "1"],
+            user=65534, group=65534, extra_groups=[], capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    finally:
+        engine.root.chmod(before)
+    assert told.stdout == ""
+    assert told.stderr.count("Permission denied") == 2
+
+
+@pytest.fixture
+def marker(name: str) -> Iterator[Path]:
+    path = Path(f"/run/marker-{os.getpid()}-{name}")
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def test_sec_03_nothing_of_a_containers_is_executed_or_loaded(
+    engine: Engine, start: Start, marker: Path
+) -> None:
+    """Programs, libraries and modules in the root that would leave a mark on the host."""
+    script = f"#!/bin/sh\ntouch {marker}\n".encode()
+    module = f"open({str(marker)!r}, 'w')\n".encode()
+    poison = {
+        **{f"usr/bin/{name}": script for name in
+           ("xz", "unpigz", "gzip", "zstd", "tar", "git", "nsenter", "ps", "id", "python3")},
+        **{f"usr/sbin/{name}": script for name in ("ip", "nft", "iptables", "runc")},
+        **{f"lib/{name}": script for name in
+           ("libnss_files.so.2", "libnss_dns.so.2", "libc.so.6", "ld-linux-x86-64.so.2")},
+        "usr/lib/gconv/gconv-modules": script,
+        **{f"usr/lib/python3.11/{name}.py": module for name in
+           ("sitecustomize", "usercustomize", "encodings/__init__", "os", "site")},
+        "etc/ld.so.preload": b"/lib/libnss_files.so.2\n",
+        "etc/nsswitch.conf": b"passwd: files\n",
+    }  # fmt: skip
+    with io.BytesIO() as buffer:
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            for path, data in poison.items():
+                entry = tarfile.TarInfo(path)
+                entry.size, entry.mode = len(data), 0o755
+                archive.addfile(entry, io.BytesIO(data))
+        data = buffer.getvalue()
+    check = {"test": ["CMD", "true"], "interval": 10**8}
+    container = start(healthcheck=check, user="root:root", init=True)
+    assert container.put_archive("/", gzip.compress(data))
+    inside(container, "true")
+    container.exec_run(["true"], user="root")
+    container.top()
+    container.stats(stream=False)
+    container.diff()
+    assert b"".join(container.get_archive("/usr")[0])
+    assert b"".join(container.export())
+    deadline = time.monotonic() + 10
+    while not container.attrs["State"]["Health"]["Log"] and time.monotonic() < deadline:
+        container.reload()
+    made = f"poisoned-{container.id[:12]}"
+    image = container.commit(made)
+    engine.docker("run", "--rm", "-w", "/usr", "-u", "root", made, "true")
+    container.restart(timeout=0)
+    engine.docker("rmi", "-f", image.id, check=False)
+    assert not marker.exists()
+
+
+def test_sec_25_a_huge_passwd_costs_neither_time_nor_memory(engine: Engine, start: Start) -> None:
+    container = start()
+    inside(container, "sh", "-c", "rm /etc/passwd; truncate -s 4G /etc/passwd")
+    assert engine.process is not None
+    status = Path(f"/proc/{engine.process.pid}/status")
+
+    def peak() -> int:
+        return int(status.read_text().split("VmHWM:")[1].split()[0])
+
+    before = peak()
+    done = engine.docker("exec", "-u", "web", container.id, "true", check=False)
+    assert done.returncode
+    container.stop(timeout=0)
+    assert engine.docker("start", container.id, check=False).returncode
+    assert peak() - before < 16 << 10
