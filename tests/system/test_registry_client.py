@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -187,6 +188,61 @@ def test_wrong_passwords_and_wrong_words_are_answered_as_docker_answers(clients:
     assert not clients.config("boxship").exists()
 
 
+def typed(command: list[str], environment: dict[str, str], *answers: tuple[bytes, bytes]) -> bytes:
+    """Run a command in a terminal, answer each of its questions, and return what it showed."""
+    process, ours = pty.fork()  # it is then the command's controlling terminal
+    if process == 0:
+        os.execve(command[0], command, environment)
+    shown = b""
+    waiting = list(answers)
+    with contextlib.suppress(OSError):
+        while piece := os.read(ours, 65536):
+            shown += piece
+            if waiting and shown.endswith(waiting[0][0]):
+                os.write(ours, waiting.pop(0)[1])
+    os.close(ours)
+    os.waitpid(process, 0)
+    assert not waiting, shown
+    return shown
+
+
+def test_on_a_terminal_the_password_is_asked_for_and_not_shown(clients: Clients) -> None:
+    clients.install_helper()
+    environment = {**clients.environment, "DOCKER_CONFIG": str(clients.root / "boxship")}
+    command = [*BOXSHIP, "-H", clients.engine.host, "login", clients.registry]
+    shown = typed(command, environment, (b"Username: ", b"joe\n"), (b"Password: ", b"secret\n"))
+    assert shown == b"Username: joe\r\nPassword: \r\nLogin Succeeded\r\n"
+    shown = typed(command, environment)
+    assert b"Authenticating with existing credentials... [Username: joe]\r\n" in shown
+    assert shown.endswith(b"Login Succeeded\r\n")
+    clients.run("boxship", "logout", clients.registry)
+    shown = typed(command, environment, (b"Username: ", b"\n"))
+    assert shown.endswith(b"error: username is required\r\n")
+    shown = typed([*command, "-u", "joe"], environment, (b"Password: ", b"\n"))
+    assert shown.endswith(b"error: password is required\r\n")
+
+
+def test_a_passphrase_is_asked_for_on_the_terminal_and_not_shown(clients: Clients) -> None:
+    environment = {**clients.environment, "DOCKER_CONFIG": str(clients.root / "boxship")}
+    del environment["BOXSHIP_PASSPHRASE"]
+    words = ("login", "-u", "joe", clients.registry)
+    shown = typed(
+        [*BOXSHIP, "-H", clients.engine.host, *words],
+        environment,
+        (b"Password: ", b"secret\n"),
+        (b"New passphrase for registry credentials: ", b"open\n"),
+        (b"The same again: ", b"open\n"),
+    )
+    assert b"Login Succeeded" in shown
+    assert b"only boxship will find these credentials" in shown
+    assert b"open" not in shown
+    assert b"secret" not in shown
+    environment["BOXSHIP_PASSPHRASE"] = "wrong"
+    assert b"the passphrase is wrong" in typed(
+        [*BOXSHIP, "-H", clients.engine.host, "pull", f"{clients.registry}/x"], environment
+    )
+
+
 @pytest.mark.parametrize("helper", ["missing", "failing", "hostile"])
 def test_where_a_helper_fails_nothing_goes_out(clients: Clients, helper: str) -> None:
     """SEC-101: credentials once went to another registry when the helper was missing."""
@@ -319,3 +375,11 @@ def test_bars_are_drawn_as_docker_draws_them(recorded: str, columns: int) -> Non
     docker = drawn([shutil.which("docker") or "", "-H", recorded, "pull", "x/y:1"], columns)
     assert drawn([*BOXSHIP, "-H", recorded, "pull", "x/y:1"], columns) == docker
     assert (b"[=>" in docker or b"==>" in docker) == (columns == 200)
+
+
+@pytest.mark.parametrize(
+    "platform", ["foo", "a/b/c/d", "linux/", "l!x/amd64", "linux/s390x", "arm", "x86_64", "linux"]
+)
+def test_platforms_are_refused_as_docker_refuses_them(clients: Clients, platform: str) -> None:
+    clients.both("image", "inspect", "-f", "{{.Id}}", "--platform", platform, "busybox")
+    clients.both("history", "--platform", platform, "busybox")

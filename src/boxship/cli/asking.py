@@ -22,13 +22,13 @@ def ask_hidden(shell: Shell, question: str) -> str:
     """Return what is typed on one line, which the terminal does not show."""
     import termios
 
-    shell.out.write(question)
-    shell.out.flush()
     kept = termios.tcgetattr(0)
     quiet = termios.tcgetattr(0)
     quiet[3] &= ~termios.ECHO
-    termios.tcsetattr(0, termios.TCSANOW, quiet)
+    termios.tcsetattr(0, termios.TCSANOW, quiet)  # before anybody is asked, and begins to type
     try:
+        shell.out.write(question)
+        shell.out.flush()
         return _line().strip()
     finally:
         termios.tcsetattr(0, termios.TCSANOW, kept)

@@ -123,7 +123,7 @@ def _give(helper: Helper, key: str, found: Found, *, advise: bool) -> None:
         helper.store(secret)
     except BoxshipError as error:
         advice = "; --plain-text keeps them unencrypted" if advise else ""
-        raise Unavailable(f"error saving credentials: {error}{advice}") from error
+        raise Unavailable(f"{error}{advice}") from error
 
 
 def _keep_plain(shell: Shell, key: str, found: Found) -> None:

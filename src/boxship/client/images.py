@@ -68,12 +68,14 @@ class Images:
         report: PruneReport = self._engine.call("POST", "/images/prune", query)
         return report
 
-    def save(self, names: Sequence[str], *, platform: str = "") -> Response:
-        query = {"names": tuple(names), "platform": platform}
+    def save(self, names: Sequence[str], *, platforms: Sequence[str] = ()) -> Response:
+        query = {"names": tuple(names), "platform": tuple(platforms)}
         return self._engine.request("GET", "/images/get", query)
 
-    def load(self, archive: Iterable[bytes], *, quiet: bool, platform: str = "") -> Response:
-        query = {"quiet": "1" if quiet else "0", "platform": platform}
+    def load(
+        self, archive: Iterable[bytes], *, quiet: bool, platforms: Sequence[str] = ()
+    ) -> Response:
+        query = {"quiet": "1" if quiet else "0", "platform": tuple(platforms)}
         headers = {"Content-Type": "application/x-tar"}
         return self._engine.request("POST", "/images/load", query, stream=archive, headers=headers)
 

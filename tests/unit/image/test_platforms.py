@@ -1,18 +1,12 @@
 """Images for several platforms, what is attested of them, and where they came from."""
 
-import gzip
-import json
-
 import pytest
 from tests.support.images import (
-    OCI,
     archive,
-    config,
-    descriptor,
+    attested,
     docker_archive,
     indexed,
     layout,
-    manifest,
     sha256,
 )
 
@@ -83,50 +77,6 @@ def test_a_manifest_that_is_an_image_of_its_own_too_stays(engine):
     engine.images.load([layout([(arm, "manifest.v1+json", {})], [arm, *blobs])])
     with pytest.raises(ImageInUse, match="belongs to image"):
         engine.images.remove_platforms("multi:1", [ARM])
-
-
-def attested(*statements):
-    """An index with an image and what is attested of it, as an archive."""
-    layer = archive(("p", b"x", {}))
-    packed = gzip.compress(layer, mtime=0)
-    document = config([layer])
-    image = manifest(document, [packed])
-    bodies = [
-        json.dumps({"predicateType": kind, "n": n}).encode() for n, kind in enumerate(statements)
-    ]
-    layers = [
-        descriptor(body, "", annotations={"in-toto.io/predicate-type": kind})
-        | {"mediaType": "application/vnd.in-toto+json"}
-        for body, kind in zip(bodies, statements, strict=True)
-    ]
-    empty = b"{}"
-    attestation = json.dumps(
-        {
-            "schemaVersion": 2,
-            "mediaType": OCI + "manifest.v1+json",
-            "config": descriptor(empty, OCI + "config.v1+json"),
-            "layers": layers,
-        }
-    ).encode()
-    about = {
-        "vnd.docker.reference.type": "attestation-manifest",
-        "vnd.docker.reference.digest": sha256(image),
-    }
-    entries = [
-        descriptor(
-            image, OCI + "manifest.v1+json", platform={"os": "linux", "architecture": "amd64"}
-        ),
-        descriptor(
-            attestation,
-            OCI + "manifest.v1+json",
-            annotations=about,
-            platform={"os": "unknown", "architecture": "unknown"},
-        ),
-    ]
-    index = json.dumps({"schemaVersion": 2, "manifests": entries}).encode()
-    names = {"annotations": {"io.containerd.image.name": "docker.io/library/attested:1"}}
-    content = [packed, document, image, empty, attestation, *bodies, index]
-    return layout([(index, "index.v1+json", names)], content)
 
 
 SLSA, SPDX = "https://slsa.dev/provenance/v0.2", "https://spdx.dev/Document"

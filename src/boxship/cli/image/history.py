@@ -43,7 +43,9 @@ def run(
     quiet: bool,
 ) -> int:
     """Print a line for each step, the newest first."""
-    steps = shell.client.images.history(words[0], platform=platform_json(platform))
+    steps = shell.client.images.history(
+        words[0], platform=platform_json(platform, "invalid platform: ")
+    )
     rows = [(step, human, no_trunc) for step in steps]
     if quiet:
         format = "{{.ID}}"

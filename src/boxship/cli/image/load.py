@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from boxship.cli.archives import chunks_of
 from boxship.cli.command import Command, Flag
-from boxship.cli.image.naming import platform_json
+from boxship.cli.image.naming import platforms_json
 from boxship.cli.progress import show_progress
 from boxship.client.http import messages
 from boxship.lib.words import visible_block
@@ -22,7 +22,7 @@ COMMAND = Command(
     ),
     flags=(
         Flag("input", "i", "Read from a tar archive, instead of STDIN", "string", ""),
-        Flag("platform", "", "Load the image of one platform (os[/arch[/variant]])", "string", ""),
+        Flag("platform", "", "Load only these platforms (os[/arch[/variant]])", "list"),
         Flag("quiet", "q", "Do not show progress"),
     ),
     at_most=0,
@@ -30,14 +30,14 @@ COMMAND = Command(
 )
 
 
-def run(shell: Shell, words: list[str], *, input: str, platform: str, quiet: bool) -> int:
+def run(shell: Shell, words: list[str], *, input: str, platform: list[str], quiet: bool) -> int:
     """Send the archive and show what the engine says."""
     if not input and shell.input_is_terminal():
         return shell.report("requested load from stdin, but stdin is empty")
     response = shell.client.images.load(
         chunks_of(input),
         quiet=quiet or not shell.out.is_terminal(),
-        platform=platform_json(platform),
+        platforms=platforms_json(platform, "invalid platform: "),
     )
     if "json" in response.headers.get("content-type", ""):
         show_progress(shell.out, messages(response))

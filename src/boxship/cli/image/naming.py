@@ -48,21 +48,23 @@ def registry_of(name: str) -> str:
     return canonical(name).partition("/")[0]
 
 
-def platform_json(text: str) -> str:
+def platform_json(text: str, prefix: str = "") -> str:
     """Return `os[/arch[/variant]]` as the document that calls take; empty stays empty."""
     if not text:
         return ""
+    import posix
+
+    from boxship.cli.image.platforms import parse
     from boxship.lib import quickjson
 
-    parts = text.split("/")
-    if len(parts) > 3 or not all(parts):
-        raise InvalidRequest(f'"{text}": unknown operating system or architecture')
-    keys = ("os", "architecture", "variant")
-    return quickjson.encode(dict(zip(keys, parts, strict=False)))
+    found = parse(text, posix.uname().machine, prefix)
+    keys = {"architecture": found.architecture, "os": found.os, "variant": found.variant}
+    return quickjson.encode({key: value for key, value in keys.items() if value})
 
 
-def platforms_json(given: Iterable[str]) -> tuple[str, ...]:
-    return tuple(map(platform_json, given))
+def platforms_json(given: Iterable[str], prefix: str = "") -> tuple[str, ...]:
+    """Return platforms, each given by itself or several with commas between."""
+    return tuple(platform_json(one, prefix) for text in given for one in text.split(",") if one)
 
 
 def removed_line(step: ImageRemoved) -> str:

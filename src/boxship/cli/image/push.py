@@ -62,6 +62,7 @@ def run(
 
     (name,) = words
     repository, tag = split_tag(name)
+    wanted = platform_json(platform, f"Invalid platform {platform}")
     if "@" in name:
         return shell.report("cannot push a digest reference")
     if all_tags:
@@ -74,9 +75,7 @@ def run(
             shell.out.flush()
     if platform and not shell.client.at_least("1.46"):
         return shell.report('"--platform" requires API version 1.46')
-    reports = shell.client.images.push(
-        repository, tag, platform_json(platform), authorization(shell, name)
-    )
+    reports = shell.client.images.push(repository, tag, wanted, authorization(shell, name))
     notes: list[str] = []
     try:
         show_progress(shell.out, reports, quiet=quiet, aux=lambda said: notes.extend(note_of(said)))

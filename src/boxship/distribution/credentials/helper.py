@@ -34,6 +34,7 @@ TOKEN_USER = "<token>"
 SECONDS = 60  # somebody may be asked for a passphrase meanwhile
 LARGEST = 1 << 20
 SHOWN = 500
+DOING = {"get": "getting", "list": "getting", "store": "saving", "erase": "erasing"}
 PROGRAM = (
     "import sys; sys.path.insert(0, {source!r}); "
     "from boxship.distribution.credentials.program import main; sys.exit(main(sys.argv[1:]))"
@@ -118,6 +119,7 @@ class Helper:
     def _call(self, action: str, text: str) -> str:
         import subprocess
 
+        what = f"error {DOING[action]} credentials"
         try:
             done = subprocess.run(
                 [*self._command(), action],
@@ -129,17 +131,17 @@ class Helper:
             )
         except FileNotFoundError as error:
             raise HelperFailed(
-                f"error getting credentials: the credential helper {self.program} is not in $PATH"
+                f"{what}: the credential helper {self.program} is not in $PATH"
             ) from error
         except (OSError, subprocess.TimeoutExpired) as error:
             why = getattr(error, "strerror", None) or f"no answer within {self._seconds:g} seconds"
             raise HelperFailed(
-                f"error getting credentials: the credential helper {self.program} failed: {why}"
+                f"{what}: the credential helper {self.program} failed: {why}"
             ) from error
         output = done.stdout[: LARGEST + 1].decode("utf-8", "replace").strip()
         if done.returncode == 0:
             if len(output) > LARGEST:
-                raise HelperFailed(f"the credential helper {self.program} says too much")
+                raise HelperFailed(f"{what}: the credential helper {self.program} says too much")
             return output
         if NOT_FOUND in output:
             raise NoCredentials
@@ -148,7 +150,7 @@ class Helper:
                 raise InvalidCredentials(known)
         shown = visible(output[:SHOWN])
         raise HelperFailed(
-            f"error getting credentials: the credential helper {self.program} failed "
+            f"{what}: the credential helper {self.program} failed "
             f"(exit code {done.returncode}): {shown}"
         )
 
