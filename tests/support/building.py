@@ -27,9 +27,18 @@ class Heard:
     """What a build told."""
 
     told: list[Told] = field(default_factory=list)
+    more: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __call__(self, word: Told) -> None:
         self.told.append(word)
+        self.more.set()
+
+    async def wait(self, text: str) -> None:
+        """Wait until a process has written `text`."""
+        async with asyncio.timeout(60):
+            while text not in self.output:
+                self.more.clear()
+                await self.more.wait()
 
     @property
     def output(self) -> str:

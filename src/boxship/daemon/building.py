@@ -25,6 +25,8 @@ from boxship.build.running.runner import Runner
 from boxship.build.solver.performing import Performing
 from boxship.build.solver.solver import Solver
 from boxship.build.sources.contexts import Contexts, LocalSource
+from boxship.build.sources.git import GitSource
+from boxship.build.sources.http import HttpSource
 from boxship.build.sources.images import ImageSource
 from boxship.container import bundle
 from boxship.container.bundle import Host, Setting
@@ -142,10 +144,17 @@ async def make_builder(
     await runner.recover()
     contexts = Contexts(os.path.join(data, "contexts"))
     image_source = ImageSource(images, pulls, blobs)
-    local = LocalSource(folders, records)
+    local, files = LocalSource(folders, records), HttpSource(folders)
     digests = Digests(filesystems)
     performing = Performing(
-        {"docker-image": image_source, "context": contexts, "local": local},
+        {
+            "docker-image": image_source,
+            "context": contexts,
+            "local": local,
+            "http": files,
+            "https": files,
+            "git": GitSource(folders),
+        },
         Executions(filesystems, folders, runner),
         FileChanges(filesystems, rules),
         filesystems,

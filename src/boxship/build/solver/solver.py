@@ -38,10 +38,14 @@ Outputs = Mapping[int, Value]
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """A vertex that is known: by its identity and, where they are kept, its results."""
+    """A vertex that is known: by its identity and, where they are kept, its results.
+
+    A fresh one was never seen before, so that nothing that stands on it can be kept either.
+    """
 
     identity: str
     outputs: Outputs | None
+    fresh: bool = False
 
 
 @dataclass(slots=True)
@@ -149,8 +153,8 @@ class _Solving:
         key = keys.key(vertex, inputs)
         if vertex.about.ignore_cache:
             identity = joined("anew", [key, secrets.token_hex(16)])
-            self._records.put_key(key, identity)
-            return Keyed(identity, None)
+            await asyncio.to_thread(self._records.put_key, key, identity)
+            return Keyed(identity, None, fresh=True)
         known = self._records.identity(key)
         if known is not None and (outputs := self._kept(known)) is not None:
             await self._seen(vertex, outputs)
@@ -166,7 +170,7 @@ class _Solving:
         outputs = self._kept(identity)
         if outputs is not None:
             await self._seen(vertex, outputs)
-        return Keyed(identity, outputs)
+        return Keyed(identity, outputs, fresh=known is None)
 
     async def _key_source(self, vertex: Vertex) -> Keyed:
         """A source is what it turns out to be; a client's folder is looked into by its users."""
@@ -182,8 +186,15 @@ class _Solving:
         return Keyed(identity, {0: fetched.value})
 
     async def _inputs(self, vertex: Vertex) -> list[tuple[Keyed, Ref]]:
-        waiting = [(self._keyed(ref.vertex), ref) for ref in vertex.inputs]
-        return [(await task, ref) for task, ref in waiting]
+        waiting = [self._tasks.create_task(self._input(ref)) for ref in vertex.inputs]
+        return [await task for task in waiting]
+
+    async def _input(self, ref: Ref) -> tuple[Keyed, Ref]:
+        """Return an input's key; one that will have to be done is begun, beside the others."""
+        keyed = await self._keyed(ref.vertex)
+        if keyed.outputs is None and keyed.fresh:
+            self._solved(ref.vertex)
+        return keyed, ref
 
     async def _values(
         self, vertex: Vertex, numbers: Sequence[int] | Mapping[int, object]

@@ -1,0 +1,270 @@
+"""`http://…` and `https://…`: one file, kept with what its server says of its version."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import hashlib
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urljoin, urlsplit
+
+import msgspec
+
+from boxship.build.cache.folders import Folders
+from boxship.build.cache.record import Folder, Kind
+from boxship.build.digests import joined
+from boxship.build.errors import BadGraph, Outside
+from boxship.build.filesystems import Files
+from boxship.build.ops import Source
+from boxship.build.sources import reach
+from boxship.build.sources.source import Asker, Fetched, Tell, Told
+from boxship.errors import InvalidRequest, Unavailable
+from boxship.spec.platform import Platform
+
+if TYPE_CHECKING:
+    import aiohttp
+
+REDIRECTS: Final = 10
+LARGEST: Final = 16 << 30
+SILENCE: Final = 60.0  # seconds without a byte
+CONNECT: Final = 30.0
+CHUNK: Final = 1 << 18
+UNNAMED: Final = "download"
+
+
+class Wrong(InvalidRequest):
+    """What came is not what was asked for."""
+
+
+class Known(msgspec.Struct, omit_defaults=True):
+    """What is kept of a file that was fetched."""
+
+    digest: str
+    name: str
+    etag: str = ""
+    modified: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the file is to be called and whose it is."""
+
+    name: str
+    mode: int
+    uid: int
+    gid: int
+    checksum: str
+
+    @classmethod
+    def of(cls, source: Source) -> Shape:
+        """Read a source's attributes."""
+        attrs = dict(source.attrs)
+        name = attrs.get("http.filename") or unquote(
+            urlsplit(source.identifier).path.rpartition("/")[2]
+        )
+        if not name or name in (".", "..") or "/" in name or "\0" in name or len(name) > 255:
+            name = UNNAMED
+        try:
+            return cls(
+                name,
+                int(attrs.get("http.perm") or "0600", 8) & 0o7777,
+                int(attrs.get("http.uid") or 0),
+                int(attrs.get("http.gid") or 0),
+                attrs.get("http.checksum", ""),
+            )
+        except ValueError:
+            raise BadGraph("invalid attributes of an http source") from None
+
+
+class HttpSource:
+    """Fetches files."""
+
+    def __init__(self, folders: Folders) -> None:
+        self._folders = folders
+        self._turns: dict[str, asyncio.Lock] = {}
+
+    async def fetch(
+        self, source: Source, platform: Platform | None, asker: Asker, tell: Tell
+    ) -> Fetched:
+        """Return a folder with the file in it."""
+        shape = Shape.of(source)
+        key = joined(
+            "http",
+            [source.identifier, shape.name, oct(shape.mode), str(shape.uid), str(shape.gid)],
+        )
+        async with self._turns.setdefault(key, asyncio.Lock()):
+            folder, known = await self._current(source.identifier, shape, key, asker, tell)
+        if shape.checksum and known.digest != shape.checksum:
+            raise Wrong(f"digest mismatch {known.digest}: {shape.checksum}")
+        return Fetched(Files(self._folders.path(folder)), f"http {known.digest} {key}")
+
+    async def _current(
+        self, url: str, shape: Shape, key: str, asker: Asker, tell: Tell
+    ) -> tuple[Folder, Known]:
+        """Return what was kept if it still is so, and otherwise fetch it."""
+        kept = self._folders.find(Kind.HTTP, key)
+        known = msgspec.json.decode(kept.note, type=Known) if kept and kept.note else None
+        if kept is not None and known is not None:
+            asker.held.folder(kept)
+            if shape.checksum and shape.checksum == known.digest:
+                await asyncio.to_thread(self._folders.keep, kept)
+                return kept, known
+        headers = _condition(known)
+        async with opened(url, headers) as answer:
+            if kept is not None and known is not None and answer.status == 304:
+                await asyncio.to_thread(self._folders.keep, kept)
+                return kept, known
+            if answer.status != 200:
+                raise Wrong(f"invalid response status {answer.status}")
+            return await self._take(answer, url, shape, key, asker, tell)
+
+    async def _take(
+        self,
+        answer: aiohttp.ClientResponse,
+        url: str,
+        shape: Shape,
+        key: str,
+        asker: Asker,
+        tell: Tell,
+    ) -> tuple[Folder, Known]:
+        folder = self._folders.make(Kind.HTTP, key, f"http url {_shown(url)}", asker.held)
+        path = os.path.join(self._folders.path(folder), shape.name)
+        try:
+            digest = await _save(answer, path, url, tell)
+            modified = answer.headers.get("Last-Modified", "")
+            await asyncio.to_thread(_finish, path, shape, modified)
+            known = Known(digest, shape.name, answer.headers.get("ETag", ""), modified)
+            folder.note = msgspec.json.encode(known).decode()
+            for old in self._folders.all(Kind.HTTP, key):
+                old.key = ""  # builds that still use it keep it; it goes with the next pruning
+            await asyncio.to_thread(self._folders.keep, folder)
+        except BaseException:
+            await asyncio.to_thread(self._folders.discard, folder)
+            raise
+        return folder, known
+
+
+def _condition(known: Known | None) -> Mapping[str, str]:
+    if known is None:
+        return {}
+    if known.etag:
+        return {"If-None-Match": known.etag}
+    return {"If-Modified-Since": known.modified} if known.modified else {}
+
+
+@asynccontextmanager
+async def opened(url: str, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
+    """Ask for a URL, through redirects; each address on the way is looked at first."""
+    import aiohttp
+
+    timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT, sock_read=SILENCE)
+    connector = aiohttp.TCPConnector(resolver=_resolver(), use_dns_cache=False)
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, auto_decompress=False, trust_env=False
+    ) as session:
+        for _ in range(REDIRECTS + 1):
+            _check(url)
+            try:
+                answer = await session.get(
+                    url, headers={"Accept-Encoding": "identity", **headers}, allow_redirects=False
+                )
+            except Outside:
+                raise
+            except (aiohttp.ClientError, OSError, TimeoutError) as failure:
+                if isinstance(failure.__cause__, Outside):
+                    raise failure.__cause__ from None
+                raise Unavailable(f"{_shown(url)}: {failure}") from failure
+            async with answer:
+                if answer.status not in (301, 302, 303, 307, 308):
+                    yield answer
+                    return
+                url = urljoin(url, answer.headers.get("Location", ""))
+    raise Wrong(f"stopped after {REDIRECTS} redirects")
+
+
+def _check(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Outside(f"{parts.scheme or 'no'} is not a scheme that files are fetched by")
+    try:
+        reach.check(parts.hostname)
+    except ValueError:
+        return  # a name, which is looked at when it is looked up
+
+
+def _resolver() -> Any:
+    """Return a resolver that refuses what may not be reached."""
+    from aiohttp.abc import AbstractResolver, ResolveResult
+
+    class Resolver(AbstractResolver):
+        async def resolve(
+            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+        ) -> list[ResolveResult]:
+            return [
+                ResolveResult(
+                    hostname=host,
+                    host=address,
+                    port=port,
+                    family=kind,
+                    proto=0,
+                    flags=socket.AI_NUMERICHOST,
+                )
+                for kind, address in await reach.addresses(host, port)
+            ]
+
+        async def close(self) -> None:
+            pass
+
+    return Resolver()
+
+
+async def _save(answer: aiohttp.ClientResponse, path: str, url: str, tell: Tell) -> str:
+    """Write the body; return its digest."""
+    digest, size = hashlib.sha256(), 0
+    total = answer.content_length or 0
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    file = os.open(path, flags, 0o600)
+    try:
+        async for piece in answer.content.iter_chunked(CHUNK):
+            size += len(piece)
+            if size > LARGEST:
+                raise Wrong(f"{_shown(url)} is larger than {LARGEST >> 30} GiB")
+            await asyncio.to_thread(_write, file, digest, piece)
+            tell(Told(_shown(url), "downloading", size, total))
+    finally:
+        os.close(file)
+    tell(Told(_shown(url), "downloading", size, size, done=True))
+    return "sha256:" + digest.hexdigest()
+
+
+def _write(file: int, digest: hashlib._Hash, piece: bytes) -> None:
+    digest.update(piece)
+    view = memoryview(piece)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def _finish(path: str, shape: Shape, modified: str) -> None:
+    os.chown(path, shape.uid, shape.gid)
+    os.chmod(path, shape.mode)
+    at = 0.0
+    if modified:
+        try:
+            at = email.utils.parsedate_to_datetime(modified).timestamp()
+        except ValueError:
+            at = 0.0
+    os.utime(path, (at, at))
+
+
+def _shown(url: str) -> str:
+    """Return a URL without what it may hold of a password."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.port:
+        host = f"{host}:{parts.port}"
+    return parts._replace(netloc=host, query="").geturl()
