@@ -27,6 +27,7 @@ from boxship.runtime.plans import DEFAULT_GROUP, Held, Plans, path_of_group
 from boxship.runtime.prepared import WIRE, Prepared
 from boxship.runtime.table import ALWAYS
 from boxship.runtime.telling import CREATING, EXECUTING, told_as
+from boxship.runtime.templates import Template, Templates
 from boxship.spec.oci import runtime as oci
 
 Made = tuple[Prepared, list[int]]
@@ -43,14 +44,18 @@ class Ahead:
     def __init__(self, plans: Plans, address: int) -> None:
         self._plans = plans
         self._address = address
+        self._templates = Templates()
 
     @contextmanager
-    def first(self, request: CreateRequest, given: Sequence[str], low: int) -> Iterator[Made]:
+    def first(
+        self, request: CreateRequest, given: Sequence[str], low: int, said: bytes = b""
+    ) -> Iterator[Made]:
         """Make a container's group and prepare its first process.
 
-        Of the request's descriptors only the root and the trees are looked at. Those `given` by name have, in
+        Of the request's descriptors only the root is looked at. Those `given` by name have, in
         the process that will perform this, the numbers from `low` on; the wire comes after them.
-        The block is for sending; the group stays, once the block has been entered.
+        The block is for sending; the group stays, once the block has been entered. What was
+        `said` as the spec tells whether the plan of another container can be taken.
         """
         spec = request.spec
         if spec.hooks is not None and (
@@ -63,36 +68,49 @@ class Ahead:
                 group = self._plans.make_group(request)
                 undo.callback(group.remove)
                 join, into = self._ways_in(group, numbers, held)
+                found = [
+                    source
+                    if source.tree < 0
+                    else msgspec.structs.replace(source, tree=numbers.send(source.tree))
+                    for source in sources.gather(spec.mounts, request.root, request.bundle, held)
+                ]
                 have = Held(
                     wire=numbers.of[WIRE],
                     root=numbers.of["root"],
                     stdio=numbers.stdio(),
-                    sources=[
-                        source
-                        if source.tree < 0
-                        else msgspec.structs.replace(source, tree=numbers.send(source.tree))
-                        for source in sources.gather(
-                            spec.mounts, request.root, request.bundle, held, request.trees
-                        )
-                    ],
+                    sources=found,
                     join=self._joined(spec, numbers, held),
                     join_cgroup=join,
                     into_cgroup=into,
                 )
-                plan = self._plans.first(request, group.path, have, waits=False)
-                made = self._lay_out(plan, numbers, held)
+                key = said and (
+                    self._templates.marked(said, request.id),
+                    tuple((one.tree, one.is_folder, one.covered_by, one.mode) for one in found),
+                    tuple(have.join.items()),
+                    (low, *given, *join, into, request.console_size, request.init_program),
+                )
+
+                def work_out() -> Template:
+                    plan = self._plans.first(request, group.path, have, waits=False)
+                    template = self._lay_out(plan, CREATING)
+                    what = template.what
+                    what.score = spec.process.oom_score_adj if spec.process else None
+                    if spec.linux is not None:
+                        what.users = mapping.lines(spec.linux.uid_mappings)
+                        what.groups = mapping.lines(spec.linux.gid_mappings)
+                    return template
+
+                template = self._templates.get(key, request.id, work_out)
+                what = msgspec.structs.replace(template.what, places=numbers.places)
+                what.cgroup = group.path
+                memory = template.written(held)
                 undo.pop_all()
-            what, _ = made
-            what.prefix = CREATING
-            what.cgroup = group.path
-            what.score = spec.process.oom_score_adj if spec.process else None
-            if spec.linux is not None:
-                what.users = mapping.lines(spec.linux.uid_mappings)
-                what.groups = mapping.lines(spec.linux.gid_mappings)
-            yield made
+            yield what, [memory, *numbers.sent]
 
     @contextmanager
-    def further(self, request: ExecRequest, given: Sequence[str], low: int) -> Iterator[Made]:
+    def further(
+        self, request: ExecRequest, given: Sequence[str], low: int, said: bytes = b""
+    ) -> Iterator[Made]:
         """Prepare one more process for a container that runs."""
         numbers = Numbers(given, low)
         process = request.process
@@ -114,15 +132,22 @@ class Ahead:
                     into_cgroup=into,
                     terminal=slave,
                 )
-                plan = self._plans.further(request, have)
-                made = self._lay_out(plan, numbers, held)
-            what, fds = made
-            what.prefix = EXECUTING
-            what.score = process.oom_score_adj
-            if process.terminal:
-                what.terminal = True
-                fds.append(master)
-            yield made
+                key = said and (
+                    self._templates.marked(said, request.id),
+                    (low, *given, *join, into, slave, request.console_size),
+                )
+
+                def work_out() -> Template:
+                    template = self._lay_out(self._plans.further(request, have), EXECUTING)
+                    template.what.score = process.oom_score_adj
+                    template.what.terminal = process.terminal
+                    return template
+
+                template = self._templates.get(key, request.id, work_out)
+                what = msgspec.structs.replace(template.what, places=numbers.places)
+                memory = template.written(held)
+            terminal = [master] if process.terminal else []
+            yield what, [memory, *numbers.sent, *terminal]
 
     def rehearse(self, request: CreateRequest) -> None:
         """Plan a container's first process for nobody; nothing is made."""
@@ -133,8 +158,7 @@ class Ahead:
         ]
         have = Held(numbers.of[WIRE], numbers.stdio(), [], None, numbers.of["root"], found)
         plan = self._plans.first(request, DEFAULT_GROUP, have, waits=False)
-        with ExitStack() as held:
-            self._lay_out(plan, numbers, held)
+        self._lay_out(plan, CREATING)
 
     def _ways_in(
         self, group: Cgroup, numbers: Numbers, held: ExitStack
@@ -159,24 +183,21 @@ class Ahead:
             if kind in opened
         }
 
-    def _lay_out(self, plan: Plan, numbers: Numbers, held: ExitStack) -> Made:
+    def _lay_out(self, plan: Plan, prefix: str) -> Template:
         flags, signal, group = clone_of(plan)
         memory = Memory(plan.program, (flags | ALWAYS, signal, group), self._address)
-        held.callback(os.close, memory.shared)
-        held.callback(memory.close)
         if memory.size > stage.SIZE:
             raise Unsuited("it is too large")
         words = [(call.name, call.about or call.name) for call in plan.program.calls]
-        os.pwrite(memory.shared, _ENCODER.encode(words), memory.size)
         what = Prepared(
-            prefix="",
+            prefix=prefix,
             size=memory.size,
             count=len(plan.program.calls),
-            places=numbers.places,
+            places=[],
             master=plan.master.index if plan.master else None,
             second=memory.place_of(SECOND.name) if plan.has_second else 0,
         )
-        return what, [memory.shared, *numbers.sent]
+        return Template(what, memory.image, _ENCODER.encode(words))
 
 
 class Numbers:

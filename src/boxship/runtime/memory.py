@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import os
 import struct
 from typing import Final, assert_never
 
@@ -28,19 +27,16 @@ class Memory(Laid):
     def __init__(self, program: Program, clone: tuple[int, int, int], stage: int = 0) -> None:
         """Lay `program` out; `clone` has the flags, the exit signal and the cgroup.
 
-        With a `stage` it is laid out for another process, which will have the memory there: it is
-        that of the file `shared`, the caller's to close.
+        With a `stage` it is laid out for another process, which will have it at that address;
+        what it needs is `image` then.
         """
         count = len(program.calls)
         bytes_of_calls = CALLS + count * CALL_SIZE
         size = bytes_of_calls + _room(program) + STACK
         self.size = max(LEAST, (size + 4095) & ~4095)
-        self.shared = -1
         self._anchor: ctypes.c_char | None = None
         if stage:
-            self.shared = os.memfd_create("boxship-plan", os.MFD_CLOEXEC)
-            os.ftruncate(self.shared, self.size)
-            super().__init__(mmap.mmap(self.shared, self.size), stage, count, {})
+            super().__init__(bytearray(self.size), stage, count, {})
         else:
             memory = mmap.mmap(-1, self.size)  # shared, so that a copy of us can report too
             self._anchor = ctypes.c_char.from_buffer(memory)
@@ -51,17 +47,24 @@ class Memory(Laid):
         self._scratch: dict[str, int] = {}
         self._lay_out(program)
         self._scratch_at = {name: at - self.base for name, at in self._scratch.items()}
-        self._map[bytes_of_calls : bytes_of_calls + len(self._pool)] = self._pool
+        self._end = bytes_of_calls + len(self._pool)
+        self._map[bytes_of_calls : self._end] = self._pool
         self._write_head(program, clone)
 
     def place_of(self, name: str) -> int:
         """Return where in the memory a scratch memory is."""
         return self._scratch_at[name]
 
+    @property
+    def image(self) -> bytes:
+        """The memory's content, without the zeros at its end."""
+        return bytes(self._map[: self._end])
+
     def close(self) -> None:
         """Give the memory back."""
         self._anchor = None
-        self._map.close()
+        if isinstance(self._map, mmap.mmap):
+            self._map.close()
 
     def set_scratch(self, name: str, number: int) -> None:
         """Note what is at the start of a scratch memory: what the kernel does for the stub."""

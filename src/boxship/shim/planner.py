@@ -111,13 +111,14 @@ def _prepare(ahead: Ahead, job: Job, fds: list[int], held: ExitStack) -> tuple[A
     """Return a plan with its descriptors, which `held` closes."""
     if job.container == NOBODY:
         return Answer(), []
-    spec = starter.read_spec(job.bundle)
+    said, spec = starter.read_spec(job.bundle)
     if job.process is not None:
         request = starter.exec_request(job, spec, {})
-        made = held.enter_context(ahead.further(request, job.fds, job.low))
+        both = said + job.process
+        made = held.enter_context(ahead.further(request, job.fds, job.low, both))
     else:
         given = dict(zip(looked_at(job.fds), fds, strict=True))
         first = starter.create_request(job, spec, given)
-        made = held.enter_context(ahead.first(first, job.fds, job.low))
+        made = held.enter_context(ahead.first(first, job.fds, job.low, said))
     plan, found = made
     return Answer(plan), found

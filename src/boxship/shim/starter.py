@@ -64,16 +64,17 @@ _ENCODER: Final = msgspec.msgpack.Encoder()
 
 def perform(runtime: api.Runtime, job: Job, given: Mapping[str, int]) -> api.Init:
     """Start what a job says, in this process."""
-    spec = read_spec(job.bundle)
+    _, spec = read_spec(job.bundle)
     if job.process is not None:
         return runtime.exec(exec_request(job, spec, given))
     return runtime.run(create_request(job, spec, given))
 
 
-def read_spec(bundle: str) -> oci.Spec:
-    """Return a bundle's configuration."""
+def read_spec(bundle: str) -> tuple[bytes, oci.Spec]:
+    """Return a bundle's configuration, as it is said and what it means."""
     with open(f"{bundle}/config.json", "rb", buffering=0) as file:
-        return _SPEC.decode(file.read())
+        said = file.read()
+    return said, _SPEC.decode(said)
 
 
 def create_request(job: Job, spec: oci.Spec, given: Mapping[str, int]) -> api.CreateRequest:
