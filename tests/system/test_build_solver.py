@@ -243,10 +243,7 @@ def test_mounts_are_there_while_the_process_runs_and_not_in_the_result() -> None
         )
         assert shop.read("t:1", "/got") == b"x\n"
         data = b"".join(p.read_bytes() for p in (shop.root / "data").rglob("*") if p.is_file())
-        assert (
-        count = data.count(b"4-s3cret-v4lue")
-        assert count == 2  # in what the step itself has written: layer and blob
-        )  # in what the step itself has written: layer and blob
+        assert data.count(b"4-s3cret-v4lue") == 2  # what the step itself wrote: layer and blob
 
     tell(story, 5)
 
