@@ -122,7 +122,7 @@ def test_a_search_asks_the_index_of_the_registry(engine: Engine, registry: Fault
     registry.when("GET", "^/v1/search", Answer(body=json.dumps({"results": found}).encode()))
     words = ["search", "--format", "{{.Name}} {{.StarCount}}"]
     said = engine.docker(*words, "--filter", "stars=3", f"{registry.host}/repo").stdout
-    assert said.split() == ["repo4", "4", "repo3", "3"]
+    assert said.split() == ["repo3", "3", "repo4", "4"]
     assert registry.seen[-1].query == {"q": ["repo"], "n": ["25"]}
     said = engine.docker(*words, "--filter", "is-official=true", f"{registry.host}/repo").stdout
     assert said.split() == ["repo3", "3"]
