@@ -30,7 +30,7 @@ LINGER: Final = 1.0  # seconds for a client to hear an answer that ends the conn
 HALF_CLOSED: Final = 1.0  # seconds for an answer to a client that has finished sending
 SENT_AHEAD: Final = 64 << 10
 WRITE_BUFFER: Final = 256 << 10
-SEGMENT: Final = 1 << 20  # of a file that is sent; each has a deadline of its own
+SEGMENT: Final = 8 << 20  # of a file that is sent; each has a deadline of its own
 
 _SIOCOUTQ: Final = 0x5411  # bytes that the other side has not taken yet
 _TAKEN_PAUSES: Final = (0.0,) * 4 + (0.0002,) * 10 + (0.001,) * 20 + (0.01,) * 20
@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
     async def send_file(self, file: BinaryIO, offset: int, count: int, stall: float) -> None:
         """Send a part of a file without carrying its bytes through Python, except under TLS.
 
-        `ClientGone` when the client is gone, or has taken nothing for about `stall` seconds.
+        `ClientGone` when the client is gone, or takes more than `stall` seconds for a segment.
         """
         end = offset + count
         while offset < end:

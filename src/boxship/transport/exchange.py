@@ -190,7 +190,7 @@ class Exchange:
     ) -> None:
         """Answer with a part of a file, by sendfile(2) where the connection allows it.
 
-        A client that takes none of it for about `stall` seconds is given up: `ClientGone`.
+        A client that takes longer than `stall` seconds for 8 MiB is given up: `ClientGone`.
         """
         extra = self._framing(status, count)
         connection = self._connection

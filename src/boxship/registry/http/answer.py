@@ -27,7 +27,7 @@ from boxship.wire import http
 
 log = logging.getLogger(__name__)
 
-STALL: Final = 120.0  # seconds for a client to take a megabyte
+STALL: Final = 600.0  # seconds for a client to take 8 MiB
 PIECE: Final = 512 << 10
 Route = Callable[[Call, Service], Awaitable[Reply]]
 

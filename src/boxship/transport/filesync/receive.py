@@ -44,10 +44,15 @@ class Transferred:
     size: int = 0
 
 
-async def receive(stream: Stream, folder: str, done: Transferred | None = None) -> Transferred:
-    """Make `folder` hold what the other side sends; `done` tells how far it is."""
+async def receive(
+    stream: Stream, folder: str, done: Transferred | None = None, *, keep: bool = False
+) -> Transferred:
+    """Make `folder` hold what the other side sends; `done` tells how far it is.
+
+    With `keep`, what the other side does not have stays.
+    """
     done = Transferred() if done is None else done
-    receiver = Receiver(folder, done)
+    receiver = Receiver(folder, done, keep=keep)
     try:
         while not receiver.finished:
             messages = await stream.receive_all()
@@ -94,11 +99,12 @@ class _Arriving:
 class Receiver:
     """Takes packets, changes a folder, says which files it wants. Not for two threads at once."""
 
-    def __init__(self, folder: str, done: Transferred) -> None:
-        os.makedirs(folder, 0o700, exist_ok=True)
+    def __init__(self, folder: str, done: Transferred, *, keep: bool = False) -> None:
+        os.makedirs(folder, 0o755 if keep else 0o700, exist_ok=True)
         root = os.open(folder, _FOLDER)
         self._root = root
         self._done = done
+        self._keep = keep
         self._names: list[bytes] = []
         self._stack = [_Folder(root, None, set(map(os.fsencode, os.listdir(root))))]
         self._arriving: dict[int, _Arriving] = {}
@@ -268,6 +274,8 @@ class Receiver:
                 os.close(folder.descriptor)
 
     def _sweep(self, folder: _Folder) -> None:
+        if self._keep:
+            return
         for name in folder.left:
             found = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
             _remove(folder.descriptor, name, found)
