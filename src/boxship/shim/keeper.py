@@ -304,10 +304,9 @@ class Keeper:
                 continue
             program.ended(status)
             self._tell(protocol.ExecExited(id=name, code=program.exit_code or 0))
+            program.streams.end_with_output()
             if program.streams.has_output:
                 self._loop.after(EXEC_OUTPUT, program.streams.end)
-            else:
-                program.streams.end()
 
     def _container_ended(self, status: int) -> None:
         container = self._container

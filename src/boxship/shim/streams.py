@@ -130,6 +130,7 @@ class Output:
             self._streams.loop.forget(self.fd)
             if not self._terminal:
                 os.close(self.fd)
+            self._streams.output_ended()
 
 
 _SPLICE_NONBLOCK: Final = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
@@ -218,6 +219,7 @@ class Streams:
         self._terminal: int | None = None
         self._on_detach = on_detach
         self._ended = False
+        self._ends_with_output = False
         self._full = False  # the program's input takes nothing now
 
     # -- what the program has
@@ -327,6 +329,16 @@ class Streams:
                     client.backlog.append(data)
                     output.remaining -= len(data)
         output.remaining = 0
+
+    def end_with_output(self) -> None:
+        """The program has ended; others may still have its output open."""
+        self._ends_with_output = True
+        self.output_ended()
+
+    def output_ended(self) -> None:
+        """Come to the end where all output has."""
+        if self._ends_with_output and not self._ended and not self.has_output:
+            self.end()
 
     def end(self) -> None:
         """Stop reading: the program has ended. Clients leave when they have got everything."""
