@@ -1,4 +1,4 @@
-"""Images between the engine and Debian's registry, by the real docker command and docker-py."""
+"""Images between the engine and registries, Debian's and ours, by the real docker clients."""
 
 from __future__ import annotations
 
@@ -15,14 +15,27 @@ import docker
 import pytest
 from tests.support.debian_registry import certificates, debian_registry
 from tests.support.engine import Engine, private_engine
+from tests.support.registry_server import RegistryServer
 
 pytestmark = [pytest.mark.root, pytest.mark.docker_cli]
 
 
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with debian_registry(tmp_path_factory.mktemp("registry")) as host:
-        yield host
+@pytest.fixture(scope="module", params=["debian", "own"])
+def registry(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The host of Debian's registry, then of ours."""
+    folder = tmp_path_factory.mktemp("registry")
+    if request.param == "debian":
+        with debian_registry(folder) as host:
+            yield host
+        return
+    server = RegistryServer(folder)
+    server.start()
+    try:
+        yield server.host
+    finally:
+        server.stop()
 
 
 @pytest.fixture
