@@ -133,6 +133,10 @@ def test_what_is_logged_in_with_is_kept_encrypted_and_docker_finds_it(clients: C
     load(clients, f"{host}/kept:1")
     clients.configure("docker", clients.configured("boxship"))
     assert clients.run("docker", "push", f"{host}/kept:1")[0] == 0
+    if skopeo := shutil.which("skopeo"):
+        inspect = ["inspect", "--tls-verify=false", f"docker://{host}/kept:1"]
+        environment = {**clients.environment, "REGISTRY_AUTH_FILE": str(clients.config("docker"))}
+        subprocess.run([skopeo, *inspect], env=environment, capture_output=True, check=True)
     assert clients.run("boxship", "push", f"{host}/kept:1")[0] == 0
 
     assert clients.run("boxship", "logout", host) == (
@@ -288,6 +292,34 @@ def test_pulls_and_pushes_say_what_docker_says(known: Clients) -> None:
         ("pull", "--platform", "linux/s390x", f"{name}:1"),
     ):
         known.both(*words)
+
+
+def test_pushing_a_part_of_an_index_is_explained_as_docker_explains_it(known: Clients) -> None:
+    name = f"{known.registry}/part-{uuid.uuid4().hex[:6]}:1"
+    data, _, _ = made.indexed(("linux", "arm64"), ("linux", "amd64"))
+    with contextlib.closing(known.engine.api()) as api:
+        api.images.load(data)
+    try:
+        known.run("docker", "tag", "multi:1", name)
+        known.run("boxship", "image", "rm", "--platform", "linux/arm64", "multi:1")
+        known.run("docker", "push", name)
+        for words in (
+            ("push", name),
+            ("push", "-q", name),
+            ("push", "--platform", "linux/amd64", name),
+            ("push", "--platform", "linux/arm64", name),
+            ("push", "--platform", "nonsense", name),
+        ):
+            known.both(*words)
+            docker = [shutil.which("docker") or "", "-H", known.engine.host, *words]
+            ours = [*BOXSHIP, "-H", known.engine.host, *words]
+            drawings = [
+                typed(command, {**known.environment, "DOCKER_CONFIG": str(known.root / client)})
+                for command, client in ((docker, "docker"), (ours, "boxship"))
+            ]
+            assert drawings[0] == drawings[1]
+    finally:
+        known.engine.docker("rmi", "multi:1")
 
 
 def test_a_missing_image_is_pulled_by_run_with_progress_beside_the_output(known: Clients) -> None:

@@ -31,6 +31,7 @@ COMMAND = Command(
     at_most=1,
 )
 UNATTENDED = "Error: Cannot perform an interactive login from a non TTY device"
+ANOTHER = "To login with a different account, run 'boxship logout' followed by 'boxship login'"
 LONGEST = 64 * 1024
 
 
@@ -84,7 +85,7 @@ def _with_known(shell: Shell, key: str, known: dict[str, str], *, plain: bool) -
     who = f" [Username: {known['username']}]" if known.get("username") else ""
     shell.say(f"Authenticating with existing credentials...{who}")
     shell.say("")
-    note(shell, "To login with a different account, run 'boxship logout' and then 'boxship login'")
+    note(shell.err, ANOTHER)
     shell.say("\n")
     try:
         return _log_in(shell, key, known, plain=plain)

@@ -6,6 +6,7 @@ from boxship.cli.command import Command, Flag
 from boxship.cli.image.naming import canonical, platform_json, split_tag, tagged
 from boxship.cli.notes import note
 from boxship.cli.progress import show_progress
+from boxship.lib.words import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ COMMAND = Command(
     words="image",
 )
 
+ONE_PLATFORM = (
+    "Using --platform pushes only the specified platform manifest of a multi-platform image "
+    "index.\nOther components, like attestations, will not be included.\n"
+    "To push the complete multi-platform image, remove the --platform flag.\n"
+)
 MISSING = (
     "You're trying to push a manifest list/index which\n"
     "references multiple platform specific manifests, but not all of them are available locally\n"
@@ -63,6 +69,10 @@ def run(
     (name,) = words
     repository, tag = split_tag(name)
     wanted = platform_json(platform, f"Invalid platform {platform}")
+    if wanted:
+        shell.out.line("")
+        bold = "\x1b[1m--platform\x1b[0m" if shell.out.is_terminal() else "--platform"
+        note(shell.out, ONE_PLATFORM.replace("--platform", bold))
     if "@" in name:
         return shell.report("cannot push a digest reference")
     if all_tags:
@@ -79,12 +89,12 @@ def run(
     notes: list[str] = []
     try:
         show_progress(shell.out, reports, quiet=quiet, aux=lambda said: notes.extend(note_of(said)))
+        if quiet:
+            shell.out.line(canonical(name) if all_tags else canonical(tagged(name)))
     finally:
         for text in notes:
-            shell.say("")
-            note(shell, text)
-    if quiet:
-        shell.out.line(canonical(name) if all_tags else canonical(tagged(name)))
+            shell.out.line("")
+            note(shell.out, text)
     return 0
 
 
@@ -92,8 +102,9 @@ def note_of(said: dict[str, Any]) -> list[str]:
     """Return what the user should know of a result, besides the result."""
     if said.get("manifestPushedInsteadOfIndex"):
         index, manifest = said.get("originalIndex") or {}, said.get("selectedManifest") or {}
+        whole, one = (visible(str(about.get("digest", ""))) for about in (index, manifest))
         return [
             "Not all multiplatform-content is present and only the available single-platform "
-            f"image was pushed\n{index.get('digest', '')} -> {manifest.get('digest', '')}"
+            f"image was pushed\n\x1b[31m{whole}\x1b[0m -> \x1b[32m{one}\x1b[0m"
         ]
     return [MISSING] if said.get("contentMissing") else []

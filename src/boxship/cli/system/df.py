@@ -66,7 +66,8 @@ def _tables(usage: dict[str, Any]) -> str:
 
     parts = _parts(usage)
     for image in parts["Images"]:
-        image["RepoTags"] = (image.get("RepoTags") or [])[:1]
+        if tags := image.get("RepoTags"):
+            image["RepoTags"], image["RepoDigests"] = tags[:1], None
     images = rows_of(parts["Images"], {}, no_trunc=False, digests=False, format="")
     cache = parts["BuildCache"]
     used = sum(record.get("Size", 0) for record in cache if not record.get("Shared"))
