@@ -351,3 +351,30 @@ def test_the_cache_survives_a_restart_and_is_pruned_to_size() -> None:
         assert "small" in heard.ran()
 
     tell(story, 10)
+
+
+def test_what_is_attested_lies_beside_the_image_and_tells_no_secrets() -> None:
+    async def story(shop: Workshop) -> None:
+        built = await shop.dockerfile(
+            "FROM busybox\nARG TOKEN\nRUN mkdir -p /lib/apk/db && "
+            "printf 'P:musl\\nV:1.2-r0\\nA:x86_64\\n\\n' > /lib/apk/db/installed\n",
+            shop.builder.contexts.new().__enter__()[0],
+            tags=("t:1",),
+            provenance={"mode": "max"},
+            sbom={},
+            build_args={"TOKEN": "t0ps3cret", "PLACE": "https://me:t0ps3cret@example.com/"},
+        )
+        assert built.image is not None
+        statements = shop.engine.images.statements("t:1", whole=True)
+        kinds = {one.predicate: one.document for one in statements}
+        software = kinds["https://spdx.dev/Document"]
+        assert software is not None
+        assert [p["name"] for p in software["predicate"]["packages"]] == ["musl"]
+        source = kinds["https://slsa.dev/provenance/v0.2"]
+        assert source is not None
+        (material,) = source["predicate"]["materials"]
+        assert material["uri"].startswith("pkg:docker/busybox@latest?platform=linux%2F")
+        assert "t0ps3cret" not in repr(source)
+        assert source["subject"][0]["digest"]["sha256"] in repr(built.manifests)
+
+    tell(story, 11)

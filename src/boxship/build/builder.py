@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from boxship.build.dockerfile.options import Resolved
 from boxship.build.errors import NotEntitled
 from boxship.build.export.exporter import Exporter
 from boxship.build.export.images import Part
+from boxship.build.export.provenance import Course, Material
 from boxship.build.filesystems import Filesystems
 from boxship.build.frontend import Frontend
 from boxship.build.needs import Sessions
@@ -28,6 +30,8 @@ from boxship.build.sources.images import ImageSource
 from boxship.build.sources.source import Asker
 from boxship.distribution.auth import Credentials
 from boxship.spec.platform import Platform
+
+SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,7 @@ class Builder:
     sessions: Sessions
     allowed: frozenset[str]
     host: Platform
+    clock: Callable[[], int] = time.time_ns
 
     @property
     def running(self) -> set[str]:
@@ -61,14 +66,15 @@ class Builder:
 
     async def build(self, request: BuildRequest, report: Report) -> Built:
         """Work out what is asked, solve it, and give out the results."""
-        granted = self._granted(request)
+        granted, began = self._granted(request), self.clock()
         with self.records.holding() as held:
             asker = await self._asker(request, held)
             targets = await self._targets(request, asker, report)
             job = Job(asker, held, report, granted)
             values = await self.solver.solve([target.root for target in targets], job)
             parts = [Part(t, v) for t, v in zip(targets, values, strict=True)]
-            built = await self.exporter.export(request, parts, asker, report)
+            course = _course(request, job, began, self.clock())
+            built = await self.exporter.export(request, parts, asker, report, course)
         self.cache.changed()
         return built
 
@@ -127,3 +133,11 @@ def _credentials(request: BuildRequest) -> Mapping[str, Credentials]:
     return {
         host: given for host, given in request.credentials.items() if isinstance(given, Credentials)
     }
+
+
+def _course(request: BuildRequest, job: Job, began: int, ended: int) -> Course:
+    """Return how a build went; where a time was asked for, that is when."""
+    if request.source_date_epoch is not None:
+        began = ended = request.source_date_epoch * SECOND
+    materials = {one.uri: Material(one.uri, one.digest) for one in job.fetched.values()}
+    return Course(request.ref, began, ended, [materials[uri] for uri in sorted(materials)])

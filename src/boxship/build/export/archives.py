@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from boxship.build.cache.records import Held
 from boxship.build.export.images import Assembled, ImageExport, Part, wanted_names
+from boxship.build.export.provenance import Course
 from boxship.build.filesystems import Filesystems
 from boxship.build.request import BuildRequest, Export, Kind
 from boxship.content.store import Blobs
@@ -30,12 +31,17 @@ class Archives:
 
     @contextmanager
     def of_image(
-        self, request: BuildRequest, export: Export, parts: Sequence[Part], held: Held
+        self,
+        request: BuildRequest,
+        export: Export,
+        parts: Sequence[Part],
+        held: Held,
+        course: Course,
     ) -> Iterator[tuple[Assembled, Iterator[bytes]]]:
         """An archive that `docker load` and OCI tools read; the image itself is not kept."""
         names = wanted_names(request, export)
         with self.images.working_on() as lease:
-            made = self.image_export.assemble(request, export, parts, lease, held)
+            made = self.image_export.assemble(request, export, parts, lease, held, course)
             image = record.read(self.blobs, made.top, self.host)
             content = {digest for digest in saving.content(image, ()) if self.blobs.has(digest)}
             named = [(image, tuple(names))]

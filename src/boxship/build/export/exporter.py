@@ -12,6 +12,7 @@ from typing import TypeVar
 from boxship.build.export import archives
 from boxship.build.export.archives import Archives
 from boxship.build.export.images import ImageExport, Part, metadata, wanted_names
+from boxship.build.export.provenance import Course
 from boxship.build.needs import ClientSession
 from boxship.build.progress import PartState, Report, VertexState
 from boxship.build.request import BuildRequest, Built, Export, Kind
@@ -47,12 +48,13 @@ class Exporter:
         parts: Sequence[Part],
         asker: Asker,
         report: Report,
+        course: Course,
     ) -> Built:
         """Give out a build's results; return what they are called now."""
         built = Built()
         for wanted in request.exports:
             with announced(report, NAMES[wanted.kind]) as tell:
-                made = await self._one(request, wanted, parts, asker, tell)
+                made = await self._one(request, wanted, parts, asker, tell, course)
             built = replace(made, metadata={**built.metadata, **made.metadata})
         return built
 
@@ -63,12 +65,13 @@ class Exporter:
         parts: Sequence[Part],
         asker: Asker,
         tell: Tell,
+        course: Course,
     ) -> Built:
         match wanted.kind:
             case Kind.IMAGE:
-                return await self._image(request, wanted, parts, asker, tell)
+                return await self._image(request, wanted, parts, asker, tell, course)
             case Kind.DOCKER | Kind.OCI:
-                return await self._archive(request, wanted, parts, asker, tell)
+                return await self._archive(request, wanted, parts, asker, tell, course)
             case Kind.LOCAL | Kind.TAR:
                 return await self._files(wanted, parts, asker)
 
@@ -79,9 +82,10 @@ class Exporter:
         parts: Sequence[Part],
         asker: Asker,
         tell: Tell,
+        course: Course,
     ) -> Built:
         with tell("exporting layers"):
-            made = await _to_the_end(self.images.store, request, wanted, parts, asker.held)
+            made = await _to_the_end(self.images.store, request, wanted, parts, asker.held, course)
         if made.image is not None:
             tell.done(f"writing image {made.image.digest}")
         for name in made.names:
@@ -111,10 +115,11 @@ class Exporter:
         parts: Sequence[Part],
         asker: Asker,
         tell: Tell,
+        course: Course,
     ) -> Built:
         session = _client(asker)
         names = wanted_names(request, wanted)
-        async with entered(self.archives.of_image(request, wanted, parts, asker.held)) as (
+        async with entered(self.archives.of_image(request, wanted, parts, asker.held, course)) as (
             made,
             pieces,
         ):

@@ -10,8 +10,9 @@ from typing import Final
 import msgspec
 
 from boxship.build.cache.records import Held
-from boxship.build.export import documents
+from boxship.build.export import attestations, documents
 from boxship.build.export.layers import LayerPacker
+from boxship.build.export.provenance import Course
 from boxship.build.filesystems import Filesystems, Value
 from boxship.build.request import BuildRequest, Built, Export, Target
 from boxship.content.store import Blobs, Lease
@@ -62,12 +63,17 @@ class ImageExport:
         self._host = host
 
     def store(
-        self, request: BuildRequest, export: Export, parts: Sequence[Part], held: Held
+        self,
+        request: BuildRequest,
+        export: Export,
+        parts: Sequence[Part],
+        held: Held,
+        course: Course,
     ) -> Built:
         """Put the image into the engine's store, under every name that was asked for."""
         names = wanted_names(request, export)
         with self._images.working_on() as lease:
-            made = self.assemble(request, export, parts, lease, held)
+            made = self.assemble(request, export, parts, lease, held, course)
             image = record.read(self._blobs, made.top, self._host)
             added = self._images.add(image, names)
         self._images.announce_build(added, names)
@@ -86,6 +92,7 @@ class ImageExport:
         parts: Sequence[Part],
         lease: Lease,
         held: Held,
+        course: Course,
     ) -> Assembled:
         """Write the documents; several platforms' are held together by an index."""
         docker = export.attrs.get("oci-mediatypes") == "false"
@@ -95,13 +102,41 @@ class ImageExport:
             name = str(part.target.platform or self._host)
             config, manifests[name] = self._one(request, part, lease, held, docker=docker)
             configs[name] = config.digest
-        if len(manifests) == 1:
+        attested = self._attested(request, export, parts, manifests, course, lease)
+        if len(manifests) == 1 and not attested:
             return Assembled(next(iter(manifests.values())), manifests, configs)
-        index = documents.index(
-            [self._with_platform(name, one) for name, one in manifests.items()], docker=docker
-        )
+        listed = [self._with_platform(name, one) for name, one in manifests.items()]
+        index = documents.index([*listed, *attested], docker=docker)
         top = self._put(documents.encode(index), index.media_type, lease)
         return Assembled(top, manifests, configs)
+
+    def _attested(
+        self,
+        request: BuildRequest,
+        export: Export,
+        parts: Sequence[Part],
+        manifests: Mapping[str, Descriptor],
+        course: Course,
+        lease: Lease,
+    ) -> list[Descriptor]:
+        if not attestations.wanted(request):
+            return []
+        names = wanted_names(request, export)
+        return [
+            attestations.attest(
+                request,
+                course,
+                part.target,
+                part.value,
+                manifests[str(part.target.platform or self._host)],
+                names,
+                self._host,
+                self._filesystems,
+                self._blobs,
+                lease,
+            )
+            for part in parts
+        ]
 
     def _one(
         self,

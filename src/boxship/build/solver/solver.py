@@ -59,6 +59,7 @@ class Job:
     keyed: dict[Vertex, asyncio.Task[Keyed]] = field(default_factory=dict)
     solved: dict[Vertex, asyncio.Task[Outputs]] = field(default_factory=dict)
     states: dict[Vertex, VertexState] = field(default_factory=dict)
+    fetched: dict[Vertex, Fetched] = field(default_factory=dict)  # what came from outside
 
 
 class Solver:
@@ -180,6 +181,8 @@ class _Solving:
             vertex.op, vertex.platform, self._job.asker, lambda told: self._part(vertex, told)
         )
         self._tell(vertex, completed=time.time_ns())
+        if fetched.uri:
+            self._job.fetched[vertex] = fetched
         if isinstance(fetched.value, Layers):
             self._job.held.chain(fetched.value.chain)
         identity = fetched.identity or joined("unique", [secrets.token_hex(16)])

@@ -41,6 +41,7 @@ SCP: Final = re.compile(r"(?:[A-Za-z0-9_.-]+@)?([A-Za-z0-9_.-]+):[^/\\].*", re.A
 PROTOCOLS: Final = ("https", "http", "git", "ssh")
 PATIENCE: Final = 1800.0
 MOST_LEVELS: Final = 10
+SHA1: Final = 40
 SETTINGS: Final = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
@@ -205,20 +206,22 @@ class GitSource:
                 git = Git(self._folders.path(store), environment)
                 commit, fetched_as = await _resolve(git, wanted)
                 _check_commit(commit, wanted)
-                tell(Told(wanted.remote, f"commit {commit}", done=True))
+                tell(Told(_shown(wanted.remote), f"commit {commit}", done=True))
                 checkout = await self._checkout(git, commit, fetched_as, wanted, asker)
                 await asyncio.to_thread(self._folders.keep, store)
         path = await asyncio.to_thread(_part, self._folders.path(checkout), wanted.folder)
         kept = f"{wanted.folder} {wanted.keeps} {wanted.submodules}"
-        return Fetched(Files(path), f"git {commit} {kept}")
+        uri = _shown(wanted.remote) + (f"#{wanted.ref}" if wanted.ref else "")
+        kind = "sha1" if len(commit) == SHA1 else "sha256"
+        return Fetched(Files(path), f"git {commit} {kept}", uri, {kind: commit})
 
     async def _store(self, key: str, wanted: Wanted, asker: Asker) -> Folder:
         folder = self._folders.find(Kind.GIT, key)
         if folder is not None:
             asker.held.folder(folder)
             return folder
-        shown = wanted.remote.rpartition("@")[2]
-        folder = self._folders.make(Kind.GIT, key, f"git repository {shown}", asker.held)
+        shown = f"git repository {_shown(wanted.remote)}"
+        folder = self._folders.make(Kind.GIT, key, shown, asker.held)
         await Git(self._folders.path(folder)).run("init", "--quiet", "--bare", ".")
         await asyncio.to_thread(self._folders.keep, folder)
         return folder
@@ -234,7 +237,7 @@ class GitSource:
             return folder
         if not await _has(git, commit):
             await _bring(git, wanted.remote, commit, fetched_as)
-        shown = f"git snapshot {commit[:12]} of {wanted.remote.rpartition('@')[2]}"
+        shown = f"git snapshot {commit[:12]} of {_shown(wanted.remote)}"
         folder = self._folders.make(Kind.GIT, key, shown, asker.held)
         path = self._folders.path(folder)
         try:
@@ -428,6 +431,12 @@ def _part(path: str, folder: str) -> str:
     finally:
         os.close(root)
     return os.path.join(path, *words)
+
+
+def _shown(remote: str) -> str:
+    """Return an address without who logs in there."""
+    scheme, colon, rest = remote.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if colon else remote
 
 
 def _kill(group: int) -> None:

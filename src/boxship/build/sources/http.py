@@ -101,7 +101,12 @@ class HttpSource:
             folder, known = await self._current(source.identifier, shape, key, asker, tell)
         if shape.checksum and known.digest != shape.checksum:
             raise Wrong(f"digest mismatch {known.digest}: {shape.checksum}")
-        return Fetched(Files(self._folders.path(folder)), f"http {known.digest} {key}")
+        return Fetched(
+            Files(self._folders.path(folder)),
+            f"http {known.digest} {key}",
+            _shown(source.identifier),
+            {"sha256": known.digest.removeprefix("sha256:")},
+        )
 
     async def _current(
         self, url: str, shape: Shape, key: str, asker: Asker, tell: Tell

@@ -45,7 +45,11 @@ class ImageSource:
         await asyncio.to_thread(self._images.ensure_unpacked, image)
         chain = image.chain_id
         asker.held.chain(chain)
-        return Fetched(Layers(chain), f"image {chain or 'scratch'}")
+        reference = Reference.parse(name).with_default_tag()
+        place = str(image.variant.platform or self._images.host).replace("/", "%2F")
+        uri = f"pkg:docker/{reference.familiar_repository}@{reference.tag}?platform={place}"
+        digest = {"sha256": image.id.hex}
+        return Fetched(Layers(chain), f"image {chain or 'scratch'}", uri, digest)
 
     async def find(
         self, name: str, platform: Platform | None, asker: Asker, tell: Tell, *, newest: bool

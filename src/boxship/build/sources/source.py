@@ -60,6 +60,8 @@ class Fetched:
 
     value: Value
     identity: str | None
+    uri: str = ""  # what it is called, and by which digests, in what is attested of a build
+    digest: Mapping[str, str] = field(default_factory=dict)
 
 
 class Fetcher(Protocol):

@@ -1,0 +1,108 @@
+"""Statements about an image, as a manifest that its index lists beside the image's own.
+
+index ── manifest                  the image
+      └─ manifest, unknown/unknown  in-toto statements as layers; annotations say about whom
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from boxship.build.export import documents, provenance, sbom
+from boxship.build.export.provenance import Course
+from boxship.build.filesystems import Filesystems, Value
+from boxship.build.ops import ancestry
+from boxship.build.request import BuildRequest, Target
+from boxship.content.store import Blobs, Lease
+from boxship.lib import strictjson
+from boxship.spec.digest import Digest
+from boxship.spec.oci import image as oci
+from boxship.spec.oci.image import Descriptor, Manifest
+from boxship.spec.platform import Platform
+
+STATEMENT: Final = "https://in-toto.io/Statement/v0.1"
+IN_TOTO: Final = "application/vnd.in-toto+json"
+PREDICATE: Final = "in-toto.io/predicate-type"
+UNKNOWN: Final = Platform("unknown", "unknown")
+
+
+def wanted(request: BuildRequest) -> bool:
+    """Whether anything is to be attested."""
+    return request.provenance is not None or request.sbom is not None
+
+
+def attest(
+    request: BuildRequest,
+    course: Course,
+    target: Target,
+    value: Value,
+    manifest: Descriptor,
+    names: Sequence[str],
+    host: Platform,
+    filesystems: Filesystems,
+    blobs: Blobs,
+    lease: Lease,
+) -> Descriptor:
+    """Write the statements about one platform's image; return what its index lists."""
+    platform = target.platform or host
+    about = provenance.subjects(names, manifest.digest, platform)
+    found: list[tuple[str, dict[str, Any]]] = []
+    if request.sbom is not None:
+        found.append((sbom.KIND, _software(value, filesystems, course)))
+    if request.provenance is not None:
+        vertices = list(ancestry(target.root))
+        found.append(provenance.predicate(request, course, platform, host, vertices))
+    layers = [_statement(kind, about, one, blobs, lease) for kind, one in found]
+    config = _put(_config([layer.digest for layer in layers]), oci.OCI_CONFIG, blobs, lease)
+    made = Manifest(schema_version=2, media_type=oci.OCI_MANIFEST, config=config, layers=layers)
+    data = strictjson.encode(made)
+    return replace(
+        _put(data, oci.OCI_MANIFEST, blobs, lease),
+        platform=documents.platform_document(UNKNOWN),
+        annotations={
+            oci.ATTESTATION_KIND: "attestation-manifest",
+            oci.ATTESTATION_OF: str(manifest.digest),
+        },
+    )
+
+
+def _software(value: Value, filesystems: Filesystems, course: Course) -> dict[str, Any]:
+    with filesystems.looking(value) as root:
+        return sbom.document(sbom.packages(root), sbom.distribution(root), course.ended)
+
+
+def _statement(
+    kind: str,
+    about: list[dict[str, Any]],
+    predicate: dict[str, Any],
+    blobs: Blobs,
+    lease: Lease,
+) -> Descriptor:
+    statement = {
+        "_type": STATEMENT,
+        "predicateType": kind,
+        "subject": about,
+        "predicate": predicate,
+    }
+    return replace(
+        _put(msgspec.json.encode(statement), IN_TOTO, blobs, lease),
+        annotations={PREDICATE: kind},
+    )
+
+
+def _config(layers: Sequence[Digest]) -> bytes:
+    document = {
+        "architecture": "unknown",
+        "os": "unknown",
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [str(one) for one in layers]},
+    }
+    return msgspec.json.encode(document)
+
+
+def _put(data: bytes, kind: str, blobs: Blobs, lease: Lease) -> Descriptor:
+    return Descriptor(media_type=kind, digest=blobs.put(data, lease), size=len(data))
