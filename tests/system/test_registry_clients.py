@@ -14,6 +14,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 from tests.support import images
+from tests.support.engine import Engine
 from tests.support.registry_server import RegistryServer, digest, registry_server
 
 DOCKERD = "/usr/sbin/dockerd"
@@ -185,3 +186,28 @@ def test_debians_docker(server: RegistryServer, tmp_path: Path) -> None:
         )
         assert refused.returncode != 0
         assert "unauthorized" in refused.stderr or "denied" in refused.stderr
+
+
+@pytest.mark.docker_cli
+@pytest.mark.skipif(os.geteuid() != 0, reason="the engine needs root")
+@pytest.mark.parametrize("client", ["docker", "boxship"])
+def test_our_engine(server: RegistryServer, engine: Engine, tmp_path: Path, client: str) -> None:
+    """docker's client and ours, each through our engine and with a configuration of its own."""
+    there = f"{server.host}/engine/{client}:1"
+    configured = {**os.environ, "DOCKER_CONFIG": str(tmp_path)}
+
+    def command(*words: str, **more: object) -> str:
+        run_client = engine.docker if client == "docker" else engine.boxship
+        return str(run_client(*words, env=configured, **more).stdout)
+
+    command("tag", "busybox:latest", there)
+    try:
+        command("login", "-u", "ann", "--password-stdin", server.host, input="secret")
+        pushed = command("push", there)
+        named = served(server, f"engine/{client}", "1")
+        assert named in pushed
+        command("rmi", there)
+        command("logout", server.host)
+        assert named in command("pull", there)
+    finally:
+        command("rmi", there, check=False)
