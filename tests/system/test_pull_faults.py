@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -462,3 +464,29 @@ def test_plain_layers_are_packed_for_a_registry_that_is_set_so(tmp_path: Path, h
         again = puller.pull(name)
         assert again.variant.diff_ids == made_first.variant.diff_ids
         puller.close()
+
+
+@pytest.mark.parametrize("kilobytes", [40, 200, 600, 1200, 2400])
+def test_a_full_disk_is_told_and_leaves_nothing(
+    tmp_path: Path, registry: FaultyRegistry, kilobytes: int
+) -> None:
+    """The disk is full somewhere on the way: in a document, a blob or an unpacked layer."""
+    place = tmp_path / "small"
+    place.mkdir()
+    layers = [made.archive((f"{n}", os.urandom(700_000), {})) for n in range(2)]
+    registry.add("a/b", "big", layers)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", place], check=True)
+    try:
+        puller = Puller(place)
+        used = sum(file.stat().st_blocks * 512 for file in place.rglob("*"))
+        room = f"remount,size={used // 1024 + kilobytes}k"
+        subprocess.run(["mount", "-o", room, place], check=True)
+        with pytest.raises((BoxshipError, OSError), match=r"No space left|disk|full"):
+            puller.pull(f"{registry.host}/a/b:big")
+        assert puller.is_clean()
+        subprocess.run(["mount", "-o", "remount,size=64m", place], check=True)
+        image = puller.pull(f"{registry.host}/a/b:big")
+        assert image.variant.diff_ids == [made.sha256(layer) for layer in layers]
+        puller.close()
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,6 +22,7 @@ from boxship.spec.reference import HUB, HUB_OLD
 
 HUB_NAMES: Final = frozenset({HUB, HUB_OLD, "registry-1.docker.io"})
 HEADER_LIMIT: Final = 64 << 10
+SALT: Final = os.urandom(32)
 
 
 class InvalidCredentials(InvalidRequest):
@@ -46,6 +49,13 @@ class Credentials:
         """The value of a Basic Authorization header."""
         both = f"{self.username}:{self.password}".encode()
         return "Basic " + base64.b64encode(both).decode()
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells users apart in this process, and says nothing about them."""
+        words = (self.username, self.password, self.identity_token, self.registry_token)
+        said = "\0".join(words).encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(said, key=SALT, digest_size=16).hexdigest()
 
     def belonging_to(self, host: str) -> Credentials:
         """Return them if they are for `host`, and none otherwise."""

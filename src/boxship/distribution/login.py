@@ -35,7 +35,7 @@ class Login:
         self.identity_token = ""  # what the token server gave to be used instead of a password
 
     def _key(self, scopes: Scopes) -> Key:
-        return Key(self._endpoint.origin, self.credentials, scopes)
+        return Key(self._endpoint.origin, self.credentials.fingerprint, scopes)
 
     async def header(self, scopes: Scopes) -> str | None:
         """Return what to send with the first try; None is nothing."""

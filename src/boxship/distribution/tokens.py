@@ -8,7 +8,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from boxship.distribution.auth import Credentials
 from boxship.distribution.challenges import Challenge
 
 SHORTEST: Final = 60.0  # seconds that a token holds where its server does not say
@@ -33,7 +32,7 @@ class Key:
     """What a token is good for: one origin, some scopes, one user."""
 
     origin: str
-    credentials: Credentials
+    user: str  # the fingerprint of their credentials
     scopes: Scopes
 
 

@@ -12,10 +12,9 @@ is fetched, with the attestations that belong to it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from boxship.content.store import Blobs, Lease
 from boxship.distribution.auth import Credentials
@@ -31,6 +30,7 @@ from boxship.image.record import Image, Variant
 from boxship.image.refusals import explained
 from boxship.image.telling import Tell, Told
 from boxship.lib import strictjson
+from boxship.lib.finishing import in_thread
 from boxship.snapshot.snapshots import Snapshots
 from boxship.spec.oci import image as oci
 from boxship.spec.oci.image import Descriptor, ImageConfig, Index
@@ -42,8 +42,6 @@ CONFIG_LIMIT: Final = strictjson.SIZE
 UNSAID: Final = 16  # manifests looked into because their index does not say for what they are
 TAGS: Final = 10_000
 STATEMENTS: Final = 16 << 20  # of attestations, for one image
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,17 +344,3 @@ def _layers(variant: Variant) -> list[Wanted]:
     for layer, diff_id, chain in both:
         found.append(Wanted(layer, diff_id, chain, found[-1] if found else None))
     return found
-
-
-@asynccontextmanager
-async def in_thread(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
-    """Enter and leave a context in a thread, because both may wait for locks and files."""
-    value = await asyncio.to_thread(manager.__enter__)
-    try:
-        yield value
-    except BaseException as error:
-        leaving = asyncio.to_thread(manager.__exit__, type(error), error, error.__traceback__)
-        if not await asyncio.shield(leaving):
-            raise
-    else:
-        await asyncio.shield(asyncio.to_thread(manager.__exit__, None, None, None))

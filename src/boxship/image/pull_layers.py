@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 from weakref import WeakValueDictionary
 
 from boxship.content.errors import WrongContent
@@ -24,6 +24,7 @@ from boxship.errors import BoxshipError
 from boxship.image.sharing import Shared
 from boxship.image.telling import LayerTeller, Tell, Told
 from boxship.lib.feed import Feed
+from boxship.lib.finishing import finished, settled
 from boxship.lib.pipe import Abandoned
 from boxship.snapshot.driver import ChainId
 from boxship.snapshot.snapshots import Snapshots, Unpacked
@@ -31,8 +32,6 @@ from boxship.spec.digest import Digest
 from boxship.spec.oci.image import Descriptor
 
 THREADS: Final = 16
-
-T = TypeVar("T")
 
 
 class Interrupted(Exception):
@@ -130,7 +129,7 @@ class Layers:
                 await self._wait_below(wanted, origin)
             except BaseException:
                 if ahead is not None:
-                    await self._finish(self._snapshots.discard, ahead)
+                    await self._discard(ahead)
                 raise
             await self._put(wanted, ahead, teller)
         teller.say("Pull complete")
@@ -175,7 +174,7 @@ class Layers:
                 ahead = self._snapshots.unpack(pieces, wanted.parent, wanted.layer.digest)
             self._snapshots.commit(ahead, wanted.parent, wanted.diff_id)
 
-        await self._finish(work)
+        await finished(work, self._threads)
 
     async def _fetch(
         self, wanted: Wanted, origin: Origin, lease: Lease, teller: LayerTeller
@@ -210,21 +209,26 @@ class Layers:
             pass  # the thread has failed, and says why
         except BaseException as error:
             feed.end(error if isinstance(error, BoxshipError) else Interrupted())
-            await _settled(taking)
-            if not taking.cancelled() and taking.exception() is None and taking.result():
-                await self._finish(self._snapshots.discard, taking.result())
+            await self._unwanted(taking)
             raise
         feed.end()
         return await self._ended(taking)
+
+    async def _unwanted(self, taking: asyncio.Future[Unpacked | None]) -> None:
+        """Wait until the thread has ended, and throw away what it made."""
+        await settled(taking)
+        if taking.exception() is None and (made := taking.result()) is not None:
+            await self._discard(made)
+
+    async def _discard(self, made: Unpacked) -> None:
+        await finished(lambda: self._snapshots.discard(made), self._threads)
 
     async def _ended(self, taking: asyncio.Future[Unpacked | None]) -> Unpacked | None:
         """Return what the thread made; if nobody waits any more, throw it away."""
         try:
             return await asyncio.shield(taking)
         except asyncio.CancelledError:
-            await _settled(taking)
-            if taking.exception() is None and (made := taking.result()) is not None:
-                await self._finish(self._snapshots.discard, made)
+            await self._unwanted(taking)
             raise
 
     def _take(
@@ -265,16 +269,6 @@ class Layers:
                 f"filesystem layer verification failed for digest {about.digest}"
             ) from error
 
-    async def _finish(self, work: Callable[..., T], *arguments: object) -> T:
-        """Do something in a thread to its end, even when nobody waits for it any more."""
-        loop = asyncio.get_running_loop()
-        doing = loop.run_in_executor(self._threads, lambda: work(*arguments))
-        try:
-            return await asyncio.shield(doing)
-        except asyncio.CancelledError:
-            await _settled(doing)
-            raise
-
 
 def _foreign(about: Descriptor) -> Sequence[str]:
     """Return where else to look for a layer of a kind that registries need not have."""
@@ -294,15 +288,6 @@ def _counted(pieces: Iterable[bytes], tell: Callable[[int], None]) -> Iterator[b
         at += len(piece)
         tell(at)
         yield piece
-
-
-async def _settled(future: asyncio.Future[T]) -> None:
-    """Wait for something to end, whatever becomes of who waits."""
-    while not future.done():
-        try:
-            await asyncio.wait([future])
-        except asyncio.CancelledError:
-            continue
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -23,10 +23,10 @@ from boxship.errors import BoxshipError, Forbidden, InvalidRequest
 from boxship.image import packing, record
 from boxship.image.errors import NoSuchImage, NothingToPush
 from boxship.image.images import Images
-from boxship.image.pull import in_thread
 from boxship.image.record import Image, Variant
 from boxship.image.refusals import DENIED
 from boxship.image.telling import InsteadOfIndex, LayerTeller, Pushed, Tell, Told
+from boxship.lib.finishing import in_thread
 from boxship.spec.digest import Digest
 from boxship.spec.oci import image as oci
 from boxship.spec.oci.image import Descriptor
