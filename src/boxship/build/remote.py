@@ -3,52 +3,83 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 from collections.abc import Iterator
-from itertools import chain
-from typing import Final
+from contextlib import AbstractAsyncContextManager, ExitStack
+from typing import BinaryIO, Final, Protocol
 
 from boxship.build.dockerfile import gitref
 from boxship.build.dockerfile.parse import SIZE_LIMIT
+from boxship.build.ops import Ref, Source, Vertex
+from boxship.build.progress import Report
+from boxship.build.request import BuildRequest, Graph
 from boxship.build.uploads import USUAL_NAMES, Upload, Uploads
-from boxship.errors import InvalidRequest, NotSupported
-from boxship.image import fetching
+from boxship.errors import InvalidRequest
 from boxship.lib import compression
 from boxship.wire import tar
 
 SCHEMES: Final = ("http://", "https://")
+FILE: Final = "context"
+CHUNK: Final = 1 << 18
 
 
-async def fetch(remote: str, uploads: Uploads) -> Upload:
+class Opens(Protocol):
+    """Shows what a source gives as a folder."""
+
+    def opened(
+        self, ref: Ref | None, request: BuildRequest, report: Report
+    ) -> AbstractAsyncContextManager[str]:
+        """Solve a result, and show it for as long as the block goes on."""
+
+
+async def fetch(remote: str, uploads: Uploads, builder: Opens) -> Upload:
     """Fetch a context into a folder of its own."""
-    if gitref.parse(remote) is not None:
-        raise NotSupported("contexts from repositories are not supported by the classic door yet")
-    if not remote.startswith(SCHEMES):
+    repository = gitref.parse(remote)
+    if repository is not None:
+        source = repository.source(
+            keep_git_dir=bool(repository.keep_git_dir), checksum=repository.checksum
+        )
+    elif remote.startswith(SCHEMES):
+        source = Source(remote, (("http.filename", FILE),))
+    else:
         raise InvalidRequest(f"remote context cannot be used: {remote[:200]}")
-    return await asyncio.to_thread(_from_url, remote, uploads)
+    request = BuildRequest(frontend=Graph(()))
+    async with builder.opened(Ref(Vertex(source)), request, lambda told: None) as folder:
+        take = _folder if repository is not None else _file
+        return await asyncio.to_thread(take, folder, uploads)
 
 
-def _from_url(url: str, uploads: Uploads) -> Upload:
-    pieces = fetching.chunks(url)
-    first = b""
-    while len(first) < tar.BLOCK and (piece := next(pieces, b"")):
-        first += piece
-    whole = chain((first,), pieces)
-    if compression.detect(first) is compression.Compression.NONE and not _is_tar(first):
-        return _dockerfile(whole, uploads)
-    return uploads.unpack(whole)
+def _folder(folder: str, uploads: Uploads) -> Upload:
+    with ExitStack() as undo:
+        upload = uploads.make()
+        undo.callback(upload.remove)
+        shutil.copytree(folder, upload.folder, symlinks=True, dirs_exist_ok=True)
+        undo.pop_all()
+    return upload
+
+
+def _file(folder: str, uploads: Uploads) -> Upload:
+    """Take a file as an archive or, where it is none, as the Dockerfile and no context."""
+    fd = os.open(f"{folder}/{FILE}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        first = file.read(tar.BLOCK)
+        file.seek(0)
+        if compression.detect(first) is not compression.Compression.NONE or _is_tar(first):
+            return uploads.unpack(_pieces(file))
+        text = file.read(SIZE_LIMIT + 1)
+    if len(text) > SIZE_LIMIT:
+        raise InvalidRequest(f"the Dockerfile is larger than {SIZE_LIMIT} bytes")
+    upload = uploads.make()
+    upload.write(USUAL_NAMES[0], text)
+    upload.is_alone = True
+    return upload
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    while piece := file.read(CHUNK):
+        yield piece
 
 
 def _is_tar(first: bytes) -> bool:
     return len(first) >= tar.BLOCK and (first[257:262] == b"ustar" or b"\0" in first[:100])
-
-
-def _dockerfile(pieces: Iterator[bytes], uploads: Uploads) -> Upload:
-    """Make a context with nothing but a Dockerfile."""
-    text = b""
-    for piece in pieces:
-        text += piece
-        if len(text) > SIZE_LIMIT:
-            raise InvalidRequest(f"the Dockerfile is larger than {SIZE_LIMIT} bytes")
-    upload = uploads.make()
-    upload.write(USUAL_NAMES[0], text)
-    return upload

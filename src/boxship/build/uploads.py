@@ -71,6 +71,7 @@ class Upload:
     def __init__(self, id: str, folder: str) -> None:
         self.id = id
         self.folder = folder
+        self.is_alone = False  # whether there is nothing but a Dockerfile
 
     @property
     def identifier(self) -> str:
@@ -100,7 +101,7 @@ class Upload:
         As with Docker, a Dockerfile or a `.dockerignore` that the patterns leave out is read
         first and then taken from the context.
         """
-        for name in (asked,) if asked else USUAL_NAMES:
+        for name in (asked,) if asked and not self.is_alone else USUAL_NAMES:
             found = self.read(name, SIZE_LIMIT)
             if found is not None:
                 self._hide(name)

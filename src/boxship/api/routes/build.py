@@ -70,6 +70,23 @@ async def _by_session(call: Call, doors: Doors) -> Answer:
     return await progress.told(lambda say: doors.build(call.query, call.stream(), say))
 
 
+@route("POST", "/build/prune")
+async def prune(call: Call, builder: Builder) -> Reply:
+    query = call.query
+    filters = query.filters()
+    gone = await builder.cache.prune(
+        dict(filters.items()),
+        everything=query.flag("all"),
+        keep=query.integer("reserved-space") or query.integer("keep-storage") or 0,
+        most=query.integer("max-used-space") or 0,
+        free=query.integer("min-free-space") or 0,
+    )
+    freed = sum(one.size for one in gone if not one.shared)
+    return Reply(
+        document={"CachesDeleted": [one.id for one in gone] or None, "SpaceReclaimed": freed}
+    )
+
+
 class _Build:
     """One build of the classic door."""
 
@@ -115,7 +132,7 @@ class _Build:
         if self._asked.remote not in ("", "client-session"):
             async for _ in self._call.stream():
                 pass
-            return await fetch(self._asked.remote, self._uploads)
+            return await fetch(self._asked.remote, self._uploads, self._builder)
         pipe = Pipe()
         feeding = asyncio.ensure_future(progress.fed(self._call.stream(), pipe))
         try:
