@@ -207,12 +207,15 @@ def test_over_ssh_the_other_sides_command_is_asked(
     """The ssh command is a script that runs what it is told here, as a server would there."""
     bin = tmp_path / "bin"
     bin.mkdir()
-    (bin / "ssh").write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
+    (bin / "ssh").write_text(
+        f'#!/bin/sh\necho asked >> {tmp_path}/asked\nfor last; do :; done\nexec sh -c "$last"\n'
+    )
     (bin / "boxship").write_text(f'#!/bin/sh\nexec {" ".join(BOXSHIP)} "$@"\n')
     for script in bin.iterdir():
         script.chmod(0o755)
     environment = {**os.environ, "PATH": f"{bin}:{os.environ['PATH']}"}
-    with layered(engine, uuid.uuid4().hex) as (name, _):
+    with layered(engine, uuid.uuid4().hex, uuid.uuid4().hex) as (name, _):
         engine.boxship("image", "send", name, f"ssh://host{there.socket}", env=environment)
         assert identity(there, name) == identity(engine, name)
         there.boxship("rmi", name)
+    assert (tmp_path / "asked").read_text() == "asked\n"  # and for one password at most

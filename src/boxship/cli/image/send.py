@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from boxship.cli.shell import Shell
+    from boxship.client.engine import Engine
 
     Manifest = tuple[str, str, bytes]  # media type, digest, bytes
     Report = dict[str, Any]
@@ -70,7 +71,7 @@ def run(shell: Shell, words: list[str]) -> int:
     repository, reference = where(shell, name)
     parcel = packed(Repository(engine_of(shell), repository), reference, name)
     sending = Sending(shell, place, repository, parcel)
-    Repository(engine_at(shell, place), repository).check()
+    sending.check()
     show_progress(shell.out, sending.reports(reference))
     shell.out.line(
         f"{reference if ':' not in reference else 'image'}: digest: {parcel.top[1]} "
@@ -144,8 +145,15 @@ class Sending:
         self._repository = repository
         self._parcel = parcel
         self._transfer = token_hex(16)
+        self._engine = engine_at(shell, place)
+        # Each connection by ssh may ask for a password: one has to do.
+        self._workers = 1 if self._engine.target.scheme == "ssh" else WORKERS
         self.sent = 0
         self.bytes = 0
+
+    def check(self) -> None:
+        """Make sure that the other engine can receive images."""
+        self._target(self._engine).check()
 
     def reports(self, reference: str) -> Iterator[Report]:
         """Send all, and yield how far it is; what is there already is not sent."""
@@ -158,10 +166,12 @@ class Sending:
             if blob.is_layer:
                 yield _report(blob, "Preparing")
             waiting.put(blob)
-        count = min(WORKERS, waiting.qsize())
-        for _ in range(count):
-            Thread(target=self._work, args=(waiting, said), daemon=True).start()
-        target = self._target()
+        count = min(self._workers, waiting.qsize())
+        for number in range(count):
+            # The first has the connection that is there; nobody else uses it until all are done.
+            engine = engine_at(self._shell, self._place) if number else self._engine
+            Thread(target=self._work, args=(engine, waiting, said), daemon=True).start()
+        target = self._target(self._engine)
         try:
             while count:
                 report = said.get()
@@ -176,21 +186,28 @@ class Sending:
             kind, _, data = self._parcel.top
             target.put_manifest(reference, kind, data, last=True)
         except BaseException:
-            try:
-                target.give_up()
-            except BoxshipError:
-                pass  # the other engine gives it up by itself after a while
+            self._give_up()
             raise
 
-    def _target(self) -> Repository:
-        return Repository(engine_at(self._shell, self._place), self._repository, self._transfer)
+    def _give_up(self) -> None:
+        """Have what was sent forgotten now; after a while the other engine does so by itself."""
+        if self._engine.target.scheme != "ssh":
+            try:
+                self._target(engine_at(self._shell, self._place)).give_up()
+            except BoxshipError:
+                pass
 
-    def _work(self, waiting: Queue[Blob], said: Queue[Report | BaseException | None]) -> None:
+    def _target(self, engine: Engine) -> Repository:
+        return Repository(engine, self._repository, self._transfer)
+
+    def _work(
+        self, engine: Engine, waiting: Queue[Blob], said: Queue[Report | BaseException | None]
+    ) -> None:
         from queue import Empty
 
         try:
             source = Repository(engine_of(self._shell), self._repository)
-            target = self._target()
+            target = self._target(engine)
             while True:
                 try:
                     blob = waiting.get_nowait()
