@@ -8,6 +8,8 @@ The short forms of Docker's first years stand in SHORT; other names come from th
 from __future__ import annotations
 
 GROUPS = {
+    "builder": "Manage builds",
+    "buildx": "Manage builds, in the words of docker buildx",
     "container": "Manage containers",
     "image": "Manage images",
     "manifest": "Manage image manifests and manifest lists",
@@ -20,6 +22,7 @@ GROUPS = {
 ALIASES = {"list": "ls", "remove": "rm"}
 SHORT = {
     "attach": "container.attach",
+    "build": "build",
     "commit": "container.commit",
     "completion": "completion",
     "cp": "container.cp",

@@ -214,19 +214,30 @@ class Engine:
         return messages(self.request(method, path, query, stream=stream, headers=headers))
 
     def hijack(
-        self, path: str, query: Mapping[str, object] | None = None, body: object = None
+        self,
+        path: str,
+        query: Mapping[str, object] | None = None,
+        body: object = None,
+        *,
+        protocol: str = "tcp",
+        offers: Iterable[tuple[str, str]] = (),
     ) -> Stream:
-        """Send a POST and take the connection over: what follows the answer's head is a stream."""
+        """Send a POST and take the connection over: what follows the answer's head is a stream.
+
+        `offers` are headers of its own, in order; one name may come several times.
+        """
         where = f"/v{self.version}{path}{query_text(query)}"
         connection = Connection(connect(self.target))
         data = b"" if body is None else quickjson.encode(body).encode("utf-8", "surrogateescape")
-        headers = {**self._headers, "Connection": "Upgrade", "Upgrade": "tcp"}
+        headers = {**self._headers, "Connection": "Upgrade", "Upgrade": protocol}
+        for name, value in offers:
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
         if body is not None:
             headers["Content-Type"] = "application/json"
         connection.send("POST", where, headers, data)
         response = connection.receive().check()
         if response.status not in (101, 200):
-            raise BrokenAnswer(f"unable to upgrade to tcp, received {response.status}")
+            raise BrokenAnswer(f"unable to upgrade to {protocol}, received {response.status}")
         pending = bytes(connection.pending)
         return Stream(connection.socket, pending, response.headers.get("content-type", ""))
 

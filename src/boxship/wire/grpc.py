@@ -23,9 +23,6 @@ from boxship import errors
 CONTENT_TYPE: Final = "application/grpc"
 PREFIX: Final = struct.Struct(">BI")
 LIMIT: Final = 16 << 20  # bytes of a message, as BuildKit has it
-DETAILS_LIMIT: Final = (
-    4096  # bytes of typed error details: longer ones break clients' header limits
-)
 
 Metadata = Mapping[str, tuple[str, ...]]
 Header = tuple[str, str]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from boxship.build.control import exporters, llb
+from boxship.build.control import exporters, llb, subrequests
 from boxship.build.control.failures import failed
 from boxship.build.control.frontend import Frontend, is_ours
 from boxship.build.control.gateway import Bridge, blank_text
@@ -41,8 +41,11 @@ class Solving:
             try:
                 async with AsyncExitStack() as undo:
                     request = await self._request(asked, job, files, undo)
-                    request = self._complete(request, asked)
-                    built = await self._builder.build(request, job.report)
+                    if question := asked.frontend_attrs.get("requestid", ""):
+                        built = await self._answer(question, request, job)
+                    else:
+                        request = self._complete(request, asked)
+                        built = await self._builder.build(request, job.report)
             except BaseException as error:
                 known = isinstance(error, (BoxshipError, BaseExceptionGroup))
                 failure = failed(error, files) if known else None
@@ -52,6 +55,11 @@ class Solving:
                 raise
             self.history.end(entry, job, built=built)
             return built
+
+    async def _answer(self, question: str, request: BuildRequest, job: Job) -> Built:
+        """Answer what is asked of a Dockerfile instead of a build."""
+        found = await subrequests.answer(question, request, self._builder, job.report)
+        return Built(metadata={key: value.decode() for key, value in found.items()})
 
     def _complete(self, request: BuildRequest, asked: pb.SolveRequest) -> BuildRequest:
         request = exporters.with_exports(request, exporters.asked_of(asked))

@@ -49,7 +49,7 @@ async def receive(
 ) -> Transferred:
     """Make `folder` hold what the other side sends; `done` tells how far it is.
 
-    With `keep`, what the other side does not have stays.
+    With `keep`, what the other side does not have stays, what comes is ours, and devices are made.
     """
     done = Transferred() if done is None else done
     receiver = Receiver(folder, done, keep=keep)
@@ -138,6 +138,8 @@ class Receiver:
         """Work through packets; return the numbers of the files that are wanted."""
         try:
             return [number for message in messages for number in self._take(message)]
+        except PermissionError as error:
+            raise BadTransfer(f"a transfer cannot be carried out: {error}") from error
         except (OverflowError, ValueError) as error:  # a time or an owner that none can have
             raise BadTransfer(f"a transfer cannot be carried out: {error}") from None
 
@@ -176,6 +178,8 @@ class Receiver:
         self._done.entries += 1
         if number >= MOST_ENTRIES:
             raise BadTransfer(f"a transfer of more than {MOST_ENTRIES} files")
+        if self._keep:
+            said.uid, said.gid = os.geteuid(), os.getegid()
         names = fsutil.split(said.path)
         if len(names) > DEPTH:
             raise BadTransfer(f"folders are nested deeper than {DEPTH}: {said.path[:200]!r}")
@@ -242,6 +246,9 @@ class Receiver:
             os.mkfifo(name, stat.S_IMODE(mode), dir_fd=folder)
             os.chown(name, said.uid, said.gid, dir_fd=folder, follow_symlinks=False)
             os.utime(name, ns=(said.mod_time, said.mod_time), dir_fd=folder)
+        elif self._keep and not stat.S_ISSOCK(mode):
+            device = os.makedev(said.devmajor, said.devminor)
+            os.mknod(name, mode, device, dir_fd=folder)
         else:
             raise BadTransfer(f"devices and sockets are not taken: {said.path[:200]!r}")
         return False

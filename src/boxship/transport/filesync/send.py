@@ -107,17 +107,23 @@ class Tree:
 
 async def send(stream: Stream, tree: Tree) -> None:
     """Offer `tree` until the other side has what it wants."""
+    announcing = asyncio.ensure_future(_announce(stream, tree))
     try:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_announce(stream, tree))
-            await _answer(stream, tree)
-    except* (BoxshipError, OSError) as failures:
-        failure = failures.exceptions[0]
-        while isinstance(failure, ExceptionGroup):
-            failure = failure.exceptions[0]
-        if isinstance(failure, OSError):
-            failure = InvalidRequest(f"{failure.filename or 'a file'}: {failure.strerror}")
-        raise failure from None
+        await _answer(stream, tree)
+        await announcing
+    except BoxshipError:
+        if announcing.done() and not announcing.cancelled() and announcing.exception():
+            await announcing  # that is why
+        raise
+    except OSError as error:
+        raise InvalidRequest(f"{_shown(error.filename)}: {error.strerror}") from error
+    finally:
+        announcing.cancel()
+        await asyncio.wait([announcing])
+
+
+def _shown(name: object) -> str:
+    return os.fsdecode(name) if isinstance(name, (str, bytes)) else "a file"
 
 
 async def _announce(stream: Stream, tree: Tree) -> None:

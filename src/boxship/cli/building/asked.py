@@ -1,0 +1,297 @@
+"""A build as the command line or a bake file asks for it, and what the engine is told of that."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from boxship.cli.building.fields import Output, agent_of, cache_of, fields, output_of, secret_of
+from boxship.client.offers import Offers
+from boxship.errors import InvalidRequest
+from boxship.spec.buildkit import control_pb2 as pb
+
+if TYPE_CHECKING:
+    from boxship.cli.shell import Shell
+
+FRONTEND = "dockerfile.v0"
+UPLOAD = "/context"
+DOCKERFILE_LIMIT = 16 << 20
+REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
+
+
+@dataclass(slots=True)
+class Asked:
+    """One build; the members are the flags of `boxship build`."""
+
+    context: str = "."
+    dockerfile: str = ""
+    dockerfile_text: bytes | None = None
+    tags: list[str] = field(default_factory=list)
+    args: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    contexts: Mapping[str, str] = field(default_factory=dict)
+    target: str = ""
+    platforms: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    cache_from: list[str] = field(default_factory=list)
+    cache_to: list[str] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
+    ssh: list[str] = field(default_factory=list)
+    allow: list[str] = field(default_factory=list)
+    annotations: list[str] = field(default_factory=list)
+    attests: list[str] = field(default_factory=list)
+    options: Mapping[str, str] = field(default_factory=dict)  # the front end's own
+    no_cache: bool = False
+    no_cache_filter: list[str] = field(default_factory=list)
+    pull: bool = False
+    network: str = ""
+    push: bool = False
+    load: bool = False
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What is sent, and what is offered meanwhile."""
+
+    request: pb.SolveRequest
+    offers: Offers
+    shared_key: str
+
+
+def prepare(shell: Shell, asked: Asked, undo: ExitStack) -> Prepared:
+    """Work out the request; what has to be made for it lives as long as `undo`."""
+    options = _options(asked)
+    folders: dict[str, str] = {}
+    uploads: dict[str, Callable[[], bytes]] = {}
+    _context(asked, options, folders, uploads, undo)
+    for name, value in asked.contexts.items():
+        options[f"context:{name}"] = _named_context(name, value, folders)
+    outputs = [output_of(text) for text in asked.outputs]
+    outputs = _where(asked, outputs)
+    targets = {number: target for number, one in enumerate(outputs) if (target := _open(one, undo))}
+    environment = dict(shell.environment)
+    offers = Offers(
+        folders=folders,
+        secrets=dict(secret_of(text, environment) for text in asked.secrets),
+        agents=dict(agent_of(text, environment) for text in asked.ssh),
+        targets=targets,
+        uploads=uploads,
+        login=lambda host: _login(shell, host),
+    )
+    request = pb.SolveRequest(
+        ref=secrets.token_hex(12),
+        frontend=FRONTEND,
+        frontend_attrs=options,
+        entitlements=[_entitlement(text) for text in asked.allow],
+        exporters=[pb.Exporter(type=one.kind, attrs=one.attrs) for one in outputs],
+    )
+    for text in asked.cache_from:
+        kind, attrs = cache_of(text)
+        request.cache.imports.add(type=kind, attrs=attrs)
+    for text in asked.cache_to:
+        kind, attrs = cache_of(text)
+        request.cache.exports.add(type=kind, attrs=attrs)
+    if asked.network == "host" and "network.host" not in request.entitlements:
+        request.entitlements.append("network.host")
+    return Prepared(request, offers, _shared_key(folders))
+
+
+def _options(asked: Asked) -> dict[str, str]:
+    options = dict(asked.options)
+    if asked.target:
+        options["target"] = asked.target
+    if asked.platforms:
+        options["platform"] = ",".join(asked.platforms)
+    if asked.no_cache or asked.no_cache_filter:
+        options["no-cache"] = "" if asked.no_cache else ",".join(asked.no_cache_filter)
+    options["image-resolve-mode"] = "pull" if asked.pull else "default"
+    if asked.network not in ("", "default"):
+        options["force-network-mode"] = asked.network
+    options.update({f"build-arg:{key}": value for key, value in asked.args.items()})
+    options.update({f"label:{key}": value for key, value in asked.labels.items()})
+    for text in asked.attests:
+        found = fields(text)
+        kind = found.pop("type", "")
+        if kind not in ("provenance", "sbom"):
+            raise InvalidRequest(f"unknown attestation: {text!r}")
+        if found.get("disabled") not in ("true", "1"):
+            options[f"attest:{kind}"] = ",".join(f"{key}={value}" for key, value in found.items())
+    return options
+
+
+def _entitlement(text: str) -> str:
+    return text.partition("=")[0]
+
+
+# The context
+
+
+def _context(
+    asked: Asked,
+    options: dict[str, str],
+    folders: dict[str, str],
+    uploads: dict[str, Callable[[], bytes]],
+    undo: ExitStack,
+) -> None:
+    name = asked.dockerfile
+    from_input = name == "-"
+    text = asked.dockerfile_text
+    if asked.context == "-":
+        if from_input:
+            raise InvalidRequest(
+                "invalid argument: can't use stdin for both build context and dockerfile"
+            )
+        first = _read_input(1024)
+        if not _is_archive(first):
+            text = first + _rest_of_input(len(first))
+            folders["context"] = _empty(undo)
+        else:
+            uploads[UPLOAD] = _input_after(first)
+            options["context"] = f"http://buildkit-session{UPLOAD}"
+            if name:
+                options["filename"] = name
+            return
+    elif asked.context.startswith(REMOTE):
+        options["context"] = asked.context
+    else:
+        if not os.path.isdir(asked.context):
+            raise InvalidRequest(f"unable to prepare context: path {asked.context!r} not found")
+        folders["context"] = os.path.abspath(asked.context)
+    if from_input:
+        text = _read_input(0) + _rest_of_input(0)
+    if text is not None:
+        folder = _empty(undo)
+        with open(os.path.join(folder, "Dockerfile"), "wb") as file:
+            file.write(text)
+        folders["dockerfile"], options["filename"] = folder, "Dockerfile"
+    elif "context" in folders:
+        path = os.path.join(folders["context"], "Dockerfile") if not name else os.path.abspath(name)
+        folders["dockerfile"] = os.path.dirname(path)
+        options["filename"] = os.path.basename(path)
+        return
+    elif name:
+        options["filename"] = name
+    if text is not None and "context" in options:
+        options["dockerfilekey"] = "dockerfile"
+
+
+def _named_context(name: str, value: str, folders: dict[str, str]) -> str:
+    schemes = ("docker-image://", "oci-layout://", "target:", "input:")
+    if value.startswith((*schemes, *REMOTE)):
+        return value
+    path = value.removeprefix("local:")
+    if not os.path.isdir(path):
+        raise InvalidRequest(f"failed to get build context {name}: {path!r} is no folder")
+    folders[name] = os.path.abspath(path)
+    return f"local:{name}"
+
+
+def _empty(undo: ExitStack) -> str:
+    import tempfile
+
+    return undo.enter_context(tempfile.TemporaryDirectory(prefix="boxship-build-"))
+
+
+def _read_input(least: int) -> bytes:
+    data = b""
+    while len(data) < least and (piece := os.read(0, 64 << 10)):
+        data += piece
+    return data
+
+
+def _rest_of_input(begun: int) -> bytes:
+    data = b""
+    while piece := os.read(0, 64 << 10):
+        data += piece
+        if begun + len(data) > DOCKERFILE_LIMIT:
+            raise InvalidRequest("the Dockerfile on standard input is too large")
+    return data
+
+
+def _input_after(first: bytes) -> Callable[[], bytes]:
+    left = [first]
+
+    def read() -> bytes:
+        return left.pop() if left else os.read(0, 256 << 10)
+
+    return read
+
+
+def _is_archive(first: bytes) -> bool:
+    magics = (b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+    return first.startswith(magics) or first[257:262] == b"ustar"
+
+
+def _shared_key(folders: Mapping[str, str]) -> str:
+    """Return what is the same for every build of one folder by one user on one machine."""
+    if "context" not in folders:
+        return ""
+    try:
+        with open("/etc/machine-id", "rb") as file:
+            machine = file.read(64)
+    except OSError:
+        machine = b""
+    said = machine + b"\0" + str(os.getuid()).encode() + b"\0" + os.fsencode(folders["context"])
+    return hashlib.sha256(said).hexdigest()
+
+
+# The result
+
+
+def _where(asked: Asked, outputs: list[Output]) -> list[Output]:
+    """Return what is to be made of the result, with the image's names where it has some."""
+    if asked.push and asked.load:
+        raise InvalidRequest("push and load may not be set together at the moment")
+    if not outputs:
+        outputs = [Output("image", {})]
+    for one in outputs:
+        if one.kind in ("image", "docker", "oci") and asked.tags and "name" not in one.attrs:
+            one.attrs["name"] = ",".join(asked.tags)
+        if asked.push and one.kind == "image":
+            one.attrs["push"] = "true"
+        if one.kind in ("image", "oci", "docker"):
+            one.attrs.update(dict(map(_annotation, asked.annotations)))
+    return outputs
+
+
+def _annotation(text: str) -> tuple[str, str]:
+    kind, colon, rest = text.partition(":")
+    known = ("manifest", "index", "manifest-descriptor", "index-descriptor")
+    if colon and kind.partition("[")[0] in known and "=" not in kind:
+        key, _, value = rest.partition("=")
+        return f"annotation-{kind}.{key}", value
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise InvalidRequest(f"invalid annotation {text!r}")
+    return f"annotation.{key}", value
+
+
+def _open(one: Output, undo: ExitStack) -> str | int:
+    """Open where a result goes."""
+    if one.kind == "local":
+        return os.path.abspath(one.target)
+    if one.kind not in ("tar", "oci", "docker"):
+        return ""
+    if one.target == "-":
+        if sys.stdout.isatty():
+            raise InvalidRequest("dest file is required; refusing to write to the terminal")
+        return 1
+    os.makedirs(os.path.dirname(os.path.abspath(one.target)), exist_ok=True)
+    descriptor = os.open(one.target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    undo.callback(os.close, descriptor)
+    return descriptor
+
+
+def _login(shell: Shell, host: str) -> tuple[str, str]:
+    from boxship.cli.credentials import key_of, lookup
+
+    found = lookup(shell, key_of(host))
+    if token := found.get("identitytoken"):
+        return "", str(token)
+    return str(found.get("username", "")), str(found.get("password", ""))

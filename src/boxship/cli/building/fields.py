@@ -1,0 +1,122 @@
+"""`type=local,dest=out`: options that are lists of fields."""
+
+from __future__ import annotations
+
+from boxship.errors import InvalidRequest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TRUE = ("true", "1")
+
+
+def fields(text: str) -> dict[str, str]:
+    """Read `a=1,b=2` with CSV's quoting; a key alone is true."""
+    import csv
+
+    try:
+        rows = list(csv.reader([text], strict=True)) if text else []
+    except csv.Error as error:
+        raise InvalidRequest(f"invalid value {text!r}: {error}") from None
+    found: dict[str, str] = {}
+    for field in rows[0] if rows else ():
+        key, equals, value = field.partition("=")
+        found[key.strip().lower()] = value if equals else "true"
+    return found
+
+
+class Output:
+    """One thing to make of the result; `target` is a folder, a file, `-` or nothing."""
+
+    def __init__(self, kind: str, attrs: dict[str, str], target: str = "") -> None:
+        self.kind = kind
+        self.attrs = attrs
+        self.target = target
+
+
+def output_of(text: str) -> Output:
+    """Read an `--output`: `-`, a folder, or fields with a type."""
+    if text == "-":
+        return Output("tar", {}, "-")
+    if "=" not in text:
+        return Output("local", {}, text)
+    found = fields(text)
+    kind = found.pop("type", "")
+    if not kind:
+        raise InvalidRequest("type is required for output")
+    target = ""
+    if kind in ("local", "tar", "oci", "docker"):
+        target = found.pop("dest", "")
+        if kind == "local" and not target:
+            raise InvalidRequest("dest is required for local output")
+        if kind in ("tar", "oci") and not target:
+            target = "-"
+    if kind == "registry":
+        kind = "image"
+        found["push"] = "true"
+    if kind == "docker" and not target:
+        kind = "image"
+    return Output(kind, found, target)
+
+
+def cache_of(text: str) -> tuple[str, dict[str, str]]:
+    """Read a `--cache-from` or `--cache-to`: fields with a type, or a reference."""
+    if "=" not in text:
+        return "registry", {"ref": text}
+    found = fields(text)
+    kind = found.pop("type", "")
+    if not kind:
+        raise InvalidRequest(f"type required form> {text!r}")
+    return kind, found
+
+
+def secret_of(text: str, environment: dict[str, str]) -> tuple[str, Callable[[], bytes]]:
+    """Read a `--secret`; return its name and what reads it."""
+    import os
+
+    found = fields(text)
+    id = found.get("id", "")
+    path = found.get("src", found.get("source", ""))
+    variable = found.get("env", "")
+    kind = found.get("type", "")
+    if not id:
+        raise InvalidRequest(f"secret needs an id: {text!r}")
+    if kind == "env" and not variable:
+        variable = path or id
+    if variable or (not path and kind != "file" and id in environment):
+        name = variable or id
+        if name not in environment:
+            raise InvalidRequest(f"environment variable {name} for secret {id} is not set")
+        value = os.fsencode(environment[name])
+        return id, lambda: value
+    path = os.path.abspath(path or id)
+    if not os.path.isfile(path):
+        raise InvalidRequest(f"failed to stat {path}: no such file or directory")
+
+    def read() -> bytes:
+        with open(path, "rb") as file:
+            data = file.read((500 << 10) + 1)
+        if len(data) > 500 << 10:
+            raise InvalidRequest(f"secret {id} is larger than 500 KiB")
+        return data
+
+    return id, read
+
+
+def agent_of(text: str, environment: dict[str, str]) -> tuple[str, str]:
+    """Read an `--ssh`; return its name and the agent's socket."""
+    import os
+    import stat
+
+    id, _, paths = text.partition("=")
+    path = paths or environment.get("SSH_AUTH_SOCK", "")
+    if not path:
+        raise InvalidRequest("invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set")
+    try:
+        is_socket = stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError as error:
+        raise InvalidRequest(f"ssh agent {path}: {error.strerror}") from None
+    if not is_socket:
+        raise InvalidRequest(f"ssh key files are not offered; {path} is no agent's socket")
+    return id or "default", path

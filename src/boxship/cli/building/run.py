@@ -1,0 +1,112 @@
+"""Having builds done: connect, offer, ask, show."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, ExitStack
+from typing import TYPE_CHECKING, Any
+
+from boxship.cli.building.asked import Asked, prepare
+from boxship.cli.building.failure import told
+from boxship.cli.building.show import EVERY, display
+from boxship.client.builds import Builds
+from boxship.lib import quickjson
+from boxship.spec.buildkit import control_pb2 as pb
+from boxship.wire.grpc import Failed
+
+if TYPE_CHECKING:
+    from boxship.cli.building.show import Display
+    from boxship.cli.shell import Shell
+
+
+def build_all(
+    shell: Shell, wanted: Mapping[str, Asked], mode: str
+) -> tuple[int, dict[str, dict[str, str]]]:
+    """Do builds, all at once; return the exit code and what each has come to."""
+    return asyncio.run(_build_all(shell, wanted, mode))
+
+
+async def _build_all(
+    shell: Shell, wanted: Mapping[str, Asked], mode: str
+) -> tuple[int, dict[str, dict[str, str]]]:
+    shown = display(mode, shell.err)
+    results: dict[str, dict[str, str]] = {}
+    failures: list[Failed] = []
+
+    async def one(name: str, asked: Asked, builds: Builds) -> None:
+        async with AsyncExitStack() as undo:
+            local = undo.enter_context(ExitStack())
+            prepared = await asyncio.to_thread(prepare, shell, asked, local)
+            id = await undo.enter_async_context(
+                builds.session(prepared.offers, prepared.shared_key)
+            )
+            prepared.request.session = id
+            try:
+                answer = await builds.solve(prepared.request, shown.take)
+            except Failed as failure:
+                failures.append(failure)
+                return
+            results[name] = {**answer.exporter_response, "boxship.build.ref": prepared.request.ref}
+
+    ticking = asyncio.ensure_future(_tick(shown))
+    try:
+        async with Builds(shell.client).connected() as builds, asyncio.TaskGroup() as tasks:
+            for name, asked in wanted.items():
+                tasks.create_task(one(name, asked, builds))
+    except* Exception as errors:
+        first: BaseException = errors
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        error: BaseException | None = first
+    else:
+        error = None
+    finally:
+        ticking.cancel()
+        shown.finish()
+    if error is not None:
+        raise error
+    for failure in failures[:1]:
+        return shell.report(told(failure)), results
+    return 0, results
+
+
+async def _tick(shown: Display) -> None:
+    while True:
+        await asyncio.sleep(EVERY)
+        shown.tick()
+
+
+def image_id(result: Mapping[str, str]) -> str:
+    """Return what an image is called, empty where none was made."""
+    return result.get("containerimage.digest", "")
+
+
+def metadata(result: Mapping[str, str]) -> dict[str, Any]:
+    """Return a result as `--metadata-file` holds it: what is JSON in base64 becomes JSON."""
+    import base64
+    import json
+
+    found: dict[str, Any] = {}
+    for key, value in result.items():
+        found[key] = value
+        try:
+            decoded = json.loads(base64.b64decode(value, validate=True))
+        except ValueError:
+            continue
+        if isinstance(decoded, dict | list):
+            found[key] = decoded
+    return found
+
+
+def write_file(path: str, text: str) -> None:
+    """Write a file of the caller's choice."""
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def metadata_text(document: object) -> str:
+    return quickjson.encode(document) + "\n"
+
+
+__all__ = ["build_all", "image_id", "metadata", "metadata_text", "pb", "write_file"]

@@ -1,0 +1,128 @@
+"""Builds, from the caller's side: gRPC over connections that the engine has given up to us."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from google.protobuf.message import Message
+
+from boxship.spec.buildkit import control_pb2 as pb
+from boxship.transport.http2 import Http2
+
+if TYPE_CHECKING:
+    from boxship.client.engine import Engine
+    from boxship.client.offers import Offers
+
+CONTROL = "/moby.buildkit.v1.Control/"
+NAME = "boxship"
+A = TypeVar("A", bound=Message)
+
+Heard = Callable[[pb.StatusResponse], None]
+
+
+class Builds:
+    """The builder's calls of one engine; within the block of `connected`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._grpc: Http2 | None = None
+
+    @contextlib.asynccontextmanager
+    async def connected(self) -> AsyncIterator[Builds]:
+        """Connect for the length of the block."""
+        self._grpc = await _taken(self._engine, "/grpc", (), Http2())
+        try:
+            yield self
+        finally:
+            self._grpc.close()
+            self._grpc = None
+
+    @contextlib.asynccontextmanager
+    async def session(self, offers: Offers, shared_key: str = "") -> AsyncIterator[str]:
+        """Offer something for the length of the block; yields the session's ID."""
+        id = secrets.token_hex(12)
+        headers = [
+            ("X-Docker-Expose-Session-Uuid", id),
+            ("X-Docker-Expose-Session-Name", NAME),
+            ("X-Docker-Expose-Session-Sharedkey", shared_key),
+            *(("X-Docker-Expose-Session-Grpc-Method", method) for method in offers.methods),
+        ]
+        connection = await _taken(self._engine, "/session", headers, Http2(offers.serve))
+        try:
+            yield id
+        finally:
+            connection.close()
+
+    async def solve(self, request: pb.SolveRequest, heard: Heard) -> pb.SolveResponse:
+        """Build; `heard` is given what is told meanwhile."""
+        telling = asyncio.ensure_future(self._follow(request.ref, heard))
+        try:
+            answer = await self._ask("Solve", request, pb.SolveResponse)
+            await telling
+            return answer
+        except Exception:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(5):
+                    await telling
+            raise
+        finally:
+            telling.cancel()
+
+    async def _follow(self, ref: str, heard: Heard) -> None:
+        async for message in self._many("Status", pb.StatusRequest(ref=ref), pb.StatusResponse):
+            heard(message)
+
+    async def status(self, ref: str, heard: Heard) -> None:
+        """Hear what was told of a build."""
+        await self._follow(ref, heard)
+
+    async def workers(self) -> Sequence[pb.Worker]:
+        found = await self._ask("ListWorkers", pb.ListWorkersRequest(), pb.ListWorkersResponse)
+        return found.record
+
+    async def usage(self, filters: Iterable[str] = ()) -> Sequence[pb.UsageRecord]:
+        request = pb.DiskUsageRequest(filter=filters)
+        return (await self._ask("DiskUsage", request, pb.DiskUsageResponse)).record
+
+    def prune(self, request: pb.PruneRequest) -> AsyncIterator[pb.UsageRecord]:
+        return self._many("Prune", request, pb.UsageRecord)
+
+    def history(self, request: pb.HistoryRequest) -> AsyncIterator[pb.HistoryEvent]:
+        return self._many("ListenBuildHistory", request, pb.HistoryEvent)
+
+    async def update_history(self, request: pb.HistoryUpdateRequest) -> None:
+        await self._ask("UpdateBuildHistory", request, pb.HistoryUpdateResponse)
+
+    async def _ask(self, method: str, request: Message, kind: type[A]) -> A:
+        assert self._grpc is not None
+        return kind.FromString(await self._grpc.ask(CONTROL + method, request.SerializeToString()))
+
+    async def _many(self, method: str, request: Message, kind: type[A]) -> AsyncIterator[A]:
+        assert self._grpc is not None
+        stream = self._grpc.open(CONTROL + method)
+        try:
+            await stream.send(request.SerializeToString(), end=True)
+            while (message := await stream.receive()) is not None:
+                yield kind.FromString(message)
+        finally:
+            stream.cancel()
+
+
+async def _taken(
+    engine: Engine, path: str, offers: Iterable[tuple[str, str]], protocol: Http2
+) -> Http2:
+    """Let `protocol` speak on a connection that the engine gives up."""
+    taken = engine.hijack(path, protocol="h2c", offers=offers)
+    given = cast("socket.socket", taken.socket)
+    plain = socket.socket(fileno=given.detach())
+    plain.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.create_connection(lambda: protocol, sock=plain)
+    if taken.pending:
+        protocol.data_received(taken.pending)
+    return protocol
