@@ -447,6 +447,8 @@ def test_a_build_is_cancelled_by_its_number(engine: Engine) -> None:
         time.sleep(0.05)
     thread.join(20)
     assert not thread.is_alive()
+    last = found[0].messages[-1]
+    assert (last.get("error") or last["message"]) == "context canceled"
     _wait_until_nothing_runs(engine)
     assert post(engine, b"", "/build/cancel").status == 400
 

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from boxship.api.render.classic import Numbers
-from boxship.errors import NotFound
+from boxship.errors import BoxshipError, NotFound
+
+
+class Cancelled(BoxshipError):
+    """The build was stopped by somebody who asked for that."""
+
+    def __init__(self) -> None:
+        super().__init__("context canceled")
 
 
 class Builds:
@@ -16,6 +23,7 @@ class Builds:
     def __init__(self) -> None:
         self.numbers = Numbers()
         self._running: dict[str, asyncio.Task[object]] = {}
+        self._cancelled: set[str] = set()
 
     @contextmanager
     def named(self, id: str) -> Iterator[None]:
@@ -27,7 +35,13 @@ class Builds:
         self._running[id] = task
         try:
             yield
+        except asyncio.CancelledError:
+            if id not in self._cancelled:
+                raise  # it is the client that has gone
+            task.uncancel()
+            raise Cancelled from None
         finally:
+            self._cancelled.discard(id)
             if self._running.get(id) is task:
                 del self._running[id]
 
@@ -36,4 +50,5 @@ class Builds:
         task = self._running.get(id)
         if task is None:
             raise NotFound(f"no such build: {id[:100]}")
+        self._cancelled.add(id)
         task.cancel()
