@@ -153,3 +153,21 @@ def test_the_last_name_is_not_followed(tmp_path: Path) -> None:
     assert (os.path.samestat(os.fstat(folder), os.stat(tmp_path / "a")), name) == (True, b"link")
     os.close(folder)
     os.close(root)
+
+
+def test_an_overlay_is_made_on_every_kernel(isolated: Isolated, tmp_path: Path) -> None:
+    """Kernels before 6.5 took any option and refused all of them at the end: nobody had overlays
+    on Debian 12, whose engine copied whole images instead.
+    """
+    for name in ("lower", "upper", "work"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "lower/file").write_text("below")
+
+    def probe() -> str:
+        names = (str(tmp_path / name) for name in ("lower", "upper", "work"))
+        lower, upper, work = names
+        mounted = mounts.overlay([lower], upper, work)
+        with open(os.open("file", os.O_RDONLY, dir_fd=mounted)) as file:
+            return file.read()
+
+    assert isolated(probe) == "below"

@@ -233,16 +233,25 @@ def overlay(
 _lowerdir_plus: bool | None = None
 
 
+def _takes(context: int, option: bytes) -> bool:
+    try:
+        syscall("fsconfig", context, FSCONFIG_SET_STRING, option, b"/", 0)
+    except OSError:
+        return False
+    return True
+
+
 def _knows_lowerdir_plus() -> bool:
-    """Whether the overlay driver takes lower folders one at a time; asked once."""
+    """Whether the overlay driver takes lower folders one at a time; asked once.
+
+    Kernels before 6.5 note down whatever option they are given, and refuse it all at the end.
+    """
     global _lowerdir_plus
     if _lowerdir_plus is None:
         context = syscall("fsopen", b"overlay", FSOPEN_CLOEXEC, about="overlay")
         try:
-            syscall("fsconfig", context, FSCONFIG_SET_STRING, b"lowerdir+", b"/", 0)
-            _lowerdir_plus = True
-        except OSError:
-            _lowerdir_plus = False
+            refuses_unknown = not _takes(context, b"no-such-option")
+            _lowerdir_plus = refuses_unknown and _takes(context, b"lowerdir+")
         finally:
             os.close(context)
     return _lowerdir_plus

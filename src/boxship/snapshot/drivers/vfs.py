@@ -203,17 +203,11 @@ class Vfs:
     def open(self, key: str) -> int:
         """Return a detached mount of the snapshot's tree."""
         self._active(key)
-        return mounts.open_tree(self._path("active", key, "tree"))
+        return _detached(self._path("active", key, "tree"))
 
     def view(self, chain: ChainId | None) -> int:
         """Return a detached read-only mount of the layer's tree."""
-        mounted = mounts.open_tree(self._tree(chain))
-        try:
-            mounts.mount_setattr(mounted, add=mounts.MOUNT_ATTR_RDONLY)
-        except BaseException:
-            os.close(mounted)
-            raise
-        return mounted
+        return _detached(self._tree(chain), mounts.MOUNT_ATTR_RDONLY)
 
     def info(self, key: str) -> dict[str, str]:
         """Docker's vfs driver shows nothing."""
@@ -334,3 +328,14 @@ def _differ(one: os.stat_result, two: os.stat_result) -> bool:
         one.st_rdev,
         one.st_mtime_ns,
     ) != (two.st_mode, two.st_uid, two.st_gid, two.st_rdev, two.st_mtime_ns)
+
+
+def _detached(tree: str, attributes: int = 0) -> int:
+    """Copy the mount that a tree is on; a copy of what is shared would be shared with it."""
+    mounted = mounts.open_tree(tree)
+    try:
+        mounts.mount_setattr(mounted, add=attributes, propagation=mounts.MS_PRIVATE)
+    except BaseException:
+        os.close(mounted)
+        raise
+    return mounted
