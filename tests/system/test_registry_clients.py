@@ -211,3 +211,28 @@ def test_our_engine(server: RegistryServer, engine: Engine, tmp_path: Path, clie
         assert named in command("pull", there)
     finally:
         command("rmi", there, check=False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the engine needs root")
+def test_the_registry_as_an_image_that_the_engine_makes_itself(engine: Engine) -> None:
+    """`boxship registry image`, then a container of it that is pushed to."""
+    assert "boxship/registry:latest" in engine.boxship("registry", "image").stdout
+    name = "registry-of-our-own"
+    address = ("serve", "--addr", "127.0.0.1:0")
+    try:
+        engine.boxship(
+            "run", "-d", "--name", name, "--network", "host", "boxship/registry", *address
+        )
+        deadline = time.monotonic() + 30
+        port = ""
+        while not port and time.monotonic() < deadline:
+            logs = engine.boxship("logs", name)
+            _, _, rest = (logs.stdout + logs.stderr).partition("listens on 127.0.0.1:")
+            port = rest.partition('"')[0]
+            time.sleep(0.05)
+        made = RegistryServer(Path("/nonexistent"), port=int(port))
+        data = made.push_image("a", "v1")
+        assert made.ask("GET", "/v2/a/manifests/v1").body == data
+    finally:
+        engine.boxship("rm", "-f", "-v", name, check=False)
+        engine.boxship("rmi", "boxship/registry", check=False)

@@ -6,6 +6,7 @@
     check [CONFIG]        look whether all is whole
     purge [CONFIG]        remove uploads that were given up
     evict [CONFIG]        remove what was pulled through and nobody wants
+    image [NAME]          write an image of this registry
     user NAME             print or write a line for the users' file
 
 What the options say stands over the file, and the file over nothing.
@@ -54,6 +55,11 @@ def main(words: Sequence[str] | None = None, environment: Mapping[str, str] = os
     try:
         if asked.command == "user":
             return add_user(asked.name, asked.file, asked.password_stdin, remove=asked.remove)
+        if asked.command == "image":
+            from boxship.registry import selfimage
+
+            selfimage.write(sys.stdout.buffer, asked.name or selfimage.NAME)
+            return 0
         config = configuration(asked, environment)
         if asked.command == "serve":
             if asked.validate:
@@ -177,6 +183,8 @@ def parser() -> argparse.ArgumentParser:
         chore.add_argument("--grace", metavar="TIME", help="leave what was used since (1h)")
         chore.add_argument("--delete-untagged", "-m", action="store_true", help="gc: manifests too")
         chore.add_argument("--quiet", "-q", action="store_true", help=argparse.SUPPRESS)
+    image = commands.add_parser("image", help="write an image of this registry, as an archive")
+    image.add_argument("name", nargs="?")
     user = commands.add_parser("user", help="set a user's password")
     user.add_argument("name")
     user.add_argument("--file", metavar="FILE", help="the users' file; without it a line is shown")

@@ -21,6 +21,13 @@ DRY_RUN = Flag("dry-run", "", "Only say what would go, and why")
 
 def become(shell: Shell, command: str, words: Sequence[str], **options: object) -> NoReturn:
     """Go on as `boxship-registry COMMAND`; flags and words are handed over."""
+    shell.out.flush()
+    line = command_line(command, words, **options)
+    os.execv(line[0], line)
+
+
+def command_line(command: str, words: Sequence[str], **options: object) -> list[str]:
+    """Return what runs the registry's program."""
     source = __file__.rpartition("/boxship/cli/")[0]
     program = (
         f"import sys; sys.path.insert(0, {source!r}); "
@@ -30,8 +37,4 @@ def become(shell: Shell, command: str, words: Sequence[str], **options: object) 
     for name, value in options.items():
         if isinstance(value, str) and value:
             given.append(f"--{name.replace('_', '-')}={value}")
-    shell.out.flush()
-    os.execv(
-        sys.executable,
-        [sys.executable, "-P", "-s", "-c", program, command, *given, "--", *words],
-    )
+    return [sys.executable, "-P", "-s", "-c", program, command, *given, "--", *words]
