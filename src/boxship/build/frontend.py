@@ -11,11 +11,12 @@ from boxship.build.dockerfile.convert import Converted, convert_parsed
 from boxship.build.dockerfile.options import CONTEXT, Input, Options, Resolved
 from boxship.build.dockerfile.parse import decode, parse
 from boxship.build.ops import Source
-from boxship.build.progress import Report
+from boxship.build.progress import Report, Warned
 from boxship.build.request import BuildRequest, Dockerfile, Target
 from boxship.build.sources.images import ImageSource
 from boxship.build.sources.source import Asker
 from boxship.lib.ignore import Matcher
+from boxship.spec.digest import Digest
 from boxship.spec.platform import Platform
 
 
@@ -50,6 +51,8 @@ class Frontend:
             converted = await convert_parsed(parsed, self.options(request, platform), finder)
             if file.told is not None:
                 file.told(converted)
+            if not found and not file.classic:
+                _warn(request, file, converted, report)
             found.append(target_of(converted, several=len(request.platforms) > 1))
         return found
 
@@ -92,6 +95,23 @@ def _context(request: BuildRequest) -> Source:
     if not request.excludes or not identifier.startswith("local://"):
         return Source(identifier)
     return Source(identifier, (("local.excludepatterns", json.dumps([*request.excludes])),))
+
+
+def _warn(request: BuildRequest, file: Dockerfile, converted: Converted, report: Report) -> None:
+    """Tell what the checks have found, of the step that has loaded the file."""
+    step = f"{request.ref}\0[internal] load build definition from {file.name}"
+    for finding in converted.findings:
+        report(
+            Warned(
+                Digest.of(step.encode()),
+                1,
+                finding.short.encode("utf-8", "replace"),
+                (finding.rule.description.encode(),),
+                finding.rule.url,
+                file.name,
+                finding.places,
+            )
+        )
 
 
 def target_of(converted: Converted, *, several: bool) -> Target:

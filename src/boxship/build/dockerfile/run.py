@@ -54,7 +54,7 @@ def run(to: Converter, it: ins.Run) -> None:
         network=_network(to, it.network),
         network_name=to.options.network_name if it.network == "default" else "",
         security=ops.Security(it.security),
-        hostname=to.options.hostname,
+        hostname=to.options.hostname or to.options.build_args.get("BUILDKIT_SANDBOX_HOSTNAME", ""),
         hosts=to.options.hosts,
         ulimits=to.options.ulimits,
         proxies=to.proxies,
@@ -128,6 +128,8 @@ class _Mounts:
     def __init__(self, to: Converter, inputs: Inputs) -> None:
         self._to = to
         self._inputs = inputs
+        given = to.options.build_args.get("BUILDKIT_CACHE_MOUNT_NS", "")
+        self._namespace = to.options.cache_namespace or given
         self.mounts: list[ops.Mount] = []
         self.env: list[ops.SecretEnv] = []
         self.agent = ""
@@ -191,7 +193,7 @@ class _Mounts:
         self.mounts.append(
             ops.Cache(
                 target,
-                f"{self._to.options.cache_namespace}/{name}",
+                f"{self._namespace}/{name}",
                 mount.sharing or ops.Sharing.SHARED,
                 bool(mount.readonly),
                 self._inputs.number(root),

@@ -278,6 +278,14 @@ def test_a_secret_is_not_shown_in_the_name_of_a_vertex():
     assert list(vertices(made))[-1].endswith("echo ****")
 
 
+def test_arguments_of_buildkits_own():
+    given = {"BUILDKIT_CACHE_MOUNT_NS": "ns", "BUILDKIT_SANDBOX_HOSTNAME": "box"}
+    made = build("FROM base\nRUN --mount=type=cache,target=/c x\n", build_args=given)
+    found = op(made, "/c x")
+    assert (found.mounts[1].id, found.hostname) == ("ns//c", "box")
+    assert made.unused == ()
+
+
 def test_network_and_security_of_a_run():
     assert run_of("RUN x").network is ops.Network.SANDBOX
     assert run_of("RUN x", network=ops.Network.NONE).network is ops.Network.NONE
