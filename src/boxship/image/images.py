@@ -26,7 +26,7 @@ from boxship.image.attestations import Statement
 from boxship.image.catalog import Catalog
 from boxship.image.errors import NoSuchImage, PruneRunning
 from boxship.image.filters import Wanted
-from boxship.image.history import SECOND, Step, created_at, seconds
+from boxship.image.history import SECOND, Step, created_at
 from boxship.image.loading import Loaded, Progress, Report
 from boxship.image.making import Recipe, new_names
 from boxship.image.measuring import Measured
@@ -498,7 +498,4 @@ class Images(Measured):
         self._publisher.publish("image", action, image.id, {**image.labels, "name": name})
 
 
-__all__ = [
-    "ChainId", "Image", "Images", "Loaded", "Progress", "Removed", "Step", "Wanted",
-    "created_at", "seconds",
-]  # fmt: skip
+__all__ = ["Image", "Images", "Loaded", "Progress", "Removed", "Step", "Wanted", "created_at"]

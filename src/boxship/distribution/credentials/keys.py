@@ -29,7 +29,7 @@ SIZE: Final = 32
 SALT: Final = 16
 NONCE: Final = 12
 N, R, P = 1 << 15, 8, 1
-MOST_N, MOST_R, MOST_P = 1 << 18, 16, 4
+MOST: Final = {"n": 1 << 18, "r": 16, "p": 4}  # what a file may have us spend
 REMEMBERED: Final = 15 * 60
 NAME: Final = "boxship:credentials:"
 SERVICE: Final = "boxship credentials"
@@ -171,15 +171,13 @@ class Keys:
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        n, r, p = (about.get(part) for part in "nrp")
-        if not all(isinstance(part, int) for part in (n, r, p)) or not (
-            2 <= n <= MOST_N and 1 <= r <= MOST_R and 1 <= p <= MOST_P  # type: ignore[operator]
-        ):
+        n, r, p = (_number(about, part, most) for part, most in MOST.items())
+        if n & (n - 1):
             raise NoKey("the passphrase's parameters are not those that are written here")
         salt, wrapped = _decoded(about.get("salt")), _decoded(about.get("wrapped"))
         if salt is None or wrapped is None:
             raise NoKey("what is written of the passphrase is not whole")
-        opened = AESGCM(stretched(self.ask(False), salt, n, r, p))  # type: ignore[arg-type]
+        opened = AESGCM(stretched(self.ask(False), salt, n, r, p))
         try:
             id = str(about["id"]).encode()
             secret = opened.decrypt(wrapped[:NONCE], wrapped[NONCE:], id)
@@ -205,6 +203,13 @@ def _name(about: Mapping[str, Any]) -> str:
     if not isinstance(id, str) or len(id) != 16 or not set(id) <= set("0123456789abcdef"):
         raise NoKey("the key has no name that is one of ours")
     return NAME + id
+
+
+def _number(about: Mapping[str, Any], part: str, most: int) -> int:
+    found = about.get(part)
+    if not isinstance(found, int) or not (1 + (part == "n")) <= found <= most:
+        raise NoKey("the passphrase's parameters are not those that are written here")
+    return found
 
 
 def _decoded(text: object) -> bytes | None:
