@@ -346,7 +346,9 @@ def _check_numbers(vertex: Vertex) -> None:
         numbers = [m.input for m in op.mounts if hasattr(m, "input")]
     elif isinstance(op, Files):
         for at, action in enumerate(op.actions):
-            for number in (action.input, action.second):
+            owner = getattr(action.does, "owner", None)
+            names = -1 if owner is None else owner.names
+            for number in (action.input, action.second, names):
                 if not -1 <= number < count + at:
                     raise BadGraph(f"vertex {vertex.digest} has no input {number}")
         return

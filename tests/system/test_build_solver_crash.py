@@ -1,0 +1,71 @@
+"""A daemon killed in the middle of builds: nothing is left behind, and the cache is good."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import subprocess
+import tarfile
+import threading
+import time
+
+from tests.support.engine import Engine, private_engine
+
+NUMBER = 476
+
+
+def context(dockerfile: str) -> io.BytesIO:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        data = dockerfile.encode()
+        entry = tarfile.TarInfo("Dockerfile")
+        entry.size = len(data)
+        archive.addfile(entry, io.BytesIO(data))
+    packed.seek(0)
+    return packed
+
+
+def build(engine: Engine, dockerfile: str, tag: str) -> None:
+    api = engine.api(timeout=60)
+    with contextlib.closing(api):
+        api.images.build(fileobj=context(dockerfile), custom_context=True, tag=tag, rm=True)
+
+
+def sleepers(seconds: str) -> list[str]:
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    return [line for line in listed.stdout.splitlines() if line.strip() == f"sleep {seconds}"]
+
+
+def wait_until(true: object, within: float = 30.0) -> None:
+    assert callable(true)
+    deadline = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to be"
+        time.sleep(0.02)
+
+
+def test_a_killed_daemon_leaves_no_process_and_a_cache_that_is_right() -> None:
+    seconds = "4761.25"
+    with private_engine(NUMBER) as engine:
+        engine.boxship("image", "bootstrap", "busybox")
+        first = "FROM busybox\nRUN cat /proc/sys/kernel/random/uuid > /once\n"
+        build(engine, first, "t:first")
+
+        def interrupted() -> None:
+            with contextlib.suppress(Exception):
+                build(engine, f"{first}RUN echo half > /half; sleep {seconds}\n", "t:never")
+
+        thread = threading.Thread(target=interrupted)
+        thread.start()
+        wait_until(lambda: sleepers(seconds))
+        engine.kill()
+        thread.join()
+        engine.start()
+        wait_until(lambda: not sleepers(seconds))
+        assert engine.boxship("system", "check").stdout.strip() == "clean"
+        build(engine, f"{first}RUN test ! -e /half; cp /once /twice\n", "t:next")
+        once = engine.boxship("run", "--rm", "t:first", "cat", "/once").stdout
+        twice = engine.boxship("run", "--rm", "t:next", "cat", "/twice").stdout
+        assert once == twice  # found in the cache, and not done again
+        names = engine.boxship("image", "ls", "-q", "t:never").stdout
+        assert names.strip() == ""
