@@ -45,7 +45,7 @@ class Frontend:
     ) -> Sequence[Target]:
         """Return what is to be solved, one for each platform asked for."""
         finder = Finder(self.source, self.asker)
-        found = []
+        found: list[Target] = []
         for platform in request.platforms or (self.host,):
             parsed = include.expand(parse(decode(file.text)), file.include)
             converted = await convert_parsed(parsed, self.options(request, platform), finder)
