@@ -264,7 +264,7 @@ class _Transfer:
             )
             for at, ((does, _), number) in enumerate(zip(self._copies, numbers, strict=True))
         ]
-        group = f"link:{self._name}" if self._linked else ""
+        group = self._name if self._linked else ""
         about = to.about(self._name, group=group)
         draft = Draft(ops.Files(tuple(actions)), self._inputs.refs, to.state.platform, about)
         to.made(*self._drafts, draft)
