@@ -16,13 +16,15 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.engine import CLIENTS
+
 
 @contextlib.contextmanager
 def debian_registry(
     folder: Path, *, user: str = "", password: str = "", tls: Path | None = None
 ) -> Iterator[str]:
     """Yield the host and port of a registry; `tls` is a folder made by `certificates`."""
-    program = shutil.which("docker-registry")
+    program = shutil.which("docker-registry") or shutil.which("docker-registry", path=str(CLIENTS))
     if program is None:
         pytest.skip("docker-registry is not installed")
     folder.mkdir(parents=True, exist_ok=True)

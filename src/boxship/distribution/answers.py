@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from boxship.distribution.errors import (
+    BrokenOff,
     Denied,
     LoginNeeded,
     NotThere,
@@ -18,6 +19,7 @@ from boxship.distribution.errors import (
     UnsupportedThere,
     WrongAnswer,
 )
+from boxship.distribution.pool import explain
 
 if TYPE_CHECKING:
     import aiohttp
@@ -50,7 +52,12 @@ class _Errors(msgspec.Struct):
 
 
 async def read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Return a body; WrongAnswer when it is larger than `limit`, before it is in memory."""
+    """Return a body; WrongAnswer when it is larger than `limit`, before it is in memory.
+
+    BrokenOff when it ends too early.
+    """
+    import aiohttp
+
     announced = response.content_length
     if announced is not None and announced > limit:
         raise WrongAnswer(
@@ -58,23 +65,24 @@ async def read(response: aiohttp.ClientResponse, limit: int) -> bytes:
         )
     parts: list[bytes] = []
     size = 0
-    async for part in response.content.iter_any():
-        size += len(part)
-        if size > limit:
-            raise WrongAnswer(f"the answer has more than the {limit} bytes that are accepted")
-        parts.append(part)
+    try:
+        async for part in response.content.iter_any():
+            size += len(part)
+            if size > limit:
+                raise WrongAnswer(f"the answer has more than the {limit} bytes that are accepted")
+            parts.append(part)
+    except (aiohttp.ClientError, OSError) as error:
+        raise BrokenOff(str(explain(response.method, str(response.url), error))) from error
     return b"".join(parts)
 
 
 async def failure(response: aiohttp.ClientResponse, what: str) -> RegistryError:
     """Return what a refusal says, as the failure that it is."""
-    import aiohttp
-
     status = response.status
     kind = KINDS.get(status, RegistryUnavailable if status >= 500 else WrongAnswer)
     try:
         codes, said = _said(await read(response, ERROR_LIMIT))
-    except (WrongAnswer, aiohttp.ClientError, OSError):
+    except (WrongAnswer, BrokenOff):
         codes, said = [], ""
     if not said:
         said = f"{what}: unexpected status {status}" + (

@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from boxship.distribution import blobs, manifests, tokens, uploads
-from boxship.distribution.answers import read
 from boxship.distribution.auth import ANONYMOUS, Credentials
 from boxship.distribution.blobs import Blob
 from boxship.distribution.endpoints import Endpoint
@@ -79,10 +78,9 @@ class Registry:
         async def ask(at: Requests) -> Manifest:
             url = at.endpoint.url(f"{repository}/manifests/{reference}")
             headers = {"Accept": ", ".join(accept)}
-            async with at.send("GET", url, scopes, expected=(200,), headers=headers) as response:
-                data = await read(response, manifests.LIMIT)
-                kind = response.headers.get("Content-Type", "")
-                announced = response.headers.get("Docker-Content-Digest", "")
+            data, response = await at.document(url, scopes, manifests.LIMIT, headers)
+            kind = response.headers.get("Content-Type", "")
+            announced = response.headers.get("Docker-Content-Digest", "")
             return manifests.received(data, kind, announced, reference, name)
 
         return await self._anywhere(ask)
@@ -247,22 +245,42 @@ class Registry:
     async def put_manifest(
         self, repository: str, reference: str, media_type: str, data: bytes
     ) -> Digest:
-        """Put a manifest under a tag or its digest."""
+        """Put a manifest under a tag or its digest.
+
+        What refers to another manifest is listed in the tag that stands in for the referrers
+        API, where the registry does not have that.
+        """
         scopes = tokens.joined((tokens.push(repository),))
 
+        listed = False
+
         async def ask(at: Requests) -> Digest:
+            nonlocal listed
             url = at.endpoint.url(f"{repository}/manifests/{reference}")
             headers = {"Content-Type": media_type, "Content-Length": str(len(data))}
             async with at.send(
                 "PUT", url, scopes, expected=(200, 201, 202), headers=headers, body=lambda: data
             ) as response:
                 said = response.headers.get("Docker-Content-Digest", "")
+                listed = "OCI-Subject" in response.headers
             digest = Digest.of(data)
             if said.startswith("sha256:") and said != digest:
                 raise WrongAnswer(f"{self.host} has stored {said}, not {digest}")
             return digest
 
-        return await self._itself(ask)
+        digest = await self._itself(ask)
+        referrer = None if listed else manifests.referrer(data, media_type)
+        if referrer is not None:
+            await self._list_by_tag(repository, *referrer)
+        return digest
+
+    async def _list_by_tag(self, repository: str, subject: Digest, about: Descriptor) -> None:
+        tag = f"sha256-{subject.hex}"
+        known = await self._referrers_by_tag(repository, subject)
+        if any(one.digest == about.digest for one in known):
+            return
+        index = Index(schema_version=2, media_type=oci.OCI_INDEX, manifests=[*known, about])
+        await self.put_manifest(repository, tag, oci.OCI_INDEX, strictjson.encode(index))
 
     async def mount_blob(self, repository: str, digest: Digest, origin: str) -> bool:
         """Have a blob of another repository here too; say whether the registry did that."""
@@ -414,12 +432,9 @@ class Registry:
             found: list[T] = []
             for _ in range(PAGES):
                 headers = {"Accept": f"application/json, {oci.OCI_INDEX}"}
-                async with at.send(
-                    "GET", url, scopes, expected=(200,), headers=headers
-                ) as response:
-                    data = await read(response, LIST_LIMIT)
-                    link = response.links.get("next")
-                    following = str(link["url"]) if link else ""
+                data, response = await at.document(url, scopes, LIST_LIMIT, headers)
+                link = response.links.get("next")
+                following = str(link["url"]) if link else ""
                 try:
                     found.append(msgspec.json.decode(data, type=kind, dec_hook=_digest))
                 except (msgspec.MsgspecError, ValueError, RecursionError) as error:

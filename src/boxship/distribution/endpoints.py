@@ -86,7 +86,7 @@ def may_have_password(realm: str, endpoint: Endpoint, settings: Settings) -> boo
         return True
     if server in settings.of(endpoint.host).token_hosts:
         return True
-    if endpoint.address == HUB_ADDRESS:
+    if endpoint.address in (HUB_ADDRESS, HUB_INDEX):
         return server == HUB_TOKENS
     if own.replace(".", "").isdigit() or ":" in own or "." not in server or "." not in own:
         return False

@@ -48,6 +48,10 @@ class RegistryUnavailable(RegistryError, Unavailable):
     """The registry cannot be reached, or is not able to answer now."""
 
 
+class BrokenOff(RegistryUnavailable):
+    """An answer ended before its end."""
+
+
 class Unreachable(RegistryUnavailable):
     """No connection was made: nobody is there, or not in the way that was tried."""
 

@@ -76,6 +76,29 @@ def received(data: bytes, content_type: str, announced: str, wanted: str, name: 
     return Manifest(media_type, digest, data)
 
 
+class _Referring(msgspec.Struct):
+    subject: Descriptor | None = None
+    config: Descriptor | None = None
+    annotations: dict[str, str] | None = None
+    artifact_type: str | None = msgspec.field(default=None, name="artifactType")
+
+
+def referrer(data: bytes, media_type: str) -> tuple[Digest, Descriptor] | None:
+    """Return what a document refers to, and the entry of a list of what refers to that."""
+    said = strictjson.decode(data, _Referring, "manifest")
+    if said.subject is None:
+        return None
+    kind = said.artifact_type or (said.config.media_type if said.config else None)
+    about = Descriptor(
+        media_type=media_type,
+        digest=Digest.of(data),
+        size=len(data),
+        annotations=said.annotations,
+        artifact_type=kind,
+    )
+    return said.subject.digest, about
+
+
 def is_digest(reference: str) -> bool:
     """Whether a tag or digest is a digest."""
     return ":" in reference

@@ -13,10 +13,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from boxship.distribution.answers import TRANSIENT, failure, retry_after
+from boxship.distribution.answers import TRANSIENT, failure, read, retry_after
 from boxship.distribution.auth import Credentials
 from boxship.distribution.endpoints import Endpoint
 from boxship.distribution.errors import (
+    BrokenOff,
     LoginNeeded,
     RegistryUnavailable,
     Unreachable,
@@ -81,6 +82,23 @@ class Requests:
                     if response.status not in TRANSIENT or last or not self._patient(wait):
                         raise await failure(response, f"{method} {url.partition('?')[0]}")
             await self.pause(attempt, wait)
+
+    async def document(
+        self, url: str, scopes: Scopes, limit: int, headers: Mapping[str, str] | None = None
+    ) -> tuple[bytes, aiohttp.ClientResponse]:
+        """Return a bounded document and its answer; one that breaks off is asked for again."""
+        tries = self.pool.settings.attempts
+        for attempt in range(tries):
+            try:
+                async with self.send(
+                    "GET", url, scopes, expected=(200,), headers=headers
+                ) as response:
+                    return await read(response, limit), response
+            except BrokenOff:
+                if attempt == tries - 1:
+                    raise
+            await self.pause(attempt)
+        raise AssertionError("no attempt")
 
     def _patient(self, wait: float | None) -> bool:
         return wait is None or wait <= self.pool.settings.longest_wait

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from boxship.distribution.answers import read
 from boxship.distribution.auth import Credentials
 from boxship.distribution.client import Registry
 from boxship.distribution.endpoints import HUB_INDEX, Endpoint
@@ -64,8 +63,7 @@ async def search(pool: Pool, wanted: Wanted, credentials: Credentials) -> Sequen
         requests = Requests(pool, place, registry.credentials)
         url = f"{place.origin}/v1/search?{query}"
         try:
-            async with requests.send("GET", url, joined(()), expected=(200,)) as response:
-                data = await read(response, LIMIT)
+            data, _ = await requests.document(url, joined(()), LIMIT)
             break
         except Unreachable:
             if number == len(places) - 1:

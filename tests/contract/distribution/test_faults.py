@@ -235,6 +235,15 @@ def test_a_document_that_could_be_two_things_is_refused(
         asking(registry.host, resolve("bad"))
 
 
+def test_a_manifest_that_breaks_off_is_asked_for_again(registry: FaultyRegistry) -> None:
+    kind, data = registry.manifests["a/b", "1"]
+    registry.when("GET", "/manifests/", Answer(200, {"Content-Type": kind}, data, cut=20), times=2)
+    assert asking(registry.host, resolve()).data == data
+    registry.when("GET", "/manifests/", Answer(200, {"Content-Type": kind}, data, cut=20))
+    with pytest.raises(RegistryUnavailable):
+        asking(registry.host, resolve())
+
+
 def test_a_header_that_contradicts_its_document_is_refused(registry: FaultyRegistry) -> None:
     served(registry, GOOD, OCI + "index.v1+json")
     with pytest.raises(WrongAnswer):
@@ -517,6 +526,28 @@ def test_a_registry_that_stores_something_else_is_noticed(registry: FaultyRegist
     registry.when("PUT", "/manifests/", Answer(201, {"Docker-Content-Digest": sha256(b"other")}))
     with pytest.raises(WrongAnswer, match="has stored"):
         asking(registry.host, lambda asked: asked.put_manifest("a/b", "2", "x", b"{}"))
+
+
+def test_referrers_are_listed_in_a_tag_where_there_is_no_api(registry: FaultyRegistry) -> None:
+    """OCI distribution 1.1: the client keeps the list for a registry that does not."""
+    kind, target = registry.manifests["a/b", "1"]
+    subject = {"mediaType": kind, "digest": sha256(target), "size": len(target)}
+
+    def document(number: int) -> bytes:
+        artifact = {**GOOD, "artifactType": f"test/{number}", "annotations": {"n": str(number)}}
+        return json.dumps({**artifact, "subject": subject}).encode()
+
+    async def work(asked: Registry) -> list[Any]:
+        for number in (1, 2, 2):
+            data = document(number)
+            await asked.put_manifest("a/b", sha256(data), OCI + "manifest.v1+json", data)
+        found = await asked.referrers("a/b", Digest.of(target))
+        return [*found, *await asked.referrers("a/b", Digest.of(target), "test/2")]
+
+    found = asking(registry.host, work)
+    assert [one.artifact_type for one in found] == ["test/1", "test/2", "test/2"]
+    assert [one.digest for one in found[:2]] == [sha256(document(1)), sha256(document(2))]
+    assert found[0].annotations == {"n": "1"}
 
 
 # mirrors
