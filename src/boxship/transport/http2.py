@@ -151,7 +151,8 @@ class Stream:
     # Sending
 
     async def send(self, *messages: bytes, end: bool = False) -> None:
-        """Send messages; with `end` they are the last."""
+        """Send messages; with `end` they are the last. Who serves ends by returning."""
+        end = end and self._connection.calls
         if not self._connection.calls and not self._answered:
             self.answer()
         data = b"".join(map(grpc.frame, messages))

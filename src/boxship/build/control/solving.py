@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -49,10 +50,13 @@ class Solving:
             except BaseException as error:
                 known = isinstance(error, (BoxshipError, BaseExceptionGroup))
                 failure = failed(error, files) if known else None
+                if known:
+                    await asyncio.sleep(0)  # what was told in threads has its turn first
                 self.history.end(entry, job, error=failure or error)
                 if failure is not None:
                     raise failure from error
                 raise
+            await asyncio.sleep(0)
             self.history.end(entry, job, built=built)
             return built
 

@@ -1,0 +1,24 @@
+"""Calls of the builder's service from commands that ask one thing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from boxship.client.builds import Builds
+
+if TYPE_CHECKING:
+    from boxship.cli.shell import Shell
+
+T = TypeVar("T")
+
+
+def ask(shell: Shell, question: Callable[[Builds], Awaitable[T]]) -> T:
+    """Connect, ask, and return the answer."""
+
+    async def run() -> T:
+        async with Builds(shell.client).connected() as builds:
+            return await question(builds)
+
+    return asyncio.run(run())
