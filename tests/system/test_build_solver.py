@@ -36,6 +36,7 @@ from boxship.build.ops import (
     Tmpfs,
     Vertex,
 )
+from boxship.build.request import CacheOption
 from boxship.errors import NotFound, NotSupported
 from boxship.image import bootstrap
 
@@ -50,6 +51,7 @@ def tell(story: Story, number: int, root: Path | None = None) -> None:
     async def whole() -> None:
         async with workshop(NUMBER + number, root) as shop:
             host = shop.engine.parts[bootstrap.Host]
+            assert isinstance(host, bootstrap.Host)
             await asyncio.to_thread(
                 bootstrap.bootstrap, shop.engine.images, "busybox", host, lambda *_: None
             )
@@ -278,7 +280,7 @@ def test_insecure_steps_and_the_hosts_network_need_consent() -> None:
         base = image("busybox")
         mounts = (Bind("/", 0, output=0),)
         for more in ({"security": Security.INSECURE}, {"network": Network.HOST}):
-            op = Exec(("/bin/true",), mounts=mounts, **more)  # type: ignore[arg-type]
+            op = Exec(("/bin/true",), mounts=mounts, **more)
             with pytest.raises(BuildFailed, match="not allowed"):
                 await shop.build(Ref(Vertex(op, (base,))))
         with pytest.raises(NotEntitled):
@@ -320,6 +322,7 @@ def test_the_same_input_and_epoch_give_the_same_digest() -> None:
             built = await shop.build(step, source_date_epoch=1000000)
             made.append(built.image)
             await asyncio.sleep(1.1)  # layers have times of whole seconds
+        assert made[0] is not None
         assert made[0] == made[1]
         config = shop.engine.images.get(str(made[0].digest)).config
         assert config.created == "1970-01-12T13:46:40Z"
@@ -378,3 +381,21 @@ def test_what_is_attested_lies_beside_the_image_and_tells_no_secrets() -> None:
         assert source["subject"][0]["digest"]["sha256"] in repr(built.manifests)
 
     tell(story, 11)
+
+
+def test_an_image_carries_its_cache_to_another_machine() -> None:
+    async def story(shop: Workshop) -> None:
+        text = "FROM busybox\nRUN cat /proc/sys/kernel/random/uuid > /once\nRUN cp /once /twice\n"
+        context = shop.builder.contexts.new().__enter__()[0]
+        inline = (CacheOption("inline"),)
+        await shop.dockerfile(text, context, tags=("t:1",), cache_to=inline)
+        once = shop.read("t:1", "/twice")
+        await shop.builder.cache.prune({}, everything=True)
+        assert not shop.builder.cache.usage()
+        source = (CacheOption("registry", {"ref": "t:1"}),)
+        await shop.dockerfile(text, context, tags=("t:2",), cache_from=source)
+        assert shop.read("t:2", "/twice") == once
+        with pytest.raises(NotSupported):
+            await shop.dockerfile(text, context, cache_to=(CacheOption("registry"),))
+
+    tell(story, 12)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from boxship.build.cache.cache import Cache
 from boxship.build.cache.folders import Folders
+from boxship.build.cache.imports import Imports, check_targets
 from boxship.build.cache.records import Held, Records
 from boxship.build.digests import Digests
 from boxship.build.dockerfile.options import Resolved
@@ -24,7 +25,7 @@ from boxship.build.ops import Network, Ref
 from boxship.build.progress import Report
 from boxship.build.request import BuildRequest, Built, Dockerfile, Graph, Target
 from boxship.build.running.runner import Runner
-from boxship.build.solver.solver import Job, Solver
+from boxship.build.solver.solver import Job, Solver, known_steps
 from boxship.build.sources.contexts import Contexts
 from boxship.build.sources.images import ImageSource
 from boxship.build.sources.source import Asker
@@ -47,6 +48,7 @@ class Builder:
     finder: ImageSource
     exporter: Exporter
     cache: Cache
+    imports: Imports
     runner: Runner
     sessions: Sessions
     allowed: frozenset[str]
@@ -67,12 +69,17 @@ class Builder:
     async def build(self, request: BuildRequest, report: Report) -> Built:
         """Work out what is asked, solve it, and give out the results."""
         granted, began = self._granted(request), self.clock()
+        check_targets(request.cache_to)
         with self.records.holding() as held:
             asker = await self._asker(request, held)
+            await self.imports.bring(request.cache_from, asker, report)
             targets = await self._targets(request, asker, report)
             job = Job(asker, held, report, granted)
             values = await self.solver.solve([target.root for target in targets], job)
-            parts = [Part(t, v) for t, v in zip(targets, values, strict=True)]
+            parts = [
+                Part(t, v, tuple(known_steps(t.root, job)))
+                for t, v in zip(targets, values, strict=True)
+            ]
             course = _course(request, job, began, self.clock())
             built = await self.exporter.export(request, parts, asker, report, course)
         self.cache.changed()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from boxship.build.builder import Builder
 from boxship.build.cache.cache import Cache, Keep
 from boxship.build.cache.folders import Folders
+from boxship.build.cache.imports import Imports
 from boxship.build.cache.records import Records
 from boxship.build.digests import Digests
 from boxship.build.export.archives import Archives
@@ -175,6 +176,7 @@ async def make_builder(
             Archives(images, blobs, filesystems, image_export, images.host),
             pushes,
         ),
+        imports=Imports(image_source, images, blobs, records),
         cache=Cache(records, folders, images, data, time.time_ns),
         runner=runner,
         sessions=sessions,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +10,13 @@ from typing import Final
 
 import msgspec
 
+from boxship.build import inline
 from boxship.build.cache.records import Held
 from boxship.build.export import attestations, documents
-from boxship.build.export.layers import LayerPacker
+from boxship.build.export.layers import LayerPacker, Packed
 from boxship.build.export.provenance import Course
 from boxship.build.filesystems import Filesystems, Value
+from boxship.build.inline import KnownStep
 from boxship.build.request import BuildRequest, Built, Export, Target
 from boxship.content.store import Blobs, Lease
 from boxship.image import record
@@ -34,6 +37,7 @@ class Part:
 
     target: Target
     value: Value
+    steps: tuple[KnownStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +160,22 @@ class ImageExport:
         asked = self._config(part.target)
         config = documents.config(asked, layers, epoch, time.time_ns())
         kind = oci.DOCKER_CONFIG if docker else oci.OCI_CONFIG
-        config_at = self._put(documents.encode(config), kind, lease)
+        data = documents.encode(config)
+        if any(option.kind == "inline" for option in request.cache_to):
+            data = self._with_cache(data, part, layers)
+        config_at = self._put(data, kind, lease)
         manifest = documents.manifest(
             config_at, layers, docker=docker, annotations=request.annotations
         )
         return config_at, self._put(documents.encode(manifest), manifest.media_type, lease)
+
+    def _with_cache(self, config: bytes, part: Part, layers: Sequence[Packed]) -> bytes:
+        """Put into a configuration which steps its layers are the results of."""
+        current = self._packer.current
+        steps = [dataclasses.replace(one, chain=current(one.chain)) for one in part.steps]
+        document = msgspec.json.decode(config)
+        document[inline.MEMBER] = inline.write(steps, [layer.chain for layer in layers])
+        return strictjson.encode(document)
 
     def _config(self, target: Target) -> ImageConfig:
         platform = target.platform or self._host

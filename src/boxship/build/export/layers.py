@@ -56,6 +56,10 @@ class LayerPacker:
         self._turn = threading.Lock()
         self._turns: dict[ChainId, threading.Lock] = {}
 
+    def current(self, one: ChainId) -> ChainId:
+        """Return what a layer is called now."""
+        return self._records.current(one)
+
     def pack(self, top: ChainId | None, lease: Lease) -> list[Packed]:
         """Return the layers of a stack, the bottom first, all of them in the content store."""
         found: list[Packed] = []

@@ -23,7 +23,8 @@ from boxship.build.cache.records import Held, Records
 from boxship.build.digests import Digests, joined
 from boxship.build.errors import BadGraph, BuildFailed
 from boxship.build.filesystems import Filesystems, Layers, Value
-from boxship.build.ops import Exec, Files, Ref, Source, Vertex
+from boxship.build.inline import KnownStep
+from boxship.build.ops import Exec, Files, Ref, Source, Vertex, ancestry
 from boxship.build.progress import Output, PartState, Report, VertexState
 from boxship.build.solver import keys
 from boxship.build.solver.performing import Performing, Wish
@@ -46,6 +47,7 @@ class Keyed:
     identity: str
     outputs: Outputs | None
     fresh: bool = False
+    key: str = ""
 
 
 @dataclass(slots=True)
@@ -60,6 +62,25 @@ class Job:
     solved: dict[Vertex, asyncio.Task[Outputs]] = field(default_factory=dict)
     states: dict[Vertex, VertexState] = field(default_factory=dict)
     fetched: dict[Vertex, Fetched] = field(default_factory=dict)  # what came from outside
+
+
+def known_steps(root: Ref | None, job: Job) -> list[KnownStep]:
+    """Return what a solved result stands on, as far as it was worked out in this build."""
+    found: list[KnownStep] = []
+    for vertex in ancestry(root):
+        keyed, solved = job.keyed.get(vertex), job.solved.get(vertex)
+        if keyed is None or not keyed.done() or isinstance(vertex.op, Source):
+            continue
+        known = keyed.result()
+        outputs = known.outputs
+        if outputs is None and solved is not None and solved.done():
+            outputs = solved.result()
+        found += [
+            KnownStep(known.key, known.identity, number, value.chain)
+            for number, value in (outputs or {}).items()
+            if isinstance(value, Layers) and value.chain is not None
+        ]
+    return found
 
 
 class Solver:
@@ -89,10 +110,6 @@ class Solver:
         except BaseExceptionGroup as group:
             first = _first(group)
             raise first from first.__cause__
-
-    async def identity(self, ref: Ref, job: Job) -> str:
-        """Return what a result's vertex is recorded under; it is solved already."""
-        return (await job.keyed[ref.vertex]).identity
 
 
 class _Solving:
@@ -155,11 +172,11 @@ class _Solving:
         if vertex.about.ignore_cache:
             identity = joined("anew", [key, secrets.token_hex(16)])
             await asyncio.to_thread(self._records.put_key, key, identity)
-            return Keyed(identity, None, fresh=True)
+            return Keyed(identity, None, fresh=True, key=key)
         known = self._records.identity(key)
         if known is not None and (outputs := self._kept(known)) is not None:
             await self._seen(vertex, outputs)
-            return Keyed(known, outputs)
+            return Keyed(known, outputs, key=key)
         taken = keys.by_content(vertex)
         identity = key
         if taken:
@@ -171,7 +188,7 @@ class _Solving:
         outputs = self._kept(identity)
         if outputs is not None:
             await self._seen(vertex, outputs)
-        return Keyed(identity, outputs, fresh=known is None)
+        return Keyed(identity, outputs, fresh=known is None, key=key)
 
     async def _key_source(self, vertex: Vertex) -> Keyed:
         """A source is what it turns out to be; a client's folder is looked into by its users."""
