@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import http.client
 import http.server
 import io
@@ -382,6 +383,65 @@ def _wait_for_port(port: int) -> None:
         except OSError:
             assert time.monotonic() < deadline
             time.sleep(0.02)
+
+
+def test_flags_that_dockerd_of_the_distribution_does_not_know(engine: Engine) -> None:
+    inner = archive({"in/side": "packed"})
+    files = {
+        "a/b/c.txt": "c",
+        "a/b/d.o": "d",
+        "a/x/c.txt": "x",
+        "p.tar": inner,
+        "parts/run.dockerfile": "RUN echo included > /included\n",
+    }
+    text = f"""# include=on
+{FROM}COPY --parents a/*/c.txt /parents/
+COPY --parents ./a/./b/c.txt /pivot/
+COPY --exclude=**/*.o --exclude=x a /excluded
+COPY --chmod=u=rwX,go=rX a/b /modes
+COPY --link a/b/c.txt /linked/
+ADD --unpack=false p.tar /kept/
+ADD p.tar /unpacked/
+INCLUDE parts/run.dockerfile
+RUN cat /linked/c.txt > /after-link
+"""
+    answer = build(engine, text, files)
+    assert answer.error is None, answer.error
+    found = shown(
+        engine,
+        answer.image,
+        "sh",
+        "-c",
+        "cd / && find parents pivot excluded modes linked kept unpacked included after-link "
+        "-type f | sort; stat -c %a /modes/c.txt",
+    )
+    assert found.split() == [
+        "after-link",
+        "excluded/b/c.txt",
+        "included",
+        "kept/p.tar",
+        "linked/c.txt",
+        "modes/c.txt",
+        "modes/d.o",
+        "parents/a/b/c.txt",
+        "parents/a/x/c.txt",
+        "pivot/b/c.txt",
+        "unpacked/in/side",
+        "644",
+    ]
+
+
+def test_what_is_fetched_is_checked(engine: Engine, site: str) -> None:
+    Site.pages = {"/f": b"fetched"}
+    good = f"sha256:{hashlib.sha256(b'fetched').hexdigest()}"
+    text = f"{FROM}ADD --checksum={good} --chmod=640 {site}/f /got/\n"
+    answer = build(engine, text)
+    assert (
+        shown(engine, answer.image, "sh", "-c", "cat /got/f; stat -c :%a /got/f") == "fetched:640\n"
+    )
+    bad = build(engine, text.replace(good, "sha256:" + "0" * 64))
+    assert bad.error is not None
+    assert "digest mismatch" in bad.error["message"]
 
 
 def hostile(name: str, kind: bytes = tarfile.SYMTYPE, link: str = "") -> tarfile.TarInfo:
