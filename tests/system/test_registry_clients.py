@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -112,9 +113,10 @@ def test_skopeo_is_refused_without_the_password(server: RegistryServer, tmp_path
 def test_podman(server: RegistryServer, tmp_path: Path) -> None:
     source = archive(tmp_path / "image.tar", "localhost/x:1")
     with ExitStack() as undo:
-        own = ["--root", tmp_path / "root", "--runroot", tmp_path / "run"]
+        short = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="bxp")))
+        own = ["--root", short / "root", "--runroot", short / "run"]
         podman = ["podman", *own, "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs"]
-        undo.callback(subprocess.run, ["umount", "-l", tmp_path / "root/vfs"], capture_output=True)
+        undo.callback(subprocess.run, ["umount", "-l", short / "root/vfs"], capture_output=True)
         run(*podman, "load", "-q", "-i", source)
         there = f"{server.host}/podman/app:1"
         auth = ["--authfile", tmp_path / "auth.json"]

@@ -43,6 +43,7 @@ class Notifier:
         self._references = references
         self._waiting: deque[tuple[float, Event]] = deque()
         self._more = asyncio.Event()
+        self._held_back = False
         self._ignored_types = {*endpoint.ignoredmediatypes, *endpoint.ignore.mediatypes}
         self._ignored_actions = set(endpoint.ignore.actions)
 
@@ -79,10 +80,10 @@ class Notifier:
                     await self._send_some(session)
 
     async def flush(self, seconds: float) -> None:
-        """Wait until all has been sent, or for so long."""
+        """Wait until all has been sent, or for so long; not for an endpoint that takes nothing."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._waiting:  # noqa: ASYNC110 - at the end of the server only
+                while self._waiting and not self._held_back:  # noqa: ASYNC110 - at the end of the server only
                     await asyncio.sleep(0.02)
 
     async def _send_some(self, session: aiohttp.ClientSession) -> None:
@@ -98,8 +99,10 @@ class Notifier:
             self._count("Failures")
             if failures == self._endpoint.threshold:
                 log.error("events for %s are held back: %s", self._endpoint.name, problem)
+            self._held_back = failures >= self._endpoint.threshold
             again = self._endpoint.backoff if failures >= self._endpoint.threshold else PAUSE
             await asyncio.sleep(again)
+        self._held_back = False
         for entry in batch:
             self._count("Successes")
             if self._waiting and self._waiting[0] is entry:

@@ -81,7 +81,7 @@ def _write_layer(file: IO[bytes]) -> str:
             return len(data)
 
     with (
-        gzip.GzipFile(fileobj=file, mode="wb", compresslevel=3, mtime=0) as packed,
+        gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1, mtime=0) as packed,
         tarfile.open(fileobj=Both(), mode="w|", format=tarfile.PAX_FORMAT) as layer,  # type: ignore[call-overload]
     ):
         for folder in ("tmp", "root", ROOT[1:], PACKAGES[1:]):
