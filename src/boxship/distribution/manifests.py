@@ -85,7 +85,10 @@ class _Referring(msgspec.Struct):
 
 def referrer(data: bytes, media_type: str) -> tuple[Digest, Descriptor] | None:
     """Return what a document refers to, and the entry of a list of what refers to that."""
-    said = strictjson.decode(data, _Referring, "manifest")
+    try:
+        said = strictjson.decode(data, _Referring, "manifest")
+    except strictjson.InvalidDocument:
+        return None  # nothing that this client can read
     if said.subject is None:
         return None
     kind = said.artifact_type or (said.config.media_type if said.config else None)
