@@ -39,6 +39,7 @@ class Defaults:
     seccomp_profile: str = ""  # JSON; empty is the built-in one, "unconfined" none
     stop_timeout: int = STOP_TIMEOUT
     ulimits: dict[str, tuple[int, int]] = field(default_factory=dict)
+    masked: tuple[str, ...] = MASKED
 
 
 def fill_host_config(host: HostConfig, defaults: Defaults) -> None:
@@ -64,7 +65,7 @@ def fill_host_config(host: HostConfig, defaults: Defaults) -> None:
         host.memory_swap = (host.memory or 0) * 2
     unconfined = host.privileged or "systempaths=unconfined" in (host.security_opt or ())
     if host.masked_paths is None:
-        host.masked_paths = [] if unconfined else list(MASKED)
+        host.masked_paths = [] if unconfined else list(defaults.masked)
     if host.readonly_paths is None:
         host.readonly_paths = [] if unconfined else list(READONLY)
     if host.memory_swappiness == -1:

@@ -25,7 +25,7 @@ from boxship.container.bundle import Host as ContainerHost
 from boxship.container.commit import Commits
 from boxship.container.containers import Containers
 from boxship.container.create import Creation
-from boxship.container.defaults import Defaults
+from boxship.container.defaults import MASKED, Defaults
 from boxship.container.execs import Execs
 from boxship.container.monitors import Monitors
 from boxship.container.probes import Probes
@@ -56,7 +56,7 @@ from boxship.snapshot.snapshots import Snapshots
 from boxship.spec.platform import Platform
 from boxship.store.database import Database
 from boxship.system.check import Check, Known
-from boxship.system.host import reads_true
+from boxship.system.host import reads_true, thermal_counters
 from boxship.system.info import Facts, Settings, System
 from boxship.system.verify import Verification
 from boxship.volume.drivers.local import LocalDriver
@@ -419,6 +419,7 @@ def container_defaults(config: Config) -> Defaults:
         seccomp_profile="" if profile == "builtin" else profile,
         stop_timeout=config.number("default_stop_timeout"),
         ulimits={name: (one.soft, one.hard) for name, one in config.default_ulimits.items()},
+        masked=(*MASKED, *thermal_counters()),
     )
 
 
