@@ -6,6 +6,8 @@ have such a cell; what follows a line's last tab belongs to no column and is not
 
 from __future__ import annotations
 
+from boxship.lib.words import width_of
+
 
 def columns(text: str, *, least: int = 10, padding: int = 3) -> str:
     """Replace the tabs in `text` so that cells line up."""
@@ -13,9 +15,13 @@ def columns(text: str, *, least: int = 10, padding: int = 3) -> str:
     widths: list[list[int]] = [[0] * (len(line) - 1) for line in lines]
     _measure(lines, widths, 0, len(lines), 0, least, padding)
     return "\n".join(
-        "".join(cell.ljust(width) for cell, width in zip(line, wide, strict=False)) + line[-1]
+        "".join(_padded(cell, width) for cell, width in zip(line, wide, strict=False)) + line[-1]
         for line, wide in zip(lines, widths, strict=True)
     )
+
+
+def _padded(cell: str, width: int) -> str:
+    return cell.ljust(width) if cell.isascii() else cell + " " * (width - width_of(cell))
 
 
 def _measure(
@@ -36,7 +42,7 @@ def _measure(
         stop = at
         width = least
         while stop < end and len(lines[stop]) - 1 > column:
-            width = max(width, len(lines[stop][column]) + padding)
+            width = max(width, width_of(lines[stop][column]) + padding)
             stop += 1
         for line in range(at, stop):
             widths[line][column] = width

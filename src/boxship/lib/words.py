@@ -33,12 +33,18 @@ def _escape(char: str) -> str:
 
 
 def shorten(text: str, length: int) -> str:
-    """Return `text` cut to `length` characters, the last of them an ellipsis when it was longer."""
+    """Return `text` in at most `length` columns, the last an ellipsis when it was longer."""
     if length <= 0:
         return ""
-    if len(text) <= length:
+    if width_of(text) <= length:
         return text
-    return text[: length - 1] + "…"
+    kept, taken = 0, 1
+    for char in text:
+        taken += width_of(char)
+        if taken > length:
+            break
+        kept += 1
+    return text[:kept] + "…"
 
 
 def count(number: int, noun: str) -> str:
@@ -58,3 +64,15 @@ def natural(text: str) -> list[tuple[int, int, str]]:
         part = text[start:at]
         found.append((0, int(part), part) if digits else (1, 0, part))
     return found
+
+
+def width_of(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    return sum(
+        0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
+        for char in text
+    )

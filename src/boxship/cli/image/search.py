@@ -5,7 +5,7 @@ from __future__ import annotations
 from boxship.cli.command import Command, Flag
 from boxship.cli.formatter import Listing, put, render
 from boxship.cli.options import FORMAT_USAGE, filters_of
-from boxship.lib.words import visible
+from boxship.lib.words import shorten, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ COMMAND = Command(
     at_least=1,
     at_most=1,
 )
-LONGEST = 45
+WIDEST = 45
 
 
 def run(
@@ -39,17 +39,32 @@ def run(
 
     (term,) = words
     found = shell.client.images.search(term, limit, filters_of(filter), authorization(shell, term))
-    put(shell, render(RESULTS, [(one, no_trunc) for one in found], format))
+    rows = [(one, no_trunc) for one in found]
+    if format == "json":
+        shell.out.write("".join(map(json_line, rows)))
+    else:
+        put(shell, render(RESULTS, rows, format))
     return 0
 
 
 def description(row: Row) -> str:
     """Return the description on one line, cut where it may be."""
-    text = " ".join(str(row[0].get("description") or "").split("\n")).replace("\r", " ")
-    text = visible(text)
-    if row[1] or len(text) <= LONGEST:
-        return text
-    return text[: LONGEST - 1] + "…"
+    text = str(row[0].get("description") or "").replace("\n", " ").replace("\r", " ")
+    return text if row[1] else shorten(text, WIDEST)
+
+
+def json_line(row: Row) -> str:
+    """Return a result as a JSON document; what is marked in a table is true here."""
+    from boxship.lib import quickjson
+    from boxship.lib.templates.functions import for_html
+
+    found = {
+        "Description": description(row),
+        "IsOfficial": "true" if row[0].get("is_official") else "false",
+        "Name": row[0].get("name", ""),
+        "StarCount": str(row[0].get("star_count", 0)),
+    }
+    return for_html(quickjson.encode(found)) + "\n"
 
 
 def _marked(key: str) -> Any:
@@ -60,7 +75,7 @@ RESULTS = Listing(
     "*formatter.searchContext",
     "table {{.Name}}\t{{.Description}}\t{{.StarCount}}\t{{.IsOfficial}}",
     {
-        "Description": ("DESCRIPTION", description),
+        "Description": ("DESCRIPTION", lambda row: visible(description(row))),
         "IsAutomated": ("AUTOMATED", _marked("is_automated")),
         "IsOfficial": ("OFFICIAL", _marked("is_official")),
         "Name": ("NAME", lambda row: visible(str(row[0].get("name", "")))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 
 from boxship.lib.units import human_size
-from boxship.lib.words import visible
+from boxship.lib.words import shorten, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Tree:
     def _names(self, names: list[str]) -> None:
         """Write the names, the last one in the first column and the others above it."""
         for name in names[:-1]:
-            self._put(self._painted(shortened(name, self._width), BLUE) + "\n")
+            self._put(self._painted(shorten(name, self._width), BLUE) + "\n")
         self._cell(names[-1] if names else "<untagged>", BLUE if names else FAINT)
 
     def _details(self, row: Row) -> None:
@@ -129,7 +129,7 @@ class Tree:
             self._put(painted + fill if number == 0 else fill + painted)
 
     def _cell(self, text: str, colour: str) -> None:
-        text = shortened(text, self._first)
+        text = shorten(text, self._first)
         self._put(self._painted(text, colour) + " " * (self._first - len(text)))
 
     def _colour(self, row: Row) -> str:
@@ -137,10 +137,6 @@ class Tree:
 
     def _painted(self, text: str, colour: str) -> str:
         return f"{colour}{text}{END}" if self._colours else text
-
-
-def shortened(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
 
 
 def names_of(image: ImageSummary) -> list[str]:
