@@ -39,6 +39,7 @@ from boxship.build.ops import (
 from boxship.build.request import CacheOption
 from boxship.errors import NotFound, NotSupported
 from boxship.image import bootstrap
+from boxship.spec.platform import Platform
 
 NUMBER = 460
 
@@ -399,3 +400,31 @@ def test_an_image_carries_its_cache_to_another_machine() -> None:
             await shop.dockerfile(text, context, cache_to=(CacheOption("registry"),))
 
     tell(story, 12)
+
+
+def test_a_squashed_image_has_one_layer_more_than_its_base() -> None:
+    async def story(shop: Workshop) -> None:
+        text = "FROM busybox\nRUN echo a > /a; echo b > /b\nRUN rm /a /bin/vi\nENV X=1\nRUN true\n"
+        context = shop.builder.contexts.new().__enter__()[0]
+        await shop.dockerfile(text, context, tags=("t:1",), squash=True)
+        found = shop.engine.images.get("t:1")
+        base = shop.engine.images.get("busybox")
+        assert found.variant.diff_ids[:-1] == base.variant.diff_ids
+        assert shop.read("t:1", "/b") == b"b\n"
+        for gone in ("/a", "/bin/vi"):
+            with pytest.raises(FileNotFoundError):
+                shop.read("t:1", gone)
+        lines = shop.engine.images.history("t:1")
+        assert lines[0].comment == "layers merged by --squash"
+
+    tell(story, 13)
+
+
+def test_programs_of_other_machines_are_refused_clearly() -> None:
+    async def story(shop: Workshop) -> None:
+        vertex = run(image("busybox"), "true").vertex
+        step = Ref(Vertex(vertex.op, vertex.inputs, Platform("linux", "mips64le"), vertex.about))
+        with pytest.raises(BuildFailed, match="binfmt_misc has no interpreter qemu-mips64el"):
+            await shop.build(step)
+
+    tell(story, 14)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from boxship.build.cache.cache import Cache
 from boxship.build.cache.folders import Folders
@@ -15,13 +15,15 @@ from boxship.build.cache.records import Held, Records
 from boxship.build.digests import Digests
 from boxship.build.dockerfile.options import Resolved
 from boxship.build.errors import NotEntitled
+from boxship.build.export import squash as squashing
 from boxship.build.export.exporter import Exporter
 from boxship.build.export.images import Part
 from boxship.build.export.provenance import Course, Material
-from boxship.build.filesystems import Filesystems
+from boxship.build.export.squash import Squash
+from boxship.build.filesystems import Filesystems, Layers
 from boxship.build.frontend import Frontend
 from boxship.build.needs import Sessions
-from boxship.build.ops import Network, Ref
+from boxship.build.ops import Network, Ref, ancestry
 from boxship.build.progress import Report
 from boxship.build.request import BuildRequest, Built, Dockerfile, Graph, Target
 from boxship.build.running.runner import Runner
@@ -47,6 +49,7 @@ class Builder:
     contexts: Contexts
     finder: ImageSource
     exporter: Exporter
+    squash: Squash
     cache: Cache
     imports: Imports
     runner: Runner
@@ -80,6 +83,8 @@ class Builder:
                 Part(t, v, tuple(known_steps(t.root, job)))
                 for t, v in zip(targets, values, strict=True)
             ]
+            if request.squash:
+                parts = [await asyncio.to_thread(self._squashed, p, job, held) for p in parts]
             course = _course(request, job, began, self.clock())
             built = await self.exporter.export(request, parts, asker, report, course)
         self.cache.changed()
@@ -109,6 +114,21 @@ class Builder:
             connected = await self.sessions(sessions) if sessions else ()
             asker = Asker(sessions=connected, held=held, pull=pull)
             return await self.finder.resolve(reference, platform, asker, lambda told: None)
+
+    def _squashed(self, part: Part, job: Job, held: Held) -> Part:
+        """Return a result with all layers that are not its base image's in one."""
+        sources = [v for v in ancestry(part.target.root) if v in job.fetched]
+        bases = [job.fetched[v].value for v in sources]
+        chains = [one.chain for one in bases if isinstance(one, Layers) and one.chain is not None]
+        lineage = (
+            self.filesystems.lineage(part.value.chain) if isinstance(part.value, Layers) else []
+        )
+        base = max((one for one in chains if one in lineage), key=lineage.index, default=None)
+        value, merged = self.squash.squashed(part.value, base, held)
+        config = part.target.config
+        if merged and config is not None:
+            config = squashing.history(config, merged)
+        return replace(part, value=value, target=replace(part.target, config=config))
 
     async def _asker(self, request: BuildRequest, held: Held) -> Asker:
         sessions = await self.sessions(request.sessions) if request.sessions else ()

@@ -18,6 +18,7 @@ from boxship.build.export.archives import Archives
 from boxship.build.export.exporter import Exporter
 from boxship.build.export.images import ImageExport
 from boxship.build.export.layers import LayerPacker
+from boxship.build.export.squash import Squash
 from boxship.build.files.perform import FileChanges
 from boxship.build.filesystems import Filesystems
 from boxship.build.needs import ClientSession, Program, Sessions, Spawner
@@ -159,6 +160,7 @@ async def make_builder(
         Executions(filesystems, folders, runner),
         FileChanges(filesystems, rules),
         filesystems,
+        images.host,
         max(AT_ONCE, 2 * (os.cpu_count() or 1)),
     )
     packer = LayerPacker(records, filesystems, snapshots, blobs, images)
@@ -171,6 +173,7 @@ async def make_builder(
         digests=digests,
         contexts=contexts,
         finder=image_source,
+        squash=Squash(filesystems, records),
         exporter=Exporter(
             image_export,
             Archives(images, blobs, filesystems, image_export, images.host),

@@ -18,6 +18,7 @@ from boxship.build.filesystems import Filesystems, Value
 from boxship.build.merging import Merging
 from boxship.build.needs import ClientSession
 from boxship.build.ops import Diff, Exec, Files, Merge, Source, Vertex
+from boxship.build.running import foreign
 from boxship.build.running.execution import Asked, Executions
 from boxship.build.solver.shared import Say
 from boxship.build.sources.source import Asker, Fetched, Fetcher, Tell
@@ -46,8 +47,10 @@ class Performing:
         executions: Executions,
         changes: FileChanges,
         filesystems: Filesystems,
+        host: Platform,
         at_once: int,
     ) -> None:
+        self._host = host
         self._fetchers = fetchers
         self._executions = executions
         self._changes = changes
@@ -71,6 +74,7 @@ class Performing:
             name = wish.vertex.about.name
             match wish.vertex.op:
                 case Exec() as op:
+                    await asyncio.to_thread(foreign.check, wish.vertex.platform, self._host)
                     return await self._executions.perform(op, _asked(wish, name))
                 case Files() as op:
                     changes = self._changes.perform
