@@ -257,6 +257,14 @@ def test_no_cache_runs_again(engine: Engine) -> None:
     assert build(engine, text, nocache="1").image != first.image
 
 
+def test_the_same_input_gives_the_same_digest(engine: Engine) -> None:
+    text = f"{FROM}ARG SOURCE_DATE_EPOCH\nCOPY f /f\nWORKDIR /w\nRUN echo 1 > /made\n"
+    given = {"buildargs": '{"SOURCE_DATE_EPOCH":"86400"}', "nocache": "1"}
+    first = build(engine, text, {"f": "x"}, **given)
+    time.sleep(1.1)  # file times have seconds at the coarsest
+    assert build(engine, text, {"f": "x"}, **given).image == first.image
+
+
 def test_one_changed_file_runs_only_what_stands_on_it(engine: Engine) -> None:
     text = f"{FROM}COPY a /a\nRUN echo a > /ran-a\nCOPY b /b\nRUN echo b > /ran-b\n"
     build(engine, text, {"a": "1", "b": "changed-1"})

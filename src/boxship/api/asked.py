@@ -9,6 +9,7 @@ from typing import Final
 
 from boxship.api import credentials
 from boxship.api.routing import Call
+from boxship.build.dockerfile.convert import epoch_of
 from boxship.build.ops import Network, Resources, Ulimit
 from boxship.build.request import BuildRequest, CacheOption, Dockerfile, NoCache
 from boxship.errors import InvalidRequest, NotSupported
@@ -44,9 +45,10 @@ def read(call: Call, host: Platform) -> Asked:
         )
     network, name = _network(query.text("networkmode"))
     platform = query.text("platform")
+    build_args = _pairs(call, "buildargs")
     request = BuildRequest(
         frontend=Dockerfile(b""),
-        build_args=_pairs(call, "buildargs"),
+        build_args=build_args,
         labels=_pairs(call, "labels"),
         target=query.text("target"),
         platforms=(Platform.parse(platform, host),) if platform else (),
@@ -61,6 +63,7 @@ def read(call: Call, host: Platform) -> Asked:
         credentials=credentials.by_host(call),
         cache_from=tuple(_caches(query.text("cachefrom"))),
         squash=query.flag("squash"),
+        source_date_epoch=epoch_of(build_args),
         entitlements=frozenset({"network.host"}) if network is Network.HOST else frozenset(),
     )
     return Asked(

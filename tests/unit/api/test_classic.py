@@ -155,3 +155,4 @@ def test_a_program_that_never_ends_fills_no_memory_before_its_turn():
     told.done(A)
     told.done(B)
     assert len(told.text) < 2_000_000
+    assert "[output clipped, log limit 1MiB reached]" in told.text

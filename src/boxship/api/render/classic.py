@@ -32,6 +32,7 @@ QUIET_STEPS: Final = (
 RED: Final = "\x1b[91m"  # what programs write to their standard error
 PLAIN: Final = "\x1b[0m"
 STDERR: Final = 2
+CLIPPED: Final = b"[output clipped, log limit 1MiB reached]\n"
 KEPT: Final = 10_000
 HELD: Final = 1 << 20  # bytes of a later step's output that are kept until its turn
 
@@ -111,6 +112,8 @@ class Teller:
             if vertex.size < HELD:
                 vertex.held.append((told.stream, told.data))
                 vertex.size += len(told.data)
+                if vertex.size >= HELD:
+                    vertex.held.append((STDERR, CLIPPED))
         else:
             return
         self._go_on(over=False)

@@ -27,6 +27,7 @@ from boxship.build.ops import Ref, Source
 from boxship.spec.oci.image import ImageConfig
 from boxship.spec.platform import Platform
 
+EPOCH: Final = "SOURCE_DATE_EPOCH"
 TRIGGER_ROUNDS: Final = 20  # images that bring triggers that bring images
 
 
@@ -76,7 +77,7 @@ async def convert_parsed(parsed: Parsed, options: Options, finder: Images) -> Co
         states,
         global_args,
         scope.proxies(options.build_args),
-        _epoch(options.build_args.get("SOURCE_DATE_EPOCH") or global_args.get("SOURCE_DATE_EPOCH")),
+        epoch_of(options.build_args) if EPOCH in options.build_args else epoch_of(global_args),
     )
     plan(to, found, declared)
     target = states.target(options.target)
@@ -184,8 +185,9 @@ def _result(
     )
 
 
-def _epoch(text: str | None) -> int | None:
-    """Read SOURCE_DATE_EPOCH."""
+def epoch_of(args: Mapping[str, str]) -> int | None:
+    """Read SOURCE_DATE_EPOCH; None where it is not set, or empty."""
+    text = args.get(EPOCH)
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 12):
