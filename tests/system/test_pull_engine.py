@@ -127,3 +127,17 @@ def test_a_search_asks_the_index_of_the_registry(engine: Engine, registry: Fault
     said = engine.docker(*words, "--filter", "is-official=true", f"{registry.host}/repo").stdout
     assert said.split() == ["repo3", "3"]
     assert engine.docker("search", "--limit", "101", "x", check=False).returncode
+
+
+def test_a_daemon_that_stops_ends_its_pulls(own_engine: Engine, registry: FaultyRegistry) -> None:
+    registry.add("a/b", "1", LAYERS)
+    last = json.loads(registry.manifests["a/b", "1"][1])["layers"][2]["digest"]
+    registry.when("GET", last, Answer(body=registry.blobs[last], pause_after=1000), times=1)
+    command = [docker_command(), "-H", own_engine.host, "pull", f"{registry.host}/a/b:1"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as client:
+        wait_until(lambda: len(stored(own_engine)[0]) == 4)  # all but the last layer
+        own_engine.stop()
+        assert client.wait(10)
+    assert stored(own_engine) == ([], [])
+    own_engine.start()
+    own_engine.docker("pull", f"{registry.host}/a/b:1")
