@@ -192,6 +192,20 @@ def test_wrong_passwords_and_wrong_words_are_answered_as_docker_answers(clients:
     assert not clients.config("boxship").exists()
 
 
+def test_where_no_engine_answers_the_registry_itself_is_asked(clients: Clients) -> None:
+    nowhere = ("-H", f"unix://{clients.root}/nowhere")
+    words = ("login", "-u", "joe", "--password-stdin", clients.registry)
+    command = [*BOXSHIP, *nowhere, *words]
+    environment = {**clients.environment, "DOCKER_CONFIG": str(clients.root / "boxship")}
+    for password, status in (("wrong", 1), ("secret", 0)):
+        done = subprocess.run(
+            command, input=password, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == status, done.stderr
+        assert ("Login Succeeded" in done.stdout) == (status == 0)
+    assert clients.configured("boxship")["credHelpers"] == {clients.registry: "boxship"}
+
+
 def typed(command: list[str], environment: dict[str, str], *answers: tuple[bytes, bytes]) -> bytes:
     """Run a command in a terminal, answer each of its questions, and return what it showed."""
     process, ours = pty.fork()  # it is then the command's controlling terminal

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from boxship.cli.asking import ask, ask_hidden
 from boxship.cli.command import Command, Flag
-from boxship.cli.credentials import HUB_KEY, keep, key_of, lookup
+from boxship.cli.credentials import HUB, HUB_KEY, keep, key_of, lookup
 from boxship.cli.notes import note
-from boxship.client.errors import EngineError
+from boxship.client.errors import CannotConnect, EngineError
 from boxship.errors import BoxshipError, InvalidRequest
 
 TYPE_CHECKING = False
@@ -114,9 +114,22 @@ def _given(shell: Shell, key: str, username: str, password: str, known: str) -> 
     return {"username": username, "password": password}
 
 
+def _log_in_here(shell: Shell, key: str, given: dict[str, str]) -> str:
+    """Ask the registry itself, where no engine can; return its identity token, if it gives one."""
+    from boxship.cli.libraries import find_libraries
+
+    find_libraries()
+    from boxship.cli.manifest.remote import log_in
+
+    return log_in(shell, HUB if key == HUB_KEY else key, given)
+
+
 def _log_in(shell: Shell, key: str, given: dict[str, str], *, plain: bool) -> str:
     """Have the engine try credentials; keep those that the registry takes."""
-    answer = shell.client.system.log_in({**given, "serveraddress": key})
+    try:
+        answer = shell.client.system.log_in({**given, "serveraddress": key})
+    except CannotConnect:
+        answer = {"IdentityToken": _log_in_here(shell, key, given)}
     kept = given
     if token := answer.get("IdentityToken"):
         kept = {"username": given.get("username", ""), "identitytoken": token}

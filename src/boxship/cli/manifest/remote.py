@@ -133,25 +133,42 @@ def ask(shell: Shell, host: str, insecure: bool, question: Callable[[Remote], Aw
 @asynccontextmanager
 async def remote(shell: Shell, host: str, insecure: bool) -> AsyncIterator[Remote]:
     """Open a registry."""
+    async with pool(shell, (host,) if insecure else ()) as found:
+        yield Remote(Registry(host, credentials(shell, host), found))
+
+
+@asynccontextmanager
+async def pool(shell: Shell, insecure: tuple[str, ...] = ()) -> AsyncIterator[Pool]:
+    """Open the way to registries, through the proxies that the environment names."""
     environment = shell.environment
 
     def setting(name: str) -> str:
         return environment.get(name, "") or environment.get(name.lower(), "")
 
-    settings = Settings(
-        insecure=(host,) if insecure else (),
-        proxies=Proxies(setting("HTTP_PROXY"), setting("HTTPS_PROXY"), setting("NO_PROXY")),
-    )
-    pool = Pool(settings)
+    proxies = Proxies(setting("HTTP_PROXY"), setting("HTTPS_PROXY"), setting("NO_PROXY"))
+    found = Pool(Settings(insecure=insecure, proxies=proxies))
     try:
-        yield Remote(Registry(host, credentials(shell, host), pool))
+        yield found
     finally:
-        await pool.close()
+        await found.close()
+
+
+def log_in(shell: Shell, host: str, given: dict[str, str]) -> str:
+    """Try credentials at their registry; return the identity token that it gives, if it does."""
+
+    async def asked() -> str:
+        async with pool(shell) as found:
+            return await Registry(host, _credentials(given, host), found).login()
+
+    return asyncio.run(asked())
 
 
 def credentials(shell: Shell, host: str) -> Credentials:
     """Return what the configuration holds for a registry."""
-    found = lookup(shell, key_of(host))
+    return _credentials(lookup(shell, key_of(host)), host)
+
+
+def _credentials(found: dict[str, str], host: str) -> Credentials:
     return Credentials(
         username=found.get("username", ""),
         password=found.get("password", ""),
