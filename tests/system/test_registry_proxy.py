@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import os
 import threading
 from collections import Counter
@@ -12,7 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.registry_server import RegistryServer, digest, registry_server
+from tests.support.registry_server import (
+    RegistryServer,
+    descriptor,
+    digest,
+    manifest,
+    registry_server,
+)
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +130,19 @@ def test_what_is_not_there_is_not_here(origin: RegistryServer, tmp_path: Path) -
         ):
             answer = cache.ask("GET", f"/v2/{path}")
             assert (answer.status, answer.code) == (404, code)
+
+
+def test_referrers_are_those_of_the_registry_behind(origin: RegistryServer, tmp_path: Path) -> None:
+    data = origin.push_image("signed", "v1")
+    subject = descriptor(data, "application/vnd.oci.image.manifest.v1+json")
+    origin.push_blob("signed", b"{}")
+    about = json.dumps(manifest(b"{}", [], subject=subject, artifactType="text/x-s")).encode()
+    assert origin.push_manifest("signed", digest(about), about).status == 201
+    with cache_of(tmp_path, origin) as cache:
+        path = f"referrers/{digest(data)}?artifactType=text/x-s"
+        there = origin.ask("GET", f"/v2/signed/{path}").json()
+        assert there["manifests"]
+        assert cache.ask("GET", f"/v2/first/signed/{path}").json() == there
 
 
 def test_nothing_is_pushed_to_what_is_pulled_through(

@@ -386,6 +386,29 @@ def test_the_access_log_tells_each_request(tmp_path: Path) -> None:
     assert get["service"] == "mine"
 
 
+def test_what_is_being_sent_is_sent_to_its_end(tmp_path: Path) -> None:
+    """A server that stops takes no new request and finishes those it has."""
+    data = os.urandom(30_000_000)
+    with registry_server(tmp_path) as server:
+        named = server.push_blob("a", data)
+        connection = server.connect()
+        connection.request("GET", f"/v2/a/blobs/{named}")
+        answer = connection.getresponse()
+        begin = answer.read(1000)
+        assert server.process is not None
+        server.process.terminate()
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:  # until nobody is let in any more
+            try:
+                server.connect().connect()
+            except ConnectionRefusedError:
+                break
+            time.sleep(0.02)
+        assert begin + answer.read() == data
+        connection.close()
+        assert server.process.wait(20) == 0
+
+
 # Read only, and taking over
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+from boxship.distribution.settings import Proxies
 from boxship.registry import accesslog, control, listeners
 from boxship.registry.auth import choose as ways
 from boxship.registry.config import Config
@@ -47,6 +48,14 @@ log = logging.getLogger(__name__)
 Job = Callable[[], Coroutine[Any, Any, None]]
 EVICTION: Final = 900.0  # seconds between looks at a cache
 LAST_EVENTS: Final = 5.0  # seconds for what has happened to be told at the end
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where a server runs: the local folder of its storage, and the way out."""
+
+    folder: str
+    proxies: Proxies
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +102,12 @@ def open_service(config: Config, folder: str) -> Service:
 class App:
     """One running server."""
 
-    def __init__(self, config: Config, folder: str, bound: Bound, lines: accesslog.Lines) -> None:
+    def __init__(
+        self, config: Config, surroundings: Surroundings, bound: Bound, lines: accesslog.Lines
+    ) -> None:
+        folder = surroundings.folder
         self._config = config
+        self._proxies = surroundings.proxies
         self._bound = bound
         self._metrics = Metrics()
         self._folder = folder
@@ -224,7 +237,7 @@ class App:
 
         service = self._service
         parts = (service.manifests, service.blobs, service.uploads)
-        service.through = PullThrough(self._upstreams, parts, self._metrics)
+        service.through = PullThrough(self._upstreams, parts, self._metrics, self._proxies)
         return service.through
 
     def _make_notifiers(self) -> list[Notifier]:
@@ -262,7 +275,7 @@ class App:
         self._metrics.count("registry_events_total", action=event.action)
 
 
-def serve(config: Config) -> None:
+def serve(config: Config, proxies: Proxies) -> None:
     """Run a server until a signal says stop."""
     lines = accesslog.set_up(config.log, config.loglevel)
     folder = choose.folder_of(config.storage)
@@ -275,18 +288,20 @@ def serve(config: Config) -> None:
             tls,
             listeners.open_socket("tcp", debug) if debug else None,
         )
-        asyncio.run(_serve(config, folder, bound, lines))
+        asyncio.run(_serve(config, Surroundings(folder, proxies), bound, lines))
     finally:
         os.close(held)
         if config.storage.inmemory is not None:
             shutil.rmtree(folder)
 
 
-async def _serve(config: Config, folder: str, bound: Bound, lines: accesslog.Lines) -> None:
+async def _serve(
+    config: Config, surroundings: Surroundings, bound: Bound, lines: accesslog.Lines
+) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_threads(config), "worker"))
     ending = asyncio.Event()
-    app = App(config, folder, bound, lines)
+    app = App(config, surroundings, bound, lines)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
     loop.add_signal_handler(signal.SIGHUP, app.reload)

@@ -23,6 +23,7 @@ from typing import Any
 
 import yaml
 
+from boxship.distribution.settings import Proxies
 from boxship.errors import BoxshipError
 from boxship.lib import atomicfile, duration
 from boxship.registry import configfile, control
@@ -65,7 +66,7 @@ def main(words: Sequence[str] | None = None, environment: Mapping[str, str] = os
             if asked.validate:
                 print("configuration OK", file=sys.stderr)
                 return 0
-            serve(config)
+            serve(config, proxies_of(environment))
             return 0
         return do(config, chore_of(asked))
     except BoxshipError as error:
@@ -85,6 +86,15 @@ def configuration(asked: argparse.Namespace, environment: Mapping[str, str]) -> 
             # As YAML text: what it says is read as any variable is.
             over["REGISTRY_" + place.upper().replace(".", "_")] = yaml.safe_dump(value)
     return configfile.load(path, over)
+
+
+def proxies_of(environment: Mapping[str, str]) -> Proxies:
+    """Return the way out that the environment names, in either case."""
+
+    def named(name: str) -> str:
+        return environment.get(name.lower()) or environment.get(name) or ""
+
+    return Proxies(named("HTTP_PROXY"), named("HTTPS_PROXY"), named("NO_PROXY"))
 
 
 def do(config: Config, chore: Chore) -> int:

@@ -22,6 +22,7 @@ from boxship.registry.http.target import Place, Target
 from boxship.registry.names import Name
 from boxship.registry.parts import Flow, Incomplete, Part
 from boxship.registry.service import Service
+from boxship.registry.storage.filesystem import FULL
 from boxship.transport.exchange import ClientGone, Exchange
 from boxship.wire import http
 
@@ -146,6 +147,10 @@ class Answers:
         except ClientGone:
             raise
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                record.problem = str(error)
+                said = f"cannot store: {FULL[error.errno]}"
+                return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", said)
             log.exception("answering %s %s", record.method, record.path)
             record.problem = str(error)
             return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "UNKNOWN", "unknown error")

@@ -7,6 +7,9 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import msgspec
+
+from boxship.lib import strictjson
 from boxship.registry.errors import PaginationInvalid
 from boxship.registry.http.call import Call, Reply, reply_json
 from boxship.registry.manifests import Stored, repositories
@@ -63,26 +66,39 @@ async def referrers(call: Call, service: Service) -> Reply:
     """GET: what has a manifest as its subject, perhaps of one artifact type only."""
     subject = Digest.parse(call.target.item)
     wanted = call.target.one("artifactType")
-    found = await service.work(service.manifests.referrers, call.name, subject)
-    listed = [one for one in found if not wanted or one.manifest.artifact_type == wanted]
-    listed = sorted(listed, key=lambda one: one.digest)
+    listed = await _listed(call, service, subject, wanted)
     last = call.target.one("last")
-    after = [one for one in listed if one.digest > last]
+    after = [one for one in listed if one["digest"] > last]
     page = after[:REFERRERS]
     headers: Headers = [("Content-Type", OCI_INDEX)]
     if wanted:
         headers.append(("OCI-Filters-Applied", "artifactType"))
     if len(after) > len(page):
-        query = {"last": page[-1].digest, **({"artifactType": wanted} if wanted else {})}
+        query = {"last": page[-1]["digest"], **({"artifactType": wanted} if wanted else {})}
         path = f"/v2/{call.name}/referrers/{subject}?{urlencode(query)}"
         headers += _next(call, path, True)
     document = {
         "schemaVersion": 2,
         "mediaType": OCI_INDEX,
-        "manifests": [_descriptor(one) for one in page],
+        "manifests": page,
     }
     reply = reply_json(document)
     return Reply(HTTPStatus.OK, headers, reply.body)
+
+
+async def _listed(
+    call: Call, service: Service, subject: Digest, wanted: str
+) -> list[dict[str, Any]]:
+    """Return the referrers that are asked for, by digest; those there where we pull through."""
+    upstream = service.upstream_of(call.name)
+    if service.through is not None and upstream is not None:
+        there = await service.through.referrers(upstream, call.name, subject, wanted)
+        if there is not None:
+            listed = [msgspec.json.decode(strictjson.encode(one)) for one in there]
+            return sorted(listed, key=lambda one: str(one["digest"]))
+    found = await service.work(service.manifests.referrers, call.name, subject)
+    kept = [one for one in found if not wanted or one.manifest.artifact_type == wanted]
+    return [_descriptor(one) for one in sorted(kept, key=lambda one: one.digest)]
 
 
 def _descriptor(stored: Stored) -> dict[str, Any]:

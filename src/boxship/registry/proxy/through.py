@@ -18,7 +18,7 @@ from boxship.distribution import errors as remote
 from boxship.distribution.auth import Credentials
 from boxship.distribution.client import Registry
 from boxship.distribution.pool import Pool
-from boxship.distribution.settings import Settings
+from boxship.distribution.settings import Proxies, Settings
 from boxship.errors import InvalidRequest
 from boxship.registry.blobs import Blobs
 from boxship.registry.errors import (
@@ -37,6 +37,7 @@ from boxship.registry.proxy.download import Download
 from boxship.registry.proxy.upstreams import Upstream, Upstreams
 from boxship.registry.uploads import Uploads
 from boxship.spec import digest as spec
+from boxship.spec.oci.image import Descriptor
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +52,20 @@ class PullThrough:
     """Fetches what is not here."""
 
     def __init__(
-        self, upstreams: Upstreams, parts: tuple[Manifests, Blobs, Uploads], metrics: Metrics
+        self,
+        upstreams: Upstreams,
+        parts: tuple[Manifests, Blobs, Uploads],
+        metrics: Metrics,
+        proxies: Proxies,
     ) -> None:
         self.upstreams = upstreams
         self._manifests, self._blobs, self._uploads = parts
         self._metrics = metrics
         insecure = tuple(one.host for one in upstreams if one.insecure)
-        self._pool = Pool(Settings(insecure=insecure, attempts=ATTEMPTS, connect_timeout=CONNECT))
+        settings = Settings(
+            insecure=insecure, attempts=ATTEMPTS, connect_timeout=CONNECT, proxies=proxies
+        )
+        self._pool = Pool(settings)
         self._flights: dict[object, asyncio.Task[Any]] = {}
         self._downloads: dict[tuple[Name, Digest], Download] = {}
         self._asked: OrderedDict[tuple[Name, Tag], float] = OrderedDict()
@@ -201,6 +209,20 @@ class PullThrough:
             return sorted(await self._told(upstream, asked, NameUnknown(name)))
         except StorageUnavailable:
             return await asyncio.to_thread(self._manifests.tags, name)
+
+    async def referrers(
+        self, upstream: Upstream, name: Name, subject: Digest, kind: str
+    ) -> list[Descriptor] | None:
+        """Return what refers to a manifest there; None when that registry does not answer."""
+        registry = self._registry(upstream)
+        there = upstream.remote(name)
+        asked = registry.referrers(there, _known(subject), kind)
+        try:
+            return await self._told(upstream, asked, NameUnknown(name))
+        except NameUnknown:
+            return []
+        except StorageUnavailable:
+            return None
 
     # Parts
 
