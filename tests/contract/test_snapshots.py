@@ -317,3 +317,54 @@ def test_a_tree_of_any_depth_can_be_removed(snapshots):
     os.close(mounted)
     snapshots.remove("deep")
     assert snapshots.keys() == []
+
+
+def test_a_snapshot_becomes_a_layer_and_is_renamed_under_what_stands_on_it(snapshots):
+    base = snapshots.apply(None, [BASE]).chain
+    name = Digest.of(b"a name of ours")
+    snapshots.prepare("work", base, bare=True)
+    mounted = snapshots.open("work")
+    try:
+        inside = os.open(".", os.O_RDONLY, dir_fd=mounted)
+        assert "proc" not in os.listdir(inside)
+        os.close(inside)
+        os.close(os.open("new", os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=mounted))
+        os.unlink("etc/a", dir_fd=mounted)
+    finally:
+        os.close(mounted)
+    snapshots.seal("work", name)
+    assert not snapshots.exists("work")
+    snapshots.prepare("child", name)
+    layer = b"".join(snapshots.layer_diff(name))
+    with tarfile.open(fileobj=io.BytesIO(layer)) as packed:
+        names = sorted(packed.getnames())
+    assert [one for one in names if one != "etc"] == ["etc/.wh.a", "new"]
+    real = Digest.of(b"what it is called")
+    assert snapshots.rename(name, real, base)
+    assert snapshots.has_layer(real)
+    assert snapshots.parent(real) == base
+    assert not snapshots.rename(real, base, None)
+    snapshots.collect([])  # the child keeps its layers, by whatever name
+    mounted = snapshots.open("child")
+    try:
+        os.stat("new", dir_fd=mounted)
+        with pytest.raises(FileNotFoundError):
+            os.stat("etc/a", dir_fd=mounted)
+    finally:
+        os.close(mounted)
+
+
+def test_a_layer_is_laid_on_another_parent(snapshots):
+    base = snapshots.apply(None, [BASE]).chain
+    changed = snapshots.apply(base, [archive(("etc/.wh.a", b"", {}), ("more", b"more", {}))]).chain
+    other = snapshots.apply(base, [archive(("other", b"other", {}))]).chain
+    both = Digest.of(b"both")
+    snapshots.graft(changed, both, other)
+    mounted = snapshots.view(both)
+    try:
+        for name in ("more", "other", "etc/b"):
+            os.stat(name, dir_fd=mounted)
+        with pytest.raises(FileNotFoundError):
+            os.stat("etc/a", dir_fd=mounted)
+    finally:
+        os.close(mounted)

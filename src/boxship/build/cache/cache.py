@@ -150,22 +150,21 @@ def chosen(
     for one in every:
         for parent in one.parents:
             children.setdefault(parent, set()).add(one.id)
-    left = sorted(every, key=_age)
-    moved = True
-    while moved and (limit is None or total > limit):
-        moved = False
-        for one in left:
-            if limit is not None and total <= limit:
-                break
-            stays = one.in_use or not passes(one) or children.get(one.id, set()) - gone
-            too_new = rule.unused_for and one.used > now - rule.unused_for
-            if one.id in gone or stays or too_new or (one.shared and not rule.everything):
-                continue
-            going.append(one)
-            gone.add(one.id)
-            total -= 0 if one.shared else one.size
-            moved = True
+    left = sorted((one for one in every if _may_go(one, passes, rule, now)), key=_age)
+    while limit is None or total > limit:
+        one = next((o for o in left if not children.get(o.id, set()) - gone), None)
+        if one is None:
+            break
+        left.remove(one)
+        going.append(one)
+        gone.add(one.id)
+        total -= 0 if one.shared else one.size
     return going
+
+
+def _may_go(one: Usage, passes: Callable[[Usage], bool], rule: Keep, now: int) -> bool:
+    too_new = rule.unused_for and one.used > now - rule.unused_for
+    return not (one.in_use or too_new or (one.shared and not rule.everything)) and passes(one)
 
 
 def _limit(rule: Keep, total: int, free: int) -> int | None:

@@ -9,7 +9,7 @@ from typing import Final
 from boxship.errors import InvalidRequest
 
 CLAUSE: Final = re.compile(r"([ugoa]*)((?:[-+=](?:[rwxXst]+|[ugo])?)+)", re.ASCII)
-ACTION: Final = re.compile(r"([-+=])([rwxXst]*|[ugo])", re.ASCII)
+ACTION: Final = re.compile(r"([-+=])([ugo]|[rwxXst]*)", re.ASCII)
 SHIFT: Final = {"u": 6, "g": 3, "o": 0}
 BITS: Final = {"r": 4, "w": 2, "x": 1}
 
