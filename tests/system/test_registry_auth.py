@@ -100,6 +100,9 @@ def test_rules_say_who_may_do_what(htpasswd: RegistryServer) -> None:
         assert ann.push_blob(name, b"{}") == 201
         assert ann.push_manifest(name, "v1") == 201
     assert nobody.ask("GET", "/v2/public/app/manifests/v1").status == 200
+    empty = As(htpasswd, "Basic Og==")  # what skopeo sends for nobody
+    assert empty.ask("GET", "/v2/public/app/manifests/v1").status == 200
+    assert empty.ask("GET", "/v2/team/app/manifests/v1").status == 401
     assert nobody.ask("GET", "/v2/team/app/manifests/v1").status == 401
     assert bob.ask("GET", "/v2/public/app/manifests/v1").status == 200
     denied = bob.ask("GET", "/v2/team/app/manifests/v1")

@@ -129,7 +129,7 @@ class Htpasswd:
         self._rules = rules
 
     async def admit(self, asked: Asked, wanted: Sequence[Access]) -> Identity:
-        if not asked.authorization:
+        if is_nobody(asked.authorization):
             nobody = User("", self._rules)
             if wanted and all(map(nobody.may, wanted)):
                 return nobody
@@ -141,6 +141,11 @@ class Htpasswd:
         if not all(map(user.may, wanted)):
             raise Denied
         return user
+
+
+def is_nobody(authorization: str) -> bool:
+    """Whether a client gives no name; some send an empty one instead of no header."""
+    return authorization.strip() in ("", "Basic Og==")
 
 
 def basic(authorization: str) -> tuple[str, str] | None:

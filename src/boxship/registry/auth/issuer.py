@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from boxship.lib import atomicfile, moments
 from boxship.registry.auth.access import Access
-from boxship.registry.auth.htpasswd import Passwords, basic
+from boxship.registry.auth.htpasswd import Passwords, basic, is_nobody
 from boxship.registry.auth.keys import PublicKey, Trust, libtrust_id
 from boxship.registry.auth.rules import Rules
 from boxship.registry.auth.token import BadToken, Tokens
@@ -86,7 +86,8 @@ class Issuer:
 
     async def _basic(self, exchange: Exchange, target: Target) -> Reply:
         user = ""
-        if authorization := exchange.head.headers.get("authorization", ""):
+        authorization = exchange.head.headers.get("authorization", "")
+        if not is_nobody(authorization):
             given = basic(authorization)
             if given is None or not await self._passwords.check(*given, exchange.peer):
                 challenge = f'Basic realm="{self._service}"'
