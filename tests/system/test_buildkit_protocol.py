@@ -1,0 +1,303 @@
+"""BuildKit's services called directly: sessions, definitions, and clients that break the rules."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from tests.support.engine import Engine
+from tests.support.pipes import connect
+
+from boxship.build import ops
+from boxship.build.control import llb
+from boxship.build.needs import Credentials, SyncRequest
+from boxship.build.session.client import Client
+from boxship.build.session.errors import NotOffered
+from boxship.client.offers import Offers
+from boxship.errors import NotFound
+from boxship.spec.buildkit import control_pb2 as pb
+from boxship.spec.buildkit import gateway_pb2 as gateway
+from boxship.spec.platform import Platform
+from boxship.transport.http2 import ConnectionLost, Http2
+from boxship.wire.grpc import Code, Failed
+
+CONTROL = "/moby.buildkit.v1.Control/"
+BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge/"
+BUSYBOX = ops.Ref(
+    ops.Vertex(
+        ops.Source("docker-image://docker.io/library/busybox:latest"),
+        platform=Platform("linux", "amd64"),
+    )
+)
+
+
+@contextlib.asynccontextmanager
+async def plain_http2(engine: Engine) -> AsyncIterator[Http2]:
+    """Speak HTTP/2 from its preface, as newer clients do."""
+    client = Http2()
+    loop = asyncio.get_running_loop()
+    await loop.create_unix_connection(lambda: client, engine.socket)
+    try:
+        async with asyncio.timeout(60):
+            yield client
+    finally:
+        client.close()
+
+
+def on_engine(engine: Engine, story: Callable[[Http2], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with plain_http2(engine) as client:
+            await story(client)
+
+    asyncio.run(run())
+
+
+def test_the_builder_answers_over_plain_http2(engine: Engine) -> None:
+    async def story(client: Http2) -> None:
+        info = pb.InfoResponse.FromString(await client.ask(CONTROL + "Info", b""))
+        assert info.version.version.endswith("-moby")
+        found = pb.ListWorkersResponse.FromString(await client.ask(CONTROL + "ListWorkers", b""))
+        (worker,) = found.record
+        assert "org.mobyproject.buildkit.worker.snapshotter" in worker.labels
+        with pytest.raises(Failed) as failure:
+            await client.ask("/no.such.Service/Method", b"")
+        assert failure.value.code is Code.UNIMPLEMENTED
+
+    on_engine(engine, story)
+
+
+def run(*args: str, on: ops.Ref = BUSYBOX) -> ops.Ref:
+    process = ops.Exec(args, mounts=(ops.Bind("/", 0, output=0),))
+    return ops.Ref(ops.Vertex(process, (on,), platform=Platform("linux", "amd64")))
+
+
+def test_a_definition_is_solved_and_its_progress_told(engine: Engine) -> None:
+    made = run("sh", "-c", "echo from a definition; echo x > /made")
+    copied = ops.Files((ops.Action(ops.Copy("/made", "/"), ops.SCRATCH, 0, output=0),))
+    root = ops.Ref(ops.Vertex(copied, (made,)))
+
+    async def story(client: Http2) -> None:
+        request = pb.SolveRequest(ref="definition-1", definition=llb.write(root))
+        request.exporters.add(type="image", attrs={"name": "definition:1"})
+        status = client.open(CONTROL + "Status")
+        await status.send(pb.StatusRequest(ref="definition-1").SerializeToString(), end=True)
+        answer = await client.ask(CONTROL + "Solve", request.SerializeToString())
+        found = pb.SolveResponse.FromString(answer).exporter_response
+        assert found["containerimage.digest"].startswith("sha256:")
+        told = pb.StatusResponse()
+        while (message := await status.receive()) is not None:
+            told.MergeFrom(pb.StatusResponse.FromString(message))
+        assert b"from a definition" in b"".join(log.msg for log in told.logs)
+        assert all(vertex.digest.startswith("sha256:") for vertex in told.vertexes)
+
+    on_engine(engine, story)
+    assert "definition" in engine.docker("images").stdout
+
+
+def test_a_client_drives_a_build_through_the_bridge_and_looks_into_results(engine: Engine) -> None:
+    async def story(client: Http2) -> None:
+        id = [("buildkit-controlapi-buildid", "bridge-1")]
+        solving = asyncio.ensure_future(
+            client.ask(CONTROL + "Solve", pb.SolveRequest(ref="bridge-1").SerializeToString())
+        )
+        pong = gateway.PongResponse.FromString(await client.ask(BRIDGE + "Ping", b"", id))
+        assert {cap.id for cap in pong.llb_caps} >= {"source.image", "mergeop", "diffop"}
+        root = run("sh", "-c", "mkdir /d; echo inside > /d/f; ln -s /etc/passwd /d/l")
+        asked = gateway.SolveRequest(definition=llb.write(root), evaluate=True)
+        answer = await client.ask(BRIDGE + "Solve", asked.SerializeToString(), id)
+        ref = gateway.SolveResponse.FromString(answer).result.ref.id
+
+        async def read(path: str) -> bytes:
+            wanted = gateway.ReadFileRequest(ref=ref, path=path)
+            found = await client.ask(BRIDGE + "ReadFile", wanted.SerializeToString(), id)
+            return gateway.ReadFileResponse.FromString(found).data
+
+        assert await read("/d/f") == b"inside\n"
+        assert (await read("/d/l")).startswith(b"root:x:0:0:root:/root")  # the image's own
+        assert b"inside" in await read("../../../d/f")
+        listing = gateway.ReadDirRequest(ref=ref, path="d")
+        found = await client.ask(BRIDGE + "ReadDir", listing.SerializeToString(), id)
+        names = [one.path for one in gateway.ReadDirResponse.FromString(found).entries]
+        assert names == [b"f", b"l"]
+        with pytest.raises(Failed) as failure:
+            await read("/nothing")
+        assert failure.value.code is Code.NOT_FOUND
+        result = gateway.Result(ref=gateway.Ref(id=ref))
+        returned = gateway.ReturnRequest(result=result).SerializeToString()
+        await client.ask(BRIDGE + "Return", returned, id)
+        await solving
+
+    on_engine(engine, story)
+
+
+def test_what_makes_no_sense_is_refused_and_the_engine_goes_on(engine: Engine) -> None:
+    async def story(client: Http2) -> None:
+        for path in ("Solve", "Status", "Prune", "Session", "UpdateBuildHistory"):
+            with pytest.raises(Failed):
+                await client.ask(CONTROL + path, b"\xff\xff\xff", timeout=30)
+        with pytest.raises(Failed):  # without a name
+            await client.ask(CONTROL + "Solve", pb.SolveRequest().SerializeToString())
+        request = pb.SolveRequest(ref="odd", frontend="no.such.frontend")
+        with pytest.raises(Failed, match="frontend"):
+            await client.ask(CONTROL + "Solve", request.SerializeToString())
+        request = pb.SolveRequest(ref="odd", frontend="dockerfile.v0", session="nobody")
+        with pytest.raises(Failed, match="no active session"):
+            await client.ask(CONTROL + "Solve", request.SerializeToString())
+        assert await client.ask(CONTROL + "Info", b"")
+
+    on_engine(engine, story)
+
+
+def test_insecure_processes_need_consent(engine: Engine) -> None:
+    process = ops.Exec(
+        ("true",), mounts=(ops.Bind("/", 0, output=0),), security=ops.Security.INSECURE
+    )
+    root = ops.Ref(ops.Vertex(process, (BUSYBOX,), platform=Platform("linux", "amd64")))
+
+    async def story(client: Http2) -> None:
+        for number, consent in enumerate(([], ["security.insecure"])):
+            request = pb.SolveRequest(
+                ref=f"insecure-{number}", definition=llb.write(root), entitlements=consent
+            )
+            with pytest.raises(Failed, match=r"security\.insecure is not allowed"):
+                await client.ask(CONTROL + "Solve", request.SerializeToString())
+
+    on_engine(engine, story)
+
+
+def test_bytes_that_are_no_http2_end_the_connection_only(engine: Engine) -> None:
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    for rest in (b"\0" * 100, os.urandom(1000), b"\0\xff\xff\x01\x24\0\0\0\1" + b"x" * 50):
+        with socket.socket(socket.AF_UNIX) as raw:
+            raw.settimeout(20)
+            raw.connect(engine.socket)
+            raw.sendall(preface + rest)
+            raw.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(ConnectionResetError):
+                while raw.recv(65536):
+                    pass
+    assert engine.docker("version").returncode == 0
+
+
+def test_a_session_needs_an_id_and_an_upgrade(engine: Engine) -> None:
+    for head, status in (
+        (b"Connection: Upgrade\r\nUpgrade: h2c\r\n", b"400"),
+        (b"X-Docker-Expose-Session-Uuid: x\r\n", b"400"),
+    ):
+        with socket.socket(socket.AF_UNIX) as raw:
+            raw.settimeout(20)
+            raw.connect(engine.socket)
+            raw.sendall(b"POST /session HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n")
+            assert status in raw.recv(4096).split(b"\r\n")[0]
+
+
+# What a client offers, asked over a connection in memory
+
+
+@contextlib.asynccontextmanager
+async def asked(offers: Offers) -> AsyncIterator[Client]:
+    served, calling = Http2(offers.serve), Http2()
+    connect(served, calling)
+    async with asyncio.timeout(30):
+        yield Client(calling, id="x", methods=[method.upper() for method in offers.methods])
+    calling.close()
+    await served.wait_closed()
+
+
+def test_secrets_and_credentials_are_asked_of_the_client() -> None:
+    async def story() -> None:
+        logins = {"one.example": ("me", "pass"), "two.example": ("", "identity")}
+        offers = Offers(
+            secrets={"token": lambda: b"sesame"},
+            login=lambda host: logins.get(host, ("", "")),
+        )
+        async with asked(offers) as client:
+            assert await client.secret("token") == b"sesame"
+            with pytest.raises(NotFound):
+                await client.secret("other")
+            assert await client.credentials("one.example") == Credentials("me", "pass")
+            assert await client.credentials("two.example") == Credentials(token="identity")
+            assert await client.credentials("three.example") == Credentials()
+            with pytest.raises(NotOffered):
+                await client.sync(SyncRequest("context"), "/nowhere")
+
+    asyncio.run(story())
+
+
+def test_an_agent_is_spoken_to_through_the_client(tmp_path: Path) -> None:
+    async def story() -> None:
+        async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"> " + await reader.read(100))
+            await writer.drain()
+            writer.close()
+
+        path = str(tmp_path / "agent")
+        agent = await asyncio.start_unix_server(echo, path)
+        async with agent, asked(Offers(agents={"default": path})) as client:
+            pipe = await client.agent("default")
+            await pipe.write(b"sign this")
+            assert await pipe.read() == b"> sign this"
+            assert await pipe.read() == b""
+            await pipe.close()
+            with pytest.raises((NotFound, Failed)):
+                await client.agent("other")
+
+    asyncio.run(story())
+
+
+def test_a_folder_is_synced_by_name_and_patterns(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    (source / "sub").mkdir(parents=True)
+    (source / "a.txt").write_text("a")
+    (source / "b.log").write_text("b")
+    (source / "sub/ü.txt").write_text("c")
+
+    async def story() -> None:
+        async with asked(Offers(folders={"context": str(source)})) as client:
+            request = SyncRequest("context", exclude=("*.log",), include=("a.txt", "sub/ü.txt"))
+            await client.sync(request, str(target))
+            with pytest.raises(NotFound):
+                await client.sync(SyncRequest("other"), str(target))
+
+    asyncio.run(story())
+    found = sorted(str(path.relative_to(target)) for path in target.rglob("*"))
+    assert found == ["a.txt", "sub", "sub/ü.txt"]
+
+
+def test_results_go_to_the_client(tmp_path: Path) -> None:
+    result, target = tmp_path / "result", tmp_path / "target"
+    result.mkdir()
+    (result / "f").write_text("made")
+    target.mkdir()
+    (target / "own").write_text("stays")
+
+    async def story(archive: int) -> None:
+        async with asked(Offers(targets={0: str(target), 3: archive})) as client:
+            await client.send_tree(str(result), 0)
+            await client.send_archive(iter([b"x" * 100_000, b"y"]), {"k": "ü"}, 3)
+            with pytest.raises((NotFound, Failed)):
+                await client.send_archive(iter([b"z"]), {}, 9)
+
+    with open(tmp_path / "archive", "wb") as file:
+        asyncio.run(story(file.fileno()))
+    assert {path.name for path in target.iterdir()} == {"f", "own"}
+    assert (tmp_path / "archive").stat().st_size == 100_001
+
+
+def test_a_client_that_is_gone_is_told_as_such() -> None:
+    async def story() -> None:
+        served, calling = Http2(Offers(secrets={"x": lambda: b""}).serve), Http2()
+        ends = connect(served, calling)
+        client = Client(calling, id="x", methods=["/moby.buildkit.secrets.v1.Secrets/GetSecret"])
+        ends[0].close()
+        with pytest.raises(ConnectionLost):
+            await client.secret("x")
+        async with asyncio.timeout(10):
+            await client.watch()
+
+    asyncio.run(story())
