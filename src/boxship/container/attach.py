@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,8 +70,28 @@ def check(containers: Containers, ref: str) -> Cell:
             return cell
 
 
+@asynccontextmanager
+async def unstarted(cell: Cell, wanted: Wanted) -> AsyncIterator[bool]:
+    """Keep a container that does not run from being started, and tell whether it is so.
+
+    Who has been told that it is attached may ask for the start at once, and gets all output. A
+    client that wants the log before that, and may be slow to read it, holds nobody up.
+    """
+    if cell.record.state.has_process or wanted.logs:
+        yield False
+        return
+    async with cell.turn.take("attach to", cell.id):
+        yield True
+
+
 async def attach(
-    containers: Containers, cell: Cell, wanted: Wanted, fd: int, pending: bytes
+    containers: Containers,
+    cell: Cell,
+    wanted: Wanted,
+    fd: int,
+    pending: bytes,
+    *,
+    has_turn: bool = False,
 ) -> None:
     """Connect a client; its socket `fd` is ours to close, or to give away."""
     try:
@@ -87,7 +108,7 @@ async def attach(
             detach_keys=wanted.detach_keys,
             pending=pending,
         )
-        async with cell.turn.take("attach to", cell.id):
+        async with nullcontext() if has_turn else cell.turn.take("attach to", cell.id):
             if cell.shim is not None and cell.record.state.has_process:
                 await cell.shim.attach(INIT, attachment, fd)
             elif containers.registry.get(cell.id) is cell:

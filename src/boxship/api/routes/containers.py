@@ -292,9 +292,10 @@ async def attach(call: Call, containers: Containers) -> Hijacked:
     cell = attaching.check(containers, call.path["id"])
     wanted = wanted_streams(call.query)
     multiplexed = not cell.record.tty and call.version >= MULTIPLEXED_SINCE
-    hijacked = await call.hijack(MULTIPLEXED_STREAM if multiplexed else RAW_STREAM)
-    fd, pending = hijacked.detach()
-    await attaching.attach(containers, cell, wanted, fd, pending)
+    async with attaching.unstarted(cell, wanted) as has_turn:
+        hijacked = await call.hijack(MULTIPLEXED_STREAM if multiplexed else RAW_STREAM)
+        fd, pending = hijacked.detach()
+        await attaching.attach(containers, cell, wanted, fd, pending, has_turn=has_turn)
     return hijacked
 
 
@@ -302,9 +303,10 @@ async def attach(call: Call, containers: Containers) -> Hijacked:
 async def attach_websocket(call: Call, containers: Containers) -> Hijacked:
     cell = attaching.check(containers, call.path["id"])
     wanted = wanted_streams(call.query, multiplex=False)
-    hijacked = await call.websocket()
-    fd, pending = hijacked.detach()
-    await attaching.attach(containers, cell, wanted, fd, pending)
+    async with attaching.unstarted(cell, wanted) as has_turn:
+        hijacked = await call.websocket()
+        fd, pending = hijacked.detach()
+        await attaching.attach(containers, cell, wanted, fd, pending, has_turn=has_turn)
     return hijacked
 
 
