@@ -92,6 +92,8 @@ def test_repositories_are_listed_in_pages(registry: RegistryServer, name: str) -
     assert [one for one in found if one in names] == names
     assert found == sorted(found)
     assert registry.ask("GET", f"/v2/_catalog?n={10**18}").status == 200
+    none = registry.ask("GET", "/v2/_catalog?n=0")
+    assert (none.json(), "link" in none.headers) == ({"repositories": []}, False)
 
 
 def push_referrer(registry: RegistryServer, name: str, kind: str, **more: Any) -> bytes:

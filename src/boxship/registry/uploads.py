@@ -110,7 +110,8 @@ class Uploads:
             file.write(moments.show(int(self._now()) * 1_000_000_000))
         hasher = Digest(f"{algorithm}:").hasher()
         upload = Upload(identity, name, path, 0, hasher, algorithm)
-        self._remember(upload)
+        with self._lock:
+            self._remember(upload)
         return upload
 
     def find(self, name: Name, identity: str) -> Upload:
@@ -123,10 +124,11 @@ class Uploads:
         except (FileNotFoundError, NotADirectoryError):
             self._remembered.pop(identity, None)
             raise UploadUnknown(identity) from None
-        upload = self._remembered.get(identity)
-        if upload is None or upload.repository != name:
-            upload = Upload(identity, name, path, size, None)
-        self._remember(upload)
+        with self._lock:
+            upload = self._remembered.get(identity)
+            if upload is None or upload.repository != name:
+                upload = Upload(identity, name, path, size, None)
+            self._remember(upload)
         return upload
 
     @asynccontextmanager
@@ -196,13 +198,13 @@ class Uploads:
         return f"{self._spool}/{layout.upload(name, identity)}"
 
     def _remember(self, upload: Upload) -> None:
-        with self._lock:
-            self._remembered[upload.id] = upload
-            self._remembered.move_to_end(upload.id)
-            if len(self._remembered) > REMEMBERED:
-                idle = (one.id for one in self._remembered.values() if not one.turn.locked())
-                if (oldest := next(idle, None)) is not None:
-                    del self._remembered[oldest]
+        """Keep an upload in mind; the lock is held."""
+        self._remembered[upload.id] = upload
+        self._remembered.move_to_end(upload.id)
+        if len(self._remembered) > REMEMBERED:
+            idle = (one.id for one in self._remembered.values() if not one.turn.locked())
+            if (oldest := next(idle, None)) is not None:
+                del self._remembered[oldest]
 
 
 def _write_all(descriptor: int, pieces: Sequence[bytes], offset: int) -> None:

@@ -39,7 +39,7 @@ async def catalog(call: Call, service: Service) -> Reply:
         if not call.identity.sees(name):
             continue
         if len(page) == count:
-            more = True
+            more = count > 0
             break
         page.append(name)
     query = urlencode({"last": page[-1] if page else "", "n": count})
