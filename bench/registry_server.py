@@ -261,8 +261,10 @@ def skopeo_rows(folder: Path) -> Iterator[Row]:
             return seconds()
 
     def push_image(server: Server) -> float:
-        # A repository and folder of its own each time: nothing may be there already.
-        shutil.rmtree(server.folder / "root/docker/registry/v2/blobs")
+        # A new server each time: nothing may be there already.
+        server.stop()
+        shutil.rmtree(server.folder)
+        server.start()
         pushed[server.name] = pushed.get(server.name, 0) + 1
         there = f"docker://127.0.0.1:{server.port}/image{pushed[server.name]}:latest"
         cache = ("--dest-precompute-digests=false", "--dest-tls-verify=false")
