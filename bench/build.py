@@ -1,0 +1,172 @@
+"""Builds: by the API of the classic builder, and by the client in BuildKit mode.
+
+The Dockerfile of twenty steps is ten RUN and ten COPY; the large context has 20,000 small files
+and six of 50 MB. `python -m bench.build` measures them all; `--client` names the docker client of
+20.10, which still has both modes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import random
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from bench.engines import IMAGE, Peer, boxship, dockerd
+from bench.measure import Row, table
+
+FOLDERS, FILES, LARGE, SIZE = 200, 100, 6, 50 << 20
+
+
+def twenty(folder: Path) -> Path:
+    """A context whose Dockerfile has twenty steps."""
+    context = folder / "twenty"
+    context.mkdir()
+    lines = [f"FROM {IMAGE}"]
+    for number in range(10):
+        (context / f"f{number}").write_text(str(number))
+        lines += [f"RUN echo {number} > /r{number}", f"COPY f{number} /c{number}"]
+    (context / "Dockerfile").write_text("\n".join(lines))
+    return context
+
+
+def large(folder: Path) -> Path:
+    """A context of many files, and some that are large."""
+    context = folder / "large"
+    chance = random.Random(2)
+    for number in range(FOLDERS):
+        place = context / f"d{number}"
+        place.mkdir(parents=True)
+        for file in range(FILES):
+            (place / f"f{file}").write_bytes(chance.randbytes(chance.randrange(200, 4000)))
+    for number in range(LARGE):
+        (context / f"large{number}").write_bytes(chance.randbytes(SIZE))
+    (context / "Dockerfile").write_text(f"FROM {IMAGE}\nCOPY . /app/\n")
+    return context
+
+
+def stages(folder: Path) -> Path:
+    """Two stages that wait for five seconds each, and one that needs both."""
+    context = folder / "stages"
+    context.mkdir()
+    (context / "Dockerfile").write_text(
+        f"FROM {IMAGE} AS a\nARG N\nRUN sleep 5; echo $N > /a\n"
+        f"FROM {IMAGE} AS b\nARG N\nRUN sleep 5; echo $N > /b\n"
+        f"FROM {IMAGE}\nCOPY --from=a /a /\nCOPY --from=b /b /\n"
+    )
+    return context
+
+
+def packed(context: Path) -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        archive.add(context, ".")
+    return data.getvalue()
+
+
+def post(peer: Peer, body: bytes, **more: str) -> float:
+    """Build by the API; return the seconds until the last byte of the answer."""
+    words = "&".join(f"{key}={quote(value)}" for key, value in {"t": "bench:b", **more}.items())
+    head = (
+        f"POST /v1.41/build?{words} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n"
+        f"Content-Type: application/x-tar\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    answer = b""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(peer.socket)
+        began = time.monotonic()
+        connection.sendall(head.encode())
+        connection.sendall(body)
+        while data := connection.recv(1 << 16):
+            answer += data
+        took = time.monotonic() - began
+    if b"Successfully built" not in answer:
+        raise RuntimeError(answer[-500:].decode(errors="replace"))
+    return took
+
+
+def by_client(peer: Peer, client: str, context: Path, *words: str) -> float:
+    """Build by the client, with BuildKit; return the seconds."""
+    config = peer.root / "client"
+    config.mkdir(exist_ok=True)
+    environment = {**os.environ, "DOCKER_BUILDKIT": "1", "DOCKER_CONFIG": str(config)}
+    command = [client, "-H", f"unix://{peer.socket}", "build", "-q", "-t", "bench:k", *words]
+    began = time.monotonic()
+    subprocess.run([*command, str(context)], check=True, env=environment, stdout=subprocess.DEVNULL)
+    return time.monotonic() - began
+
+
+def rows(folder: Path, client: str) -> Iterator[Row]:
+    steps, many, two = twenty(folder), large(folder), stages(folder)
+    small, whole = packed(steps), packed(many)
+    changes = iter(range(1_000_000))
+
+    def milliseconds(work: Callable[[Peer], float]) -> Callable[[Peer], float]:
+        return lambda peer: work(peer) * 1000
+
+    def changed(peer: Peer) -> float:
+        (many / "d7/f7").write_text(str(next(changes)))
+        return post(peer, packed(many))
+
+    def changed_by_client(peer: Peer) -> float:
+        (many / "d7/f7").write_text(str(next(changes)))
+        return by_client(peer, client, many)
+
+    yield Row("20 steps, no cache, API", "s", lambda p: post(p, small, nocache="1"), 3)
+    yield Row("20 steps, cached, API", "ms", milliseconds(lambda p: post(p, small)), 5)
+    yield Row("20 steps, no cache, BuildKit client", "s",
+              lambda p: by_client(p, client, steps, "--no-cache"), 3)  # fmt: skip
+    yield Row("20 steps, cached, BuildKit client", "ms",
+              milliseconds(lambda p: by_client(p, client, steps)), 5)  # fmt: skip
+    yield Row("COPY 20k files + 300 MB, no cache, API", "s",
+              lambda p: post(p, whole, nocache="1"), 3)  # fmt: skip
+    yield Row("the same, cached, API", "s", lambda p: post(p, whole), 3)
+    yield Row("one file of it changed, API", "s", changed, 3)
+    yield Row("COPY 20k files + 300 MB, no cache, BuildKit client", "s",
+              lambda p: by_client(p, client, many, "--no-cache"), 3)  # fmt: skip
+    yield Row("one file of it changed, BuildKit client", "s", changed_by_client, 3)
+    yield Row("two stages of 5 s, BuildKit client", "s",
+              lambda p: by_client(p, client, two, "--build-arg", f"N={next(changes)}"), 1)  # fmt: skip
+
+
+def main() -> int:
+    from bench.__main__ import fresh_filesystem
+
+    options = argparse.ArgumentParser(prog="bench.build", description=__doc__)
+    options.add_argument("--only", default="", help="the rows whose name has this word")
+    options.add_argument("--no-peer", action="store_true", help="Boxship alone")
+    options.add_argument("--client", default="docker", help="a docker client of 20.10")
+    asked = options.parse_args()
+    done: list[Row] = []
+    with fresh_filesystem("16G") as folder, contextlib.ExitStack() as undo:
+        peers = [boxship(folder)] if asked.no_peer else [boxship(folder), dockerd(folder)]
+        for peer in peers:
+            undo.callback(peer.stop)
+            peer.start()
+            peer.load_busybox()
+        for row in rows(folder, asked.client):
+            if asked.only not in row.name:
+                continue
+            try:
+                row.take(peers)
+            except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+                print(f"{row.name}: {error}", file=sys.stderr)
+                continue
+            done.append(row)
+            for peer in peers:
+                print(f"{row.name}: {peer.name} {row.median(peer.name):.3g}", file=sys.stderr)
+    print(table(done, "boxship", peers[-1].name))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
