@@ -125,3 +125,23 @@ def test_documents_become_scripts_and_files(engine: Engine, buildkit: bool) -> N
         )
     finally:
         docker("image", "rm", "-f", tag)
+
+
+@pytest.mark.docker_cli
+@pytest.mark.parametrize("buildkit", [False, True], ids=["classic", "buildkit"])
+def test_included_files_come_from_the_context(
+    engine: Engine, tmp_path: Path, buildkit: bool
+) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "Dockerfile").write_text("# include=on\nFROM busybox\nINCLUDE parts/one\n")
+    (tmp_path / "parts/one").write_text("RUN echo one > /made\nINCLUDE parts/two\n")
+    (tmp_path / "parts/two").write_text("COPY parts/file /copied\nRUN echo two >> /made\n")
+    (tmp_path / "parts/file").write_text("three\n")
+    docker = ours(engine, buildkit=buildkit)
+    tag = f"included-{buildkit}".lower()
+    docker("build", "-q", "--network", "none", "-t", tag, str(tmp_path))
+    try:
+        shown = docker("run", "--rm", "--network", "none", tag, "cat", "/made", "/copied")
+        assert shown == b"one\ntwo\nthree\n"
+    finally:
+        docker("image", "rm", "-f", tag)

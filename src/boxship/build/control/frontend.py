@@ -14,6 +14,7 @@ from typing import Final
 from boxship.build.control import attrs
 from boxship.build.control.attrs import Asked
 from boxship.build.control.needs import Builder
+from boxship.build.dockerfile import include
 from boxship.build.dockerfile.parse import SIZE_LIMIT
 from boxship.build.needs import Pipe as Coming
 from boxship.build.needs import SyncRequest
@@ -34,6 +35,7 @@ from boxship.transport.filesync.receive import Transferred
 OURS: Final = "dockerfile.v0"
 GATEWAY: Final = "gateway.v0"
 OUR_IMAGES: Final = ("docker/dockerfile", "docker.io/docker/dockerfile")
+INCLUDED: Final = 1000  # files
 UPLOAD: Final = "http://buildkit-session/"
 LOCAL: Final = "local://"
 TOLD_EVERY: Final = 0.2  # seconds
@@ -92,13 +94,14 @@ class Frontend:
             name, text, patterns = await self._from_client(asked, request, report, local=local)
         else:
             name, text, patterns = await self._from_context(asked, request, report)
-        request = attrs.with_inline_cache(
-            replace(
-                request,
-                frontend=Dockerfile(text, name),
-                excludes=tuple(ignore.read(patterns)) if patterns else (),
-            )
+        excludes = tuple(ignore.read(patterns)) if patterns else ()
+        dockerfile = Dockerfile(
+            text,
+            name,
+            left_out=ignore.Matcher(excludes) if excludes else None,
+            include=await self._included(asked, request, text, report) if local else None,
         )
+        request = attrs.with_inline_cache(replace(request, frontend=dockerfile, excludes=excludes))
         return Loaded(asked, request, {name: text})
 
     async def _unpacked(self, url: str, sessions: Sequence[str], undo: AsyncExitStack) -> str:
@@ -143,6 +146,29 @@ class Frontend:
         if patterns is None and local:
             patterns = await self._ignore_file(client, asked, request, report)
         return name, text, patterns
+
+    async def _included(
+        self, asked: Asked, request: BuildRequest, text: bytes, report: Report
+    ) -> include.Read | None:
+        """Fetch the files of the context that the Dockerfile includes, and those include."""
+        wanted = include.named(text)
+        if not wanted:
+            return None
+        client = await self._sessions.find(next(iter(request.sessions), ""))
+        found: dict[str, bytes | None] = {}
+        upload = await asyncio.to_thread(self._uploads.make)
+        try:
+            async with told(report, request.ref, "[internal] load included files") as part:
+                while wanted and len(found) < INCLUDED:
+                    followed = [path.lstrip("/") for path in wanted]
+                    await _fetch(client, asked.context_name, followed, upload, part)
+                    read = {path: upload.read(path, SIZE_LIMIT) for path in wanted}
+                    found |= read
+                    inner = [include.named(data, nested=True) for data in read.values() if data]
+                    wanted = [path for paths in inner for path in paths if path not in found]
+        finally:
+            await asyncio.to_thread(upload.remove)
+        return found.get
 
     async def _ignore_file(
         self, client: Client, asked: Asked, request: BuildRequest, report: Report

@@ -37,6 +37,22 @@ def expand(parsed: Parsed, read: Read | None) -> Parsed:
     return replace(parsed, nodes=tuple(nodes))
 
 
+def named(data: bytes, *, nested: bool = False) -> list[str]:
+    """Return the files that a file includes, for those who must fetch them first.
+
+    Only the first file of all has to ask for it. A file that cannot be read names none: whoever
+    expands it will say what is wrong.
+    """
+    try:
+        parsed = parse(decode(data))
+    except DockerfileError:
+        return []
+    if not nested and parsed.directives.get(DIRECTIVE, "").lower() not in ON:
+        return []
+    lines = [node.original.split() for node in parsed.nodes if node.name.lower() == "include"]
+    return list(dict.fromkeys(words[1] for words in lines if len(words) == 2))
+
+
 def _expanded(
     nodes: Sequence[Node], escape: str, read: Read | None, within: tuple[str, ...]
 ) -> Iterator[Node]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from boxship.build.dockerfile.errors import DockerfileError
-from boxship.build.dockerfile.include import DEPTH, expand
+from boxship.build.dockerfile.include import DEPTH, expand, named
 from boxship.build.dockerfile.parse import parse
 from boxship.build.dockerfile.read import stages
 from boxship.build.ops import Place
@@ -65,3 +65,11 @@ def test_included_files_cannot_multiply_without_end():
     many = "\n".join(["INCLUDE y"] * 200)
     with pytest.raises(DockerfileError, match="more than"):
         names(ASKED + "INCLUDE x\n", x=many, y="\n".join(["RUN 1"] * 200))
+
+
+def test_what_must_be_fetched_first():
+    text = b"# include=on\nFROM a\nINCLUDE x\nINCLUDE y z\nINCLUDE x\nINCLUDE w\n"
+    assert named(text) == ["x", "w"]
+    assert named(b"FROM a\nINCLUDE x\n") == []
+    assert named(b"INCLUDE x\n", nested=True) == ["x"]
+    assert named(b"RUN <<E", nested=True) == []
