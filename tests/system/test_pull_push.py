@@ -54,11 +54,13 @@ def image_id(engine: Engine, ref: str) -> str:
 
 
 def own_image(engine: Engine, ref: str) -> str:
-    """Make an image that nothing else is; return its ID."""
-    container = f"make-{uuid.uuid4().hex[:8]}"
-    engine.docker("create", "--name", container, "busybox", "true")
+    """Make an image with a layer that no other has; return its ID."""
+    word = uuid.uuid4().hex
+    container = f"make-{word[:8]}"
+    write = ["sh", "-c", f"echo {word} >/own"]
+    engine.docker("run", "--network=none", "--name", container, "busybox", *write)
     try:
-        engine.docker("commit", "-m", uuid.uuid4().hex, container, ref)
+        engine.docker("commit", container, ref)
     finally:
         engine.docker("rm", container)
     return image_id(engine, ref)

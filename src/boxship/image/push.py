@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -23,6 +22,7 @@ from boxship.errors import BoxshipError, Forbidden, InvalidRequest
 from boxship.image import packing, record
 from boxship.image.errors import NoSuchImage, NothingToPush
 from boxship.image.images import Images
+from boxship.image.places import Places
 from boxship.image.record import Image, Variant
 from boxship.image.refusals import DENIED
 from boxship.image.telling import InsteadOfIndex, LayerTeller, Pushed, Tell, Told
@@ -34,29 +34,6 @@ from boxship.spec.platform import Platform
 from boxship.spec.reference import Reference
 
 PIECE: Final = 1 << 20
-PLACES: Final = 8192  # blobs of which is remembered where they are
-MOUNTS: Final = 4  # repositories remembered for one blob
-
-
-class Places:
-    """In which repositories of a registry a blob was seen, so that it can be mounted."""
-
-    def __init__(self) -> None:
-        self._seen: OrderedDict[tuple[str, Digest], list[str]] = OrderedDict()
-
-    def saw(self, host: str, repository: str, digest: Digest) -> None:
-        """A registry has a blob in a repository."""
-        known = self._seen.setdefault((host, digest), [])
-        if repository not in known:
-            known.insert(0, repository)
-            del known[MOUNTS:]
-        self._seen.move_to_end((host, digest))
-        if len(self._seen) > PLACES:
-            self._seen.popitem(last=False)
-
-    def of(self, host: str, digest: Digest) -> Sequence[str]:
-        """Return where a blob is, the newest first."""
-        return tuple(self._seen.get((host, digest), ()))
 
 
 class Pushes:
@@ -190,6 +167,8 @@ class Pushes:
     async def _send_blobs(
         self, content: Sequence[Descriptor], wanted: Reference, registry: Registry, tell: Tell
     ) -> None:
+        digests = [about.digest for about in content]
+        places = await asyncio.to_thread(self._places.elsewhere, self._images, wanted, digests)
         tellers: list[tuple[Descriptor, LayerTeller]] = []
         for about in content:
             teller = LayerTeller(about.digest.short)
@@ -200,7 +179,11 @@ class Pushes:
         try:
             async with asyncio.TaskGroup() as tasks:
                 for about, teller in tellers:
-                    tasks.create_task(self._send_blob(about, wanted, registry, teller))
+                    tasks.create_task(
+                        self._send_blob(
+                            about, wanted, registry, places.get(about.digest, ""), teller
+                        )
+                    )
         except BaseExceptionGroup as group:
             found: BaseException = group
             while isinstance(found, BaseExceptionGroup):
@@ -208,7 +191,12 @@ class Pushes:
             raise found from group
 
     async def _send_blob(
-        self, about: Descriptor, wanted: Reference, registry: Registry, teller: LayerTeller
+        self,
+        about: Descriptor,
+        wanted: Reference,
+        registry: Registry,
+        mount_from: str,
+        teller: LayerTeller,
     ) -> None:
         """Have one blob in the repository."""
         if self._slots.locked():
@@ -221,31 +209,21 @@ class Pushes:
                 teller.figure("Pushing", start, about.size)
 
         async with self._slots:
-            others = self._elsewhere(wanted, about.digest)
             sent = await registry.upload_blob(
                 wanted.path,
                 about.digest,
                 about.size,
                 content,
-                mount_from=others[0] if others else "",
+                mount_from=mount_from,
             )
         self._places.saw(wanted.host, wanted.path, about.digest)
         match sent:
             case Sent.EXISTED:
                 teller.say("Layer already exists")
             case Sent.MOUNTED:
-                teller.say(f"Mounted from {others[0]}")
+                teller.say(f"Mounted from {mount_from}")
             case Sent.PUSHED:
                 teller.say("Pushed")
-
-    def _elsewhere(self, wanted: Reference, digest: Digest) -> Sequence[str]:
-        """Return other repositories of the registry that may have a blob."""
-        found = list(self._places.of(wanted.host, digest))
-        for image in self._images.list():
-            if digest in image.content:
-                names = map(Reference.parse, image.names)
-                found += [name.path for name in names if name.host == wanted.host]
-        return [path for path in dict.fromkeys(found) if path != wanted.path]
 
 
 @dataclass(frozen=True, slots=True)
