@@ -31,6 +31,7 @@ HALF_CLOSED: Final = 1.0  # seconds for an answer to a client that has finished 
 SENT_AHEAD: Final = 64 << 10
 WRITE_BUFFER: Final = 256 << 10
 SEGMENT: Final = 8 << 20  # of a file that is sent; each has a deadline of its own
+COPIED: Final = 256 << 10  # of it that is in memory, where it has to be encrypted
 
 _SIOCOUTQ: Final = 0x5411  # bytes that the other side has not taken yet
 _TAKEN_PAUSES: Final = (0.0,) * 4 + (0.0002,) * 10 + (0.001,) * 20 + (0.01,) * 20
@@ -177,7 +178,7 @@ class Connection(asyncio.Protocol):
         """
         end = offset + count
         while offset < end:
-            size = min(SEGMENT, end - offset)
+            size = min(COPIED if self.encrypted else SEGMENT, end - offset)
             try:
                 async with asyncio.timeout(stall):
                     sent = await self._send_segment(file, offset, size)
