@@ -74,7 +74,7 @@ def test_dockerd_gets_the_same_image_and_gives_one_back(
     with subprocess.Popen([*command, "--storage-driver=vfs"], stderr=subprocess.DEVNULL) as daemon:
         try:
             wait_until(
-                lambda: not subprocess.run([*docker, "version"], capture_output=True).returncode
+                lambda: not subprocess.run([*docker, "version"], capture_output=True).returncode, 60
             )
             said = run(*docker, "pull", f"{host}/ours:1")
             assert f"Digest: {made}" in said
