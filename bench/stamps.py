@@ -71,6 +71,7 @@ SHIM: Final = (
     "boxship.runtime.plans:Plans.make_group",
     "boxship.runtime.plans:Plans._filter",
     "boxship.runtime.ahead:Ahead._lay_out",
+    "boxship.runtime.templates:Templates.get",
     "boxship.shim.container:Container.watch_memory",
     "boxship.shim.container:Container.delete",
     "boxship.shim.record:write_exit",

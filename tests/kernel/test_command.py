@@ -252,17 +252,25 @@ def test_memory_that_runs_out_is_an_event(command: Command) -> None:
     if "memory" not in cgroups.detect().controllers:
         pytest.skip("no memory controller")
     limits = oci.Resources(memory=oci.Memory(limit=16 << 20))
-    hungry = "sleep 0.6; dd if=/dev/zero of=/dev/null bs=64M count=1; sleep 60"
+    hungry = (
+        "until test -e /go; do usleep 20000; done; "
+        "dd if=/dev/zero of=/dev/null bs=64M count=1; sleep 60"
+    )
     made = command.bundle("sh", "-c", hungry, linux={"resources": limits})
     command.create("ten", *made)
     command("start", "ten")
     following = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "--root", str(command.root), "events", "ten"],
+        [sys.executable, "-c", PROGRAM, "--root", str(command.root), "events", "--interval",
+         "100ms", "ten"],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     with following:
         assert following.stdout
-        assert json.loads(following.stdout.readline()) == {"type": "oom", "id": "ten"}
+        assert json.loads(following.stdout.readline())["type"] == "stats"
+        (command.box.folder / "bundle/rootfs/go").touch()
+        while (line := json.loads(following.stdout.readline()))["type"] == "stats":
+            pass
+        assert line == {"type": "oom", "id": "ten"}
         command("kill", "ten", "KILL")
         following.communicate(timeout=20)
 

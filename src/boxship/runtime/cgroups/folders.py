@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 
 from boxship.runtime.cgroups import files
 from boxship.runtime.cgroups.errors import CgroupBusy, CgroupUnavailable
+from boxship.runtime.cgroups.waiting import attempts
 
 PROCS = "cgroup.procs"
 KILL_ROUNDS = 100
@@ -78,18 +79,15 @@ def delete_soon(folder: str, within: float, wait: Callable[[float], None] = time
 
     `wait` sleeps until it may have emptied, at most for as long as it is told.
     """
-    deadline = time.monotonic() + within
-    pause = 0.0005
-    while True:
+    busy: OSError | None = None
+    for _ in attempts(within, 0.0005, 0.05, wait):
         try:
             return delete(folder)
         except OSError as error:
             if error.errno != errno.EBUSY:
                 raise
-            if time.monotonic() > deadline:
-                raise CgroupBusy(f"cgroup {folder} still has processes") from error
-        wait(pause)
-        pause = min(pause * 2, 0.05)
+            busy = error
+    raise CgroupBusy(f"cgroup {folder} still has processes") from busy
 
 
 @contextmanager

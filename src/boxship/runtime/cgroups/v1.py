@@ -12,6 +12,7 @@ from boxship.runtime.cgroups.errors import CgroupUnavailable, ControllerMissing
 from boxship.runtime.cgroups.features import Features, warnings
 from boxship.runtime.cgroups.layout import Hierarchy
 from boxship.runtime.cgroups.tree import EMPTY_WITHIN, FROZEN_WITHIN, Entrance
+from boxship.runtime.cgroups.waiting import attempts
 from boxship.runtime.cgroups.writes import Write
 from boxship.spec.oci import runtime
 
@@ -107,17 +108,12 @@ class V1Group:
         asked for again.
         """
         path = self._freezer()
-        deadline = time.monotonic() + seconds
-        pause = 0.0002
-        while True:
+        for _ in attempts(seconds, 0.0002, 0.02):
             files.write(path, "FROZEN")
             if files.read(path).strip() == "FROZEN":
                 return
-            if time.monotonic() > deadline:
-                files.write(path, "THAWED")
-                raise TimeoutError(f"unable to freeze {self._path} within {seconds:g} s")
-            time.sleep(pause)
-            pause = min(pause * 2, 0.02)
+        files.write(path, "THAWED")
+        raise TimeoutError(f"unable to freeze {self._path} within {seconds:g} s")
 
     def thaw(self) -> None:
         files.write(self._freezer(), "THAWED")

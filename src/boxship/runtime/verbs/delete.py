@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
 from boxship.errors import BoxshipError
 from boxship.kernel import processes
 from boxship.runtime import flags, hooks
+from boxship.runtime.cgroups.waiting import attempts
 from boxship.runtime.errors import WrongState
 from boxship.runtime.standing import Folder, Standing
 from boxship.runtime.verbs.call import Call, group_of, report
@@ -38,11 +38,10 @@ def delete(call: Call) -> int:
 
 def wait_gone(made: Standing) -> None:
     """Wait until a killed process, which is not our child, has ended."""
-    deadline = time.monotonic() + GONE_WITHIN
-    while processes.is_alive(made.pid, made.started):
-        if time.monotonic() > deadline:
-            raise WrongState(f"the process {made.pid} does not end")
-        time.sleep(0.005)
+    for _ in attempts(GONE_WITHIN, 0.001, 0.01):
+        if not processes.is_alive(made.pid, made.started):
+            return
+    raise WrongState(f"the process {made.pid} does not end")
 
 
 def remove(folder: Folder, made: Standing) -> None:
