@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from boxship.build.dockerfile import include
 from boxship.build.dockerfile.convert import Converted, convert_parsed
 from boxship.build.dockerfile.options import CONTEXT, Input, Options, Resolved
-from boxship.build.dockerfile.parse import decode, parse
+from boxship.build.dockerfile.parse import Parsed, decode, parse
 from boxship.build.ops import Source
 from boxship.build.progress import Report, Warned
 from boxship.build.request import BuildRequest, Dockerfile, Target
@@ -18,6 +20,8 @@ from boxship.build.sources.source import Asker
 from boxship.lib.ignore import Matcher
 from boxship.spec.digest import Digest
 from boxship.spec.platform import Platform
+
+LONG: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Frontend:
         finder = Finder(self.source, self.asker)
         found: list[Target] = []
         for platform in request.platforms or (self.host,):
-            parsed = include.expand(parse(decode(file.text)), file.include)
+            parsed = await _parsed(file)
             converted = await convert_parsed(parsed, self.options(request, platform), finder)
             if file.told is not None:
                 file.told(converted)
@@ -73,7 +77,10 @@ class Frontend:
             platform_given=bool(request.platforms),
             multi_platform=len(request.platforms) > 1,
             contexts=request.named_contexts,
-            inputs={name: Input(ref) for name, ref in request.inputs.items()},
+            inputs={
+                name: Input(ref, request.input_configs.get(name, b""))
+                for name, ref in request.inputs.items()
+            },
             no_cache=no_cache,
             filename=request.frontend.name,
             ignore=request.frontend.left_out
@@ -95,6 +102,13 @@ def _context(request: BuildRequest) -> Source:
     if not request.excludes or not identifier.startswith("local://"):
         return Source(identifier)
     return Source(identifier, (("local.excludepatterns", json.dumps([*request.excludes])),))
+
+
+async def _parsed(file: Dockerfile) -> Parsed:
+    """Read a file; a long one where it holds up nobody."""
+    if len(file.text) < LONG:
+        return include.expand(parse(decode(file.text)), file.include)
+    return await asyncio.to_thread(lambda: include.expand(parse(decode(file.text)), file.include))
 
 
 def _warn(request: BuildRequest, file: Dockerfile, converted: Converted, report: Report) -> None:

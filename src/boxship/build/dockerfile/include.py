@@ -15,12 +15,11 @@ from dataclasses import replace
 from typing import Final
 
 from boxship.build.dockerfile.errors import DockerfileError
-from boxship.build.dockerfile.parse import Node, Parsed, decode, parse
+from boxship.build.dockerfile.parse import MOST, Node, Parsed, decode, parse
 
 DIRECTIVE: Final = "include"
 ON: Final = frozenset({"on", "true", "1"})
 DEPTH: Final = 8
-MOST: Final = 10_000  # instructions in all
 
 Read = Callable[[str], bytes | None]
 

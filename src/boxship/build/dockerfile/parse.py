@@ -22,7 +22,8 @@ from boxship.build.dockerfile.shell import SPACES
 from boxship.build.dockerfile.words import key_values, split_command, split_spaces, split_words
 from boxship.build.ops import Place
 
-SIZE_LIMIT: Final = 8 << 20
+SIZE_LIMIT: Final = 2 << 20
+MOST: Final = 10_000  # instructions
 LINE_LIMIT: Final = 64 * 1024 - 1
 BOM: Final = "\ufeff"
 DOCUMENTED: Final = frozenset({"add", "copy", "run"})  # instructions that take documents
@@ -86,6 +87,9 @@ class _Parser:
         while (raw := next(self.lines, None)) is not None:
             self.number += 1
             self.instruction(raw)
+            if len(self.nodes) > MOST:
+                place = Place(self.number, self.number)
+                raise DockerfileError(f"there are more than {MOST} instructions", [place])
         if not self.nodes:
             raise DockerfileError("file with no instructions", [Place(self.number, self.number)])
         return Parsed(
