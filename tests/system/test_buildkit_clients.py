@@ -238,3 +238,46 @@ def sleeping(root: str) -> list[str]:
         except OSError:
             continue
     return found
+
+
+BAKE = """
+variable "WORD" { default = "unset" }
+group "default" { targets = ["one", "two"] }
+target "one" {
+  context = "first"
+  tags    = ["bake-%(door)s:one"]
+  args    = { WORD = "${WORD}" }
+}
+target "two" {
+  context  = "second"
+  contexts = { below = "target:one" }
+  tags     = ["bake-%(door)s:two"]
+}
+"""
+
+
+@pytest.mark.parametrize("door", ["grpc", "boxship"])
+def test_a_bake_file_builds_targets_that_stand_on_each_other(
+    engine: Engine, door: str, tmp_path: Path
+) -> None:
+    """Each target's files come from its own folder, whichever client asks for both."""
+    first = "FROM busybox:latest\nARG WORD\nENV KEPT=$WORD\nCOPY f /first\n"
+    write(tmp_path / "first", first, f="of the first")
+    write(tmp_path / "second", "FROM below\nCOPY f /second\nRUN echo $KEPT > /k\n", f="second")
+    (tmp_path / "docker-bake.hcl").write_text(BAKE % {"door": door})
+    *words, _ = command(engine, door)
+    words += ["bake"] if door == "grpc" else ["buildx", "bake"]
+    done = subprocess.run(
+        words,
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "DOCKER_CONFIG": f"{engine.root}/config", "WORD": f"word-{door}"},
+    )
+    assert done.returncode == 0, f"{done.stderr.decode()}\n{engine.tail()}"
+    for tag, files in (("one", "/first"), ("two", "/first /second /k")):
+        shown = engine.docker("run", "--rm", f"bake-{door}:{tag}", "cat", *files.split()).stdout
+        wanted = {"one": "of the first", "two": f"of the firstsecondword-{door}\n"}
+        assert shown == wanted[tag]

@@ -112,7 +112,7 @@ class BuildRequest:
     """Everything that a door asks.
 
     context: a source's identifier, `local://context`, `context://ID`, or of git or a URL.
-    inputs: results that named contexts call `input:NAME`.
+    inputs: results that named contexts call `input:NAME`, with their image configurations.
     excludes: what `.dockerignore` leaves out of a context that is a client's folder.
     exports: what is made of the results; none, and they are only kept in the cache.
     sessions: the clients who may be asked for files, secrets and credentials, first to last.
@@ -126,6 +126,7 @@ class BuildRequest:
     excludes: tuple[str, ...] = ()
     named_contexts: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, Ref | None] = field(default_factory=dict)
+    input_configs: Mapping[str, bytes] = field(default_factory=dict)
     build_args: Mapping[str, str] = field(default_factory=dict)
     target: str = ""
     platforms: tuple[Platform, ...] = ()

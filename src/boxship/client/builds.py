@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from google.protobuf.message import Message
 
+from boxship.errors import InvalidRequest
 from boxship.spec.buildkit import control_pb2 as pb
 from boxship.transport.http2 import Http2
 
 if TYPE_CHECKING:
     from boxship.client.engine import Engine
     from boxship.client.offers import Offers
+    from boxship.spec.buildkit.solver_pb2 import Definition
 
 CONTROL = "/moby.buildkit.v1.Control/"
+BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge/"
 NAME = "boxship"
 A = TypeVar("A", bound=Message)
 
@@ -72,6 +75,32 @@ class Builds:
             raise
         finally:
             telling.cancel()
+
+    async def graph(
+        self, request: pb.SolveRequest, heard: Heard
+    ) -> tuple[Definition, bytes]:
+        """Return the definition and image configuration that a request comes to, unsolved."""
+        from boxship.spec.buildkit import gateway_pb2 as gateway
+
+        driven = pb.SolveRequest(ref=request.ref, session=request.session, internal=True)
+        solving = asyncio.ensure_future(self._ask("Solve", driven, pb.SolveResponse))
+        asked = gateway.SolveRequest(
+            frontend=request.frontend,
+            frontend_opt=request.frontend_attrs,
+            frontend_inputs=request.frontend_inputs,
+        )
+        build = [("buildkit-controlapi-buildid", request.ref)]
+        try:
+            assert self._grpc is not None
+            answer = await self._grpc.ask(BRIDGE + "Solve", asked.SerializeToString(), build)
+            result = gateway.SolveResponse.FromString(answer).result
+        finally:
+            solving.cancel()
+            await asyncio.wait([solving])
+        if result.WhichOneof("result") != "ref":
+            raise InvalidRequest("a target of several platforms cannot be a context of another")
+        config = bytes(result.metadata.get("containerimage.config", b""))
+        return result.ref.definition, config
 
     async def _follow(self, ref: str, heard: Heard) -> None:
         async for message in self._many("Status", pb.StatusRequest(ref=ref), pb.StatusResponse):

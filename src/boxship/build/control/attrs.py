@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ DEFAULT_NAME: Final = "Dockerfile"
 ARG: Final = "build-arg:"
 LABEL: Final = "label:"
 CONTEXT: Final = "context:"
+INPUT: Final = "input-metadata:"
+CONFIG: Final = "containerimage.config"
 ATTEST: Final = "attest:"
 _ON: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _NETWORKS: Final = {
@@ -56,6 +59,7 @@ def read(attrs: Mapping[str, str], host: Platform) -> Asked:
         frontend=Dockerfile(b""),
         context=context,
         named_contexts=_under(attrs, CONTEXT),
+        input_configs=dict(_input_configs(attrs)),
         build_args=args,
         target=attrs.get("target", ""),
         platforms=tuple(Platform.parse(p, host) for p in _list(attrs.get("platform", ""))),
@@ -95,6 +99,17 @@ def with_inline_cache(request: BuildRequest) -> BuildRequest:
 
 def _under(attrs: Mapping[str, str], prefix: str) -> dict[str, str]:
     return {key.removeprefix(prefix): attrs[key] for key in attrs if key.startswith(prefix)}
+
+
+def _input_configs(attrs: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+    """Yield the image configurations of results of other builds; bytes in JSON are base64."""
+    for name, said in _under(attrs, INPUT).items():
+        try:
+            config = json.loads(said).get(CONFIG)
+            if config:
+                yield name, base64.b64decode(config, validate=True)
+        except (ValueError, AttributeError, TypeError):
+            raise InvalidRequest(f"invalid metadata of the input {name[:100]!r}") from None
 
 
 def _list(text: str) -> list[str]:

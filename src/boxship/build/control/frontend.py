@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-from boxship.build.control import attrs
+from boxship.build.control import attrs, llb
 from boxship.build.control.attrs import Asked
 from boxship.build.control.needs import Builder
 from boxship.build.dockerfile import include
@@ -28,6 +28,7 @@ from boxship.errors import BoxshipError, InvalidRequest, NotFound, NotSupported
 from boxship.kernel import paths
 from boxship.lib import ignore
 from boxship.lib.pipe import Abandoned, Pipe
+from boxship.spec.buildkit import solver_pb2 as solver
 from boxship.spec.digest import Digest
 from boxship.spec.platform import Platform
 from boxship.transport.filesync.receive import Transferred
@@ -53,6 +54,13 @@ def is_ours(frontend: str, options: Mapping[str, str]) -> bool:
     if frontend:
         raise NotSupported(f"the frontend {frontend[:200]} is not known to this builder")
     return False
+
+
+def with_inputs(request: BuildRequest, given: Mapping[str, solver.Definition]) -> BuildRequest:
+    """Return the request with results of other builds, and the clients that they came from."""
+    inputs = {name: llb.read(one).root for name, one in given.items()}
+    sessions = dict.fromkeys((*request.sessions, *llb.sessions_of(*inputs.values())))
+    return replace(request, inputs=inputs, sessions=tuple(sessions))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from typing import Final
 from boxship.build import ops
 from boxship.build.control import llb, subrequests
 from boxship.build.control.failures import failed
-from boxship.build.control.frontend import Frontend, is_ours, read_file
+from boxship.build.control.frontend import Frontend, is_ours, read_file, with_inputs
 from boxship.build.control.jobs import Job
 from boxship.build.control.needs import Builder
 from boxship.build.ops import Ref
@@ -107,10 +107,9 @@ class Bridge:
         loaded = await self._frontend.load(options, sessions, self._job.report, self._undo)
         self.files.update(loaded.files)
         request = replace(
-            loaded.request,
+            with_inputs(loaded.request, asked.frontend_inputs),
             ref=self._blank.ref,
             entitlements=self._blank.entitlements,
-            inputs={name: llb.read(one).root for name, one in asked.frontend_inputs.items()},
         )
         if loaded.asked.subrequest:
             found = await subrequests.answer(
@@ -147,7 +146,8 @@ class Bridge:
         name = secrets.token_hex(12)
         self._held[name] = held
         info = [solver.SourceInfo(filename=n, data=d) for n, d in self.files.items()]
-        return pb.Ref(id=name, definition=llb.write(held.ref, info))
+        session = next(iter(self._blank.sessions), "")
+        return pb.Ref(id=name, definition=llb.write(held.ref, info, session))
 
     async def _evaluate(self, held: Held) -> None:
         graph = Graph((held.target or Target(held.ref),))

@@ -22,6 +22,7 @@ from boxship.spec.platform import Platform
 
 MOST_OPS: Final = 100_000
 NAME: Final = "llb.customname"
+SESSION: Final = "local.session"
 NETWORK_NAME: Final = "boxship.network"
 
 _NETWORKS: Final = {
@@ -322,8 +323,24 @@ def _digest(data: bytes) -> str:
 # To a definition
 
 
-def write(root: ops.Ref | None, files: Sequence[pb.SourceInfo] = ()) -> pb.Definition:
-    """Return the definition of a graph; `files` are what the vertices' places are in."""
+def sessions_of(*roots: ops.Ref | None) -> tuple[str, ...]:
+    """Return the clients whose folders the results are made of, where they are named."""
+    named = (
+        dict(vertex.op.attrs).get(SESSION, "")
+        for vertex in ops.ancestry(*roots)
+        if isinstance(vertex.op, ops.Source)
+    )
+    return tuple(dict.fromkeys(filter(None, named)))
+
+
+def write(
+    root: ops.Ref | None, files: Sequence[pb.SourceInfo] = (), session: str = ""
+) -> pb.Definition:
+    """Return the definition of a graph; `files` are what the vertices' places are in.
+
+    `session` is the client whose folders are meant where none is named: the definition may come
+    back as an input of another client's build.
+    """
     definition = pb.Definition()
     if root is None:
         return definition
@@ -338,6 +355,8 @@ def write(root: ops.Ref | None, files: Sequence[pb.SourceInfo] = ()) -> pb.Defin
             op.platform.CopyFrom(platform_message(vertex.platform))
         about = pb.OpMetadata()
         _write_op(op, vertex, about)
+        if op.source.identifier.startswith("local://") and SESSION not in op.source.attrs:
+            op.source.attrs.update({SESSION: session} if session else {})
         digest = digests[vertex] = _add(definition, op)
         _write_about(about, vertex.about)
         definition.metadata[digest].CopyFrom(about)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from boxship.build.control import exporters, llb, subrequests
 from boxship.build.control.failures import failed
-from boxship.build.control.frontend import Frontend, is_ours
+from boxship.build.control.frontend import Frontend, is_ours, with_inputs
 from boxship.build.control.gateway import Bridge, blank_text
 from boxship.build.control.history import History
 from boxship.build.control.jobs import Job, Jobs
@@ -87,10 +87,7 @@ class Solving:
         if is_ours(asked.frontend, options):
             loaded = await self._frontend.load(options, sessions, job.report, undo)
             files.update(loaded.files)
-            return replace(
-                loaded.request,
-                inputs={name: llb.read(one).root for name, one in asked.frontend_inputs.items()},
-            )
+            return with_inputs(loaded.request, asked.frontend_inputs)
         if asked.definition.ops:
             read = llb.read(asked.definition)
             files.update({name: info.data for name, info in read.files.items()})

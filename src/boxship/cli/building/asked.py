@@ -71,6 +71,8 @@ def prepare(shell: Shell, asked: Asked, undo: ExitStack) -> Prepared:
     uploads: dict[str, Callable[[], bytes]] = {}
     _context(asked, options, folders, uploads, undo)
     for name, value in asked.contexts.items():
+        if value.startswith("target:"):
+            continue  # it is put in when its graph is known
         options[f"context:{name}"] = _named_context(name, value, folders)
     outputs = [output_of(text) for text in asked.outputs]
     outputs = _where(asked, outputs)
@@ -182,7 +184,7 @@ def _context(
 
 
 def _named_context(name: str, value: str, folders: dict[str, str]) -> str:
-    schemes = ("docker-image://", "oci-layout://", "target:", "input:")
+    schemes = ("docker-image://", "oci-layout://", "input:")
     if value.startswith((*schemes, *REMOTE)):
         return value
     path = value.removeprefix("local:")

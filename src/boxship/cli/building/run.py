@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any
 
 from boxship.cli.building.asked import Asked, prepare
+from boxship.cli.building.bake import links
 from boxship.cli.building.failure import told
 from boxship.cli.building.show import EVERY, display
 from boxship.client.builds import Builds
@@ -20,34 +23,51 @@ if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
 
+Results = dict[str, dict[str, str]]
+
+
 def build_all(
-    shell: Shell, wanted: Mapping[str, Asked], mode: str
-) -> tuple[int, dict[str, dict[str, str]]]:
-    """Do builds, all at once; return the exit code and what each has come to."""
-    return asyncio.run(_build_all(shell, wanted, mode))
+    shell: Shell, wanted: Mapping[str, Asked], mode: str, linked: Mapping[str, Asked] | None = None
+) -> tuple[int, Results]:
+    """Do builds, all at once; return the exit code and what each has come to.
+
+    `linked` are builds that the wanted ones use as contexts, by name.
+    """
+    return asyncio.run(_build_all(shell, wanted, mode, linked or {}))
 
 
 async def _build_all(
-    shell: Shell, wanted: Mapping[str, Asked], mode: str
-) -> tuple[int, dict[str, dict[str, str]]]:
+    shell: Shell, wanted: Mapping[str, Asked], mode: str, linked: Mapping[str, Asked]
+) -> tuple[int, Results]:
     shown = display(mode, shell.err)
-    results: dict[str, dict[str, str]] = {}
+    results: Results = {}
     failures: list[Failed] = []
+
+    async def open_request(asked: Asked, builds: Builds, undo: AsyncExitStack) -> pb.SolveRequest:
+        """Offer what a build needs, and the graphs of the targets that it stands on."""
+        local = undo.enter_context(ExitStack())
+        prepared = await asyncio.to_thread(prepare, shell, asked, local)
+        session = builds.session(prepared.offers, prepared.shared_key)
+        prepared.request.session = await undo.enter_async_context(session)
+        for name, other in links(asked).items():
+            below = await open_request(linked[other], builds, undo)
+            definition, config = await builds.graph(below, shown.take)
+            said = base64.b64encode(config).decode()
+            attrs = prepared.request.frontend_attrs
+            attrs[f"context:{name}"] = f"input:{name}"
+            attrs[f"input-metadata:{name}"] = json.dumps({"containerimage.config": said})
+            prepared.request.frontend_inputs[name].MergeFrom(definition)
+        return prepared.request
 
     async def one(name: str, asked: Asked, builds: Builds) -> None:
         async with AsyncExitStack() as undo:
-            local = undo.enter_context(ExitStack())
-            prepared = await asyncio.to_thread(prepare, shell, asked, local)
-            id = await undo.enter_async_context(
-                builds.session(prepared.offers, prepared.shared_key)
-            )
-            prepared.request.session = id
             try:
-                answer = await builds.solve(prepared.request, shown.take)
+                request = await open_request(asked, builds, undo)
+                answer = await builds.solve(request, shown.take)
             except Failed as failure:
                 failures.append(failure)
                 return
-            results[name] = {**answer.exporter_response, "boxship.build.ref": prepared.request.ref}
+            results[name] = {**answer.exporter_response, "boxship.build.ref": request.ref}
 
     ticking = asyncio.ensure_future(_tick(shown))
     try:
@@ -84,9 +104,6 @@ def image_id(result: Mapping[str, str]) -> str:
 
 def metadata(result: Mapping[str, str]) -> dict[str, Any]:
     """Return a result as `--metadata-file` holds it: what is JSON in base64 becomes JSON."""
-    import base64
-    import json
-
     found: dict[str, Any] = {}
     for key, value in result.items():
         found[key] = value
