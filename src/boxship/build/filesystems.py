@@ -82,7 +82,7 @@ class Filesystems:
         key = PREFIX + secrets.token_hex(16)
         self._snapshots.prepare(key, parent, bare=bare)
         try:
-            return Writable(key, parent, self._snapshots.open(key))
+            return Writable(key, parent, self._snapshots.open(key, volatile=True))
         except BaseException:
             self._snapshots.remove(key)
             raise

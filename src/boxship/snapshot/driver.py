@@ -92,6 +92,9 @@ class Driver(Protocol):
     def layers(self) -> Mapping[ChainId, Usage]:
         """Return the committed layers, and what each takes by itself."""
 
+    def has_layer(self, chain: ChainId) -> bool:
+        """Whether a layer is there."""
+
     def parent(self, chain: ChainId) -> ChainId | None:
         """Return what `chain` is based on."""
 
@@ -128,8 +131,8 @@ class Driver(Protocol):
     def remove(self, key: str) -> None:
         """Remove a snapshot, if it exists."""
 
-    def open(self, key: str) -> int:
-        """Return a new detached mount of a snapshot."""
+    def open(self, key: str, *, volatile: bool = False) -> int:
+        """Return a new detached mount of a snapshot; a volatile one can be had only once."""
 
     def view(self, chain: ChainId | None) -> int:
         """Return a new detached read-only mount of a layer and those below it."""

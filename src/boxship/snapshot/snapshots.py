@@ -107,7 +107,7 @@ class Snapshots:
 
     def has_layer(self, chain: ChainId) -> bool:
         """Whether a layer is there, unpacked."""
-        return chain in self._driver.layers()
+        return self._driver.has_layer(chain)
 
     def layers(self) -> Mapping[ChainId, Usage]:
         """Return the layers that are there, and what each takes by itself."""
@@ -298,9 +298,13 @@ class Snapshots:
         """Remove a snapshot, if it exists."""
         self._driver.remove(key)
 
-    def open(self, key: str) -> int:
-        """Return a new detached mount of a snapshot."""
-        return self._driver.open(key)
+    def open(self, key: str, *, volatile: bool = False) -> int:
+        """Return a new detached mount of a snapshot.
+
+        What is written to a volatile one is brought to the disk by nobody until `settle`, and it
+        can be opened only once.
+        """
+        return self._driver.open(key, volatile=volatile)
 
     def view(self, chain: ChainId | None) -> int:
         """Return a new detached read-only mount of a layer and those below it."""

@@ -15,14 +15,15 @@ import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
 from boxship.build.needs import Keepers, Networks, Program, Programs, Shim, Spawner
-from boxship.errors import BoxshipError
+from boxship.errors import BoxshipError, NotFound
 from boxship.model.ids import ContainerId
+from boxship.network.record import BRIDGE, NONE
 from boxship.network.sandbox import Sandbox, SandboxRequest
 from boxship.shim import protocol
 from boxship.shim.client import Lost, ShimEvent, Started
@@ -117,7 +118,12 @@ class Runner:
             mode=program.network,
             extra_hosts=hosts,
         )
-        return await self._networks.open_sandbox(request)
+        try:
+            return await self._networks.open_sandbox(request)
+        except NotFound:
+            if program.network != BRIDGE:
+                raise
+        return await self._networks.open_sandbox(replace(request, mode=NONE))  # --bridge=none
 
     def _write_bundle(
         self, program: Program, sandbox: Sandbox, root: int, mounts: Sequence[oci.Mount]

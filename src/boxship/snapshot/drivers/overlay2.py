@@ -19,7 +19,7 @@ import base64
 import os
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Final
 
@@ -112,6 +112,10 @@ class Overlay2:
         """Return the committed layers."""
         with self._turn:
             return {c: Usage(record.size, record.inodes) for c, record in self._layers.items()}
+
+    def has_layer(self, chain: ChainId) -> bool:
+        """Whether a layer is there."""
+        return self._name(chain) in self._layers
 
     def parent(self, chain: ChainId) -> ChainId | None:
         """Return what `chain` is based on."""
@@ -326,16 +330,20 @@ class Overlay2:
             os.rename(self._path("active", key), aside)
             trees.remove_path(aside)
 
-    def open(self, key: str) -> int:
+    def open(self, key: str, *, volatile: bool = False) -> int:
         """Return a new detached mount of a snapshot.
 
+        The end of a mount brings the whole disk up to date, unless it is volatile.
         Two mounts of one snapshot at a time do not see each other's changes in order; what
         wants into a running container goes through its own root.
         """
         record = self._active(key)
         folder = self._path("active", key)
         return self._mount(
-            self._below(record), os.path.join(folder, "diff"), os.path.join(folder, "work")
+            self._below(record),
+            os.path.join(folder, "diff"),
+            os.path.join(folder, "work"),
+            [("volatile", None)] if volatile else [],
         )
 
     def view(self, chain: ChainId | None) -> int:
@@ -424,14 +432,20 @@ class Overlay2:
         finally:
             os.close(mounted)
 
-    def _mount(self, lower: list[str], upper: str | None, work: str | None) -> int:
+    def _mount(
+        self,
+        lower: list[str],
+        upper: str | None,
+        work: str | None,
+        more: Sequence[tuple[str, mounts.Option]] = (),
+    ) -> int:
         """Mount; names too long for a kernel that wants one page go by our folder's descriptor."""
         long = sum(map(len, lower)) + len(lower) > PAGE or any(len(name) > 250 for name in lower)
         if long or len(upper or "") > 250:
             prefix = f"/proc/self/fd/{self._folder}"
             lower = [name.replace(self.root, prefix, 1) for name in lower]
             upper, work = (name and name.replace(self.root, prefix, 1) for name in (upper, work))
-        return mounts.overlay(lower, upper, work, options=OPTIONS)
+        return mounts.overlay(lower, upper, work, options=[*OPTIONS, *more])
 
 
 def _copy_folder(below: int, root: int, path: bytes) -> None:

@@ -93,6 +93,10 @@ class Vfs:
         with self._turn:
             return {c: Usage(record.size, record.inodes) for c, record in self._layers.items()}
 
+    def has_layer(self, chain: ChainId) -> bool:
+        """Whether a layer is there."""
+        return self._name(chain) in self._layers
+
     def parent(self, chain: ChainId) -> ChainId | None:
         """Return what `chain` is based on."""
         parent = self._layer(chain).parent
@@ -200,7 +204,7 @@ class Vfs:
             os.rename(self._path("active", key), aside)
             trees.remove_path(aside)
 
-    def open(self, key: str) -> int:
+    def open(self, key: str, *, volatile: bool = False) -> int:
         """Return a detached mount of the snapshot's tree."""
         self._active(key)
         return _detached(self._path("active", key, "tree"))
