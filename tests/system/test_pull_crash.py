@@ -60,7 +60,7 @@ def stored(engine: Engine) -> set[str]:
 
 
 def rounds(request: pytest.FixtureRequest) -> int:
-    return 40 if request.config.getoption("--slow") else 3
+    return 40 if request.config.getoption("--slow") else 2
 
 
 def test_a_killed_pull_is_whole_or_not_there(

@@ -59,6 +59,7 @@ def test_podman_gets_the_same_image_and_gives_it_back(
     assert comes_back(engine, host) == made
 
 
+@pytest.mark.slow
 def test_dockerd_gets_the_same_image_and_gives_one_back(
     engine: Engine, pushed: tuple[str, str], tmp_path: Path
 ) -> None:
