@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from boxship.spec.oci.image import ImageConfig
 from boxship.spec.platform import Platform
 
 EPOCH: Final = "SOURCE_DATE_EPOCH"
+MANY: Final = 500  # instructions
 TRIGGER_ROUNDS: Final = 20  # images that bring triggers that bring images
 
 
@@ -82,11 +84,19 @@ async def convert_parsed(parsed: Parsed, options: Options, finder: Images) -> Co
     plan(to, found, declared)
     target = states.target(options.target)
     reachable = await _resolve(to, target, finder)
-    in_order = [state for state in states.all if state in reachable or options.all_stages]
-    for state in in_order:
+    if len(parsed.nodes) > MANY:  # so many hold up whoever shares the loop
+        return await asyncio.to_thread(_convert, to, target, reachable, declared)
+    return _convert(to, target, reachable, declared)
+
+
+def _convert(
+    to: Converter, target: State, reachable: set[State], declared: Sequence[ins.Arg]
+) -> Converted:
+    order = [state for state in to.states.all if state in reachable or to.options.all_stages]
+    for state in order:
         if not state.done:
             _convert_stage(to, state)
-    return _result(to, target, [s for s in in_order if s in reachable], declared)
+    return _result(to, target, [state for state in order if state in reachable], declared)
 
 
 async def _resolve(to: Converter, target: State, finder: Images) -> set[State]:
@@ -109,13 +119,13 @@ def _convert_stage(to: Converter, state: State) -> None:
     if state.image is None:
         state.image = images.empty(state.platform)
     config = images.run_config(state.image)
-    if not any(item.startswith("PATH=") for item in config.env or []):
-        state.env["PATH"] = images.PATH
+    state.image_env = {item.partition("=")[0]: item for item in config.env or []}
+    if "PATH" not in state.image_env:
+        state.set_env("PATH", images.PATH)
         if not to.options.classic:
-            config.env = [*(config.env or []), f"PATH={images.PATH}"]
-    for item in config.env or []:
-        key, _, value = item.partition("=")
-        state.set_env(key, value)
+            state.image_env["PATH"] = f"PATH={images.PATH}"
+    for key, item in state.image_env.items():
+        state.set_env(key, item.partition("=")[2])
     if config.working_dir:
         settings.enter(to, config.working_dir)
     for command in state.commands:
@@ -124,6 +134,7 @@ def _convert_stage(to: Converter, state: State) -> None:
             CONVERTERS[type(command.instruction)](to, command.instruction)
         except DockerfileError as error:
             raise error.at(command.instruction.line.place) from None
+    config.env = list(state.image_env.values()) or None
     state.done = True
 
 

@@ -39,8 +39,16 @@ class Converter:
     context_paths: set[str] = field(default_factory=set)
     steps: dict[Command, list[Draft]] = field(default_factory=dict)
     said: dict[Command, str] = field(default_factory=dict)
+    ports: int = 0
+    historian: images.Historian = field(init=False)
     state: State = field(init=False)
     command: Command = field(init=False)
+
+    def __post_init__(self) -> None:
+        created = None
+        if self.epoch is not None:
+            created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.epoch))
+        self.historian = images.Historian(classic=self.options.classic, created=created)
 
     def build_context(self) -> DraftRef:
         """Return the build context, which becomes a vertex once something reads it."""
@@ -62,14 +70,6 @@ class Converter:
     def timestamp(self) -> int:
         """What files made here are dated; -1 for the time they are made."""
         return -1 if self.epoch is None else self.epoch * SECOND
-
-    @property
-    def historian(self) -> images.Historian:
-        """What writes history."""
-        created = None
-        if self.epoch is not None:
-            created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.epoch))
-        return images.Historian(classic=self.options.classic, created=created)
 
     def expand(self, word: str) -> str:
         """Return a word with its variables, and note those that nobody has set."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
 from typing import Final
 
+from msgspec import structs
+
+from boxship.build.dockerfile.errors import DockerfileError
 from boxship.build.dockerfile.shell import quoted
 from boxship.lib import duration, strictjson
 from boxship.spec.engine.common import HealthConfig
@@ -15,6 +17,7 @@ from boxship.spec.platform import Platform
 
 COMMENT: Final = "buildkit.dockerfile.v0"
 SHELL: Final = ("/bin/sh", "-c")
+HISTORY_LIMIT: Final = 8 << 20
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -38,8 +41,16 @@ def decode(data: bytes) -> ImageConfig:
 
 
 def copy(config: ImageConfig) -> ImageConfig:
-    """Return a configuration that can be changed apart."""
-    return deepcopy(config)
+    """Return a configuration that can be changed apart; what is never changed is shared."""
+    run = run_config(config)
+    own = structs.replace(
+        run,
+        env=list(run.env or []) or None,
+        labels=dict(run.labels or {}) or None,
+        exposed_ports=dict(run.exposed_ports or {}) or None,
+        volumes=dict(run.volumes or {}) or None,
+    )
+    return structs.replace(config, config=own, history=list(config.history or []))
 
 
 def run_config(config: ImageConfig) -> RunConfig:
@@ -54,16 +65,6 @@ def is_scratch(config: ImageConfig) -> bool:
     return not config.rootfs.diff_ids and all(h.empty_layer for h in config.history or [])
 
 
-def set_env(config: RunConfig, key: str, value: str) -> None:
-    """Set a variable; one that is set already keeps its place."""
-    env = config.env = list(config.env or [])
-    for index, item in enumerate(env):
-        if item.partition("=")[0] == key:
-            env[index] = f"{key}={value}"
-            return
-    env.append(f"{key}={value}")
-
-
 def shell_of(config: RunConfig) -> tuple[str, ...]:
     """Return what runs a shell form."""
     return tuple(config.shell) if config.shell else SHELL
@@ -75,11 +76,15 @@ class Historian:
     def __init__(self, *, classic: bool, created: str | None = None) -> None:
         self._classic = classic
         self._created = created
+        self.told = 0
 
     def add(
         self, config: ImageConfig, said: str, *, layer: bool = False, built: bool = False
     ) -> None:
         """Add an entry; `layer` where it made one, `built` where it was a vertex of a build."""
+        self.told += len(said)
+        if self.told > HISTORY_LIMIT:
+            raise DockerfileError(f"the history is larger than {HISTORY_LIMIT} bytes")
         if self._classic:
             said = self._nop(run_config(config), said)
         elif built:

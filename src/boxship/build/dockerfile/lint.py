@@ -224,6 +224,7 @@ class Linter:
 
     checks: Checks = field(default_factory=Checks)
     findings: list[Finding] = field(default_factory=list)
+    _known: set[Finding] = field(default_factory=set)
 
     def find(
         self, rule: Rule, places: Iterable[Place], message: str, comments: Iterable[str] = ()
@@ -231,7 +232,8 @@ class Linter:
         """Note that a rule is broken, unless it does not count here."""
         checks = self.checks.with_comments(comments) if comments else self.checks
         finding = Finding(rule, message, tuple(places))
-        if checks.counts(rule) and finding not in self.findings:
+        if checks.counts(rule) and finding not in self._known:
+            self._known.add(finding)
             self.findings.append(finding)
 
     def settle(self) -> None:

@@ -23,7 +23,7 @@ from boxship.build.dockerfile.words import key_values, split_command, split_spac
 from boxship.build.ops import Place
 
 SIZE_LIMIT: Final = 2 << 20
-MOST: Final = 10_000  # instructions
+MOST: Final = 5_000  # instructions
 LINE_LIMIT: Final = 64 * 1024 - 1
 BOM: Final = "\ufeff"
 DOCUMENTED: Final = frozenset({"add", "copy", "run"})  # instructions that take documents

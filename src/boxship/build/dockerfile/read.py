@@ -21,6 +21,7 @@ from boxship.spec.engine.common import HealthConfig
 STAGE_NAME: Final = re.compile(r"[a-z][a-z0-9\-_.]*", re.ASCII)
 ONBUILD_WORD: Final = re.compile(r"\s*onbuild\s*", re.IGNORECASE)
 SHORTEST: Final = 1_000_000  # nanoseconds that a health check's times must be
+MOST_STAGES: Final = 500
 NETWORKS: Final = ("default", "none", "host")
 SECURITIES: Final = ("sandbox", "insecure")
 TRANSFER: Final = {
@@ -70,6 +71,8 @@ def stages(nodes: Sequence[Node]) -> tuple[list[Stage], list[ins.Arg]]:
         instruction = instruction_of(node)
         if isinstance(instruction, ins.From):
             found.append((instruction, []))
+            if len(found) > MOST_STAGES:
+                raise DockerfileError(f"there are more than {MOST_STAGES} stages", [node.place])
         elif found:
             found[-1][1].append(instruction)
         elif isinstance(instruction, ins.Arg):

@@ -39,14 +39,14 @@ def run(to: Converter, it: ins.Run) -> None:
         wanted.mounts.append(ops.Bind(DOCUMENTS, number, "/", readonly=True))
     for mount, source in zip(asked, to.command.sources, strict=True):
         wanted.add(mount, source)
-    env = dict(to.state.env)
-    if wanted.agent and "SSH_AUTH_SOCK" not in env:
-        env["SSH_AUTH_SOCK"] = wanted.agent
+    env = tuple(to.state.environment.values())
+    if wanted.agent and "SSH_AUTH_SOCK" not in to.state.env:
+        env = (*env, f"SSH_AUTH_SOCK={wanted.agent}")
     if it.command.shell:
         args = (*images.shell_of(images.run_config(to.state.image)), " ".join(args))
     op = ops.Exec(
         args=args,
-        env=tuple(f"{key}={value}" for key, value in env.items()),
+        env=env,
         cwd=to.state.cwd,
         user=images.run_config(to.state.image).user or "",
         mounts=(root, *wanted.mounts),

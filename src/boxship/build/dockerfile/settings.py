@@ -22,6 +22,7 @@ SECRETS: Final = re.compile(
     r"(?:_|^)(?:apikey|auth|credential|credentials|key|password|pword|passwd|secret|token)(?:_|$)",
     re.IGNORECASE,
 )
+PORTS_LIMIT: Final = 200_000
 NO_SECRETS: Final = re.compile(r"(?:_|^)(?:public|file|version)(?:_|$)", re.IGNORECASE)
 
 
@@ -39,14 +40,14 @@ def env(to: Converter, it: ins.Env) -> None:
         _secret(to, "ENV", key)
         said.append(f"{key}={value}")
         to.state.set_env(key, value)
-        images.set_env(_config(to), key, value)
+        to.state.image_env[key] = f"{key}={value}"
     to.commit(" ".join(said))
 
 
 def label(to: Converter, it: ins.Label) -> None:
     """Set labels."""
     config = _config(to)
-    config.labels = dict(config.labels or {})
+    config.labels = config.labels or {}
     said = ["LABEL"]
     for pair in it.pairs:
         key, value = to.expand(pair.key), to.expand(pair.value)
@@ -95,7 +96,7 @@ def _stays(to: Converter, key: str) -> bool:
     """Whether the image's own variable hides the argument, as in the classic builder."""
     if not to.options.classic:
         return False
-    return any(item.partition("=")[0] == key for item in _config(to).env or [])
+    return key in to.state.image_env
 
 
 def maintainer(to: Converter, it: ins.Maintainer) -> None:
@@ -169,6 +170,9 @@ def expose(to: Converter, it: ins.Expose) -> None:
     for word in words:
         exposed = ports.parse(word)
         found += exposed.ports
+        to.ports += len(exposed.ports)
+        if to.ports > PORTS_LIMIT:
+            raise DockerfileError(f"more than {PORTS_LIMIT} ports are exposed")
         if exposed.mapped:
             to.find(
                 lint.EXPOSE_INVALID_FORMAT,
@@ -181,7 +185,8 @@ def expose(to: Converter, it: ins.Expose) -> None:
                 f"Defined protocol '{word}' in EXPOSE instruction should be lowercase",
             )
     config = _config(to)
-    config.exposed_ports = {**(config.exposed_ports or {}), **{port: {} for port in found}}
+    config.exposed_ports = config.exposed_ports or {}
+    config.exposed_ports.update((port, {}) for port in found)
     told = " ".join(words) if to.options.classic else images.go_list(found)
     to.commit(f"EXPOSE {told}")
 
@@ -199,7 +204,8 @@ def volume(to: Converter, it: ins.Volume) -> None:
     if not all(paths):
         raise DockerfileError("VOLUME specified can not be an empty string")
     config = _config(to)
-    config.volumes = {**(config.volumes or {}), **{path: {} for path in paths}}
+    config.volumes = config.volumes or {}
+    config.volumes.update((path, {}) for path in paths)
     to.commit(f"VOLUME {images.go_list(paths)}")
 
 

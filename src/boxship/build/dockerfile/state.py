@@ -16,6 +16,8 @@ from boxship.spec.oci.image import ImageConfig
 from boxship.spec.platform import Platform
 
 SCRATCH = "scratch"
+MOST_VARIABLES = 5_000
+ENVIRONMENT_LIMIT = 256 << 10  # about what the kernel takes of it
 
 
 @dataclass(eq=False, slots=True)
@@ -32,7 +34,8 @@ class State:
     """A stage, or an image that a COPY or a mount names.
 
     image: is None until the base is known. env: what RUN sees and variables expand to, which is
-    the image's environment and the build arguments. args: the arguments declared so far, as
+    the image's environment and the build arguments; environment: the same as a process takes it.
+    image_env: the image's own lines. args: the arguments declared so far, as
     history tells them. source: what fetches the base. done: every instruction has been converted.
     """
 
@@ -60,6 +63,9 @@ class State:
     image: ImageConfig | None = None
     base_image: ImageConfig | None = None
     env: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    env_size: int = 0
+    image_env: dict[str, str] = field(default_factory=dict)
     cwd: str = "/"
     args: dict[str, str | None] = field(default_factory=dict)
     workdir_set: bool = False
@@ -76,6 +82,7 @@ class State:
             images.run_config(self.image).on_build = None
         self.base_image = base.base_image
         self.env, self.cwd = dict(base.env), base.cwd
+        self.environment, self.env_size = dict(base.environment), base.env_size
         self.workdir_set = base.workdir_set
         self.args = {**self.args, **base.args}
 
@@ -83,6 +90,13 @@ class State:
         """Set a variable; it goes to the end, as the process sees it."""
         self.env.pop(key, None)
         self.env[key] = value
+        self.env_size -= len(self.environment.pop(key, ""))
+        self.environment[key] = line = f"{key}={value}"
+        self.env_size += len(line)
+        if self.env_size > ENVIRONMENT_LIMIT:
+            raise DockerfileError(f"the environment is larger than {ENVIRONMENT_LIMIT} bytes")
+        if len(self.env) > MOST_VARIABLES:
+            raise DockerfileError(f"there are more than {MOST_VARIABLES} variables")
 
 
 class States:

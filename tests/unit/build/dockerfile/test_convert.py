@@ -674,3 +674,21 @@ def test_steps_tell_of_every_instruction_that_counts():
 
 def test_a_chain_of_a_thousand_steps_is_converted():
     assert len(vertices(build("FROM base\n" + "RUN x\n" * 1000))) == 1001
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ENV A=xxxxxxxxxx\n" + "ENV A=$A$A\n" * 30, "the environment is larger than"),
+        ("ENV " + " ".join(f"A{n}=" for n in range(5001)), "more than 5000 variables"),
+        ("EXPOSE 1-65535\n" * 4, "more than 200000 ports"),
+        ("FROM base\n" * 500, "more than 500 stages"),
+        (
+            "ARG " + " ".join(f"A{n}={'x' * 40}" for n in range(1000)) + "\n" + "RUN x\n" * 200,
+            "the history is larger than",
+        ),
+    ],
+)
+def test_nothing_grows_without_bound(text, message):
+    with pytest.raises(DockerfileError, match=message):
+        build(f"FROM base\n{text}")
