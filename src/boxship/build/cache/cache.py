@@ -152,13 +152,13 @@ def chosen(
             children.setdefault(parent, set()).add(one.id)
     left = sorted((one for one in every if _may_go(one, passes, rule, now)), key=_age)
     while limit is None or total > limit:
-        one = next((o for o in left if not children.get(o.id, set()) - gone), None)
-        if one is None:
+        oldest = next((o for o in left if not children.get(o.id, set()) - gone), None)
+        if oldest is None:
             break
-        left.remove(one)
-        going.append(one)
-        gone.add(one.id)
-        total -= 0 if one.shared else one.size
+        left.remove(oldest)
+        going.append(oldest)
+        gone.add(oldest.id)
+        total -= 0 if oldest.shared else oldest.size
     return going
 
 
