@@ -55,8 +55,13 @@ class ClientSession(Protocol):
     id: str
     shared_key: str  # the same for every build of one client's folder; may be empty
 
-    async def sync(self, request: SyncRequest, folder: str) -> None:
-        """Make `folder` hold what the client's has, taking over only what is different."""
+    async def sync(
+        self, request: SyncRequest, folder: str, moved: Callable[[int], None] | None = None
+    ) -> None:
+        """Make `folder` hold what the client's has, taking over only what is different.
+
+        `moved` hears now and then, and at the end, how many bytes have come.
+        """
 
     async def secret(self, id: str) -> bytes:
         """Return a secret; NotFound where the client has none of that name."""

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 WRITE_BUFFER: Final = 512 << 10
 READ_AHEAD: Final = 1 << 20
+ACKNOWLEDGE: Final = 128 << 10  # bytes that are acknowledged together
 STREAM_WINDOW: Final = 1 << 20
 CONNECTION_WINDOW: Final = 16 << 20
 STREAMS: Final = 256  # calls that a peer may have open
@@ -73,7 +74,7 @@ class Stream:
         for message in self._deframer.feed(data):
             self._messages.append(message)
             self._queued += len(message) + grpc.PREFIX.size
-        if self._queued < READ_AHEAD:
+        if self._queued < READ_AHEAD and self._unacknowledged >= ACKNOWLEDGE:
             self._acknowledge()
         if self._messages:
             self._arrived.set()

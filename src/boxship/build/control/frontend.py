@@ -31,7 +31,6 @@ from boxship.lib.pipe import Abandoned, Pipe
 from boxship.spec.buildkit import solver_pb2 as solver
 from boxship.spec.digest import Digest
 from boxship.spec.platform import Platform
-from boxship.transport.filesync.receive import Transferred
 
 OURS: Final = "dockerfile.v0"
 GATEWAY: Final = "gateway.v0"
@@ -39,7 +38,6 @@ OUR_IMAGES: Final = ("docker/dockerfile", "docker.io/docker/dockerfile")
 INCLUDED: Final = 1000  # files
 UPLOAD: Final = "http://buildkit-session/"
 LOCAL: Final = "local://"
-TOLD_EVERY: Final = 0.2  # seconds
 
 
 def is_ours(frontend: str, options: Mapping[str, str]) -> bool:
@@ -240,54 +238,27 @@ def read_file(folder: str, name: str, limit: int) -> bytes | None:
     return data
 
 
-class Part:
-    """A transfer that is told of while it goes on."""
+class Step:
+    """A vertex of the front end's own, and the transfer that is part of it."""
 
-    def __init__(self, report: Report, vertex: Digest, name: str) -> None:
-        self.done = Transferred()
+    def __init__(self, report: Report, vertex: Digest) -> None:
         self._report = report
         self._vertex = vertex
-        self._name = name
         self._began = time.time_ns()
 
-    def tell(self, *, completed: bool = False) -> None:
+    def moved(self, name: str, size: int, *, completed: bool = False) -> None:
+        """Tell how far the transfer is."""
         now = time.time_ns()
         self._report(
             PartState(
                 self._vertex,
-                self._name,
-                current=self.done.size,
+                name,
+                current=size,
                 at=now,
                 started=self._began,
                 completed=now if completed else 0,
             )
         )
-
-
-class Step:
-    """A vertex of the front end's own."""
-
-    def __init__(self, report: Report, vertex: Digest) -> None:
-        self._report = report
-        self._vertex = vertex
-
-    @asynccontextmanager
-    async def transfer(self, name: str) -> AsyncIterator[Transferred]:
-        """Tell of a transfer until the block ends."""
-        part = Part(self._report, self._vertex, name)
-        part.tell()
-
-        async def now_and_then() -> None:
-            while True:
-                await asyncio.sleep(TOLD_EVERY)
-                part.tell()
-
-        telling = asyncio.ensure_future(now_and_then())
-        try:
-            yield part.done
-        finally:
-            telling.cancel()
-            part.tell(completed=True)
 
 
 @asynccontextmanager
@@ -309,5 +280,12 @@ async def told(report: Report, ref: str, title: str) -> AsyncIterator[Step]:
 async def _fetch(
     client: Client, name: str, wanted: Sequence[str], upload: Upload, step: Step
 ) -> None:
-    async with step.transfer(f"transferring {name}:") as done:
-        await client.sync(SyncRequest(name, follow=tuple(wanted)), upload.folder, done)
+    part, moved = f"transferring {name}:", 0
+
+    def hear(size: int) -> None:
+        nonlocal moved
+        moved = size
+        step.moved(part, size)
+
+    await client.sync(SyncRequest(name, follow=tuple(wanted)), upload.folder, hear)
+    step.moved(part, moved, completed=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, TypeVar
 from urllib.parse import quote
 
@@ -42,6 +42,7 @@ ANSWER_WITHIN: Final = 60.0
 HEALTH_EVERY: Final = 5.0
 HEALTH_WITHIN: Final = 30.0
 PIECE: Final = 32 << 10
+TOLD_EVERY: Final = 0.2
 
 A = TypeVar("A", bound=Message)
 
@@ -90,15 +91,23 @@ class Client:
     # build.needs.ClientSession
 
     async def sync(
-        self, request: SyncRequest, folder: str, done: Transferred | None = None
+        self, request: SyncRequest, folder: str, moved: Callable[[int], None] | None = None
     ) -> None:
-        """Make `folder` hold what the client's has; `done` tells meanwhile how far that is."""
+        """Make `folder` hold what the client's has; `moved` hears how much has come."""
         metadata = [("dir-name", request.name), ("override-excludes", "true")]
         metadata += _many("include-patterns", request.include)
         metadata += _many("exclude-patterns", request.exclude)
         metadata += _many("followpaths", request.follow)
         with self._call(SYNC, metadata, f"the folder {request.name!r}") as stream:
-            await receive(stream, folder, done)
+            done = Transferred()
+            telling = None if moved is None else asyncio.ensure_future(_tell(done, moved))
+            try:
+                await receive(stream, folder, done)
+            finally:
+                if telling is not None:
+                    telling.cancel()
+        if moved is not None:
+            moved(done.size)
 
     async def secret(self, id: str) -> bytes:
         request = messages.GetSecretRequest(id=id)
@@ -217,6 +226,12 @@ class BytesPipe:
 
     async def close(self) -> None:
         self._stream.cancel()
+
+
+async def _tell(done: Transferred, moved: Callable[[int], None]) -> None:
+    while True:
+        await asyncio.sleep(TOLD_EVERY)
+        moved(done.size)
 
 
 async def _wait_end(stream: Stream) -> None:

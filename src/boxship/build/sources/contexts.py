@@ -18,7 +18,7 @@ from boxship.build.errors import BadGraph
 from boxship.build.filesystems import Files
 from boxship.build.needs import ClientSession, SyncRequest
 from boxship.build.ops import Source
-from boxship.build.sources.source import Asker, Fetched, Tell
+from boxship.build.sources.source import Asker, Fetched, Tell, Told
 from boxship.errors import NotFound
 from boxship.snapshot import trees
 from boxship.spec.platform import Platform
@@ -90,11 +90,19 @@ class LocalSource:
         session = _session(asker, attrs.get("local.session", ""))
         folder = self._folder(session, attrs, request, asker)
         path = self._folders.path(folder)
+        moved = 0
+
+        def hear(size: int) -> None:
+            nonlocal moved
+            moved = size
+            tell(Told(f"transferring {name}:", current=size))
+
         try:
-            await session.sync(request, path)
+            await session.sync(request, path, hear)
         except BaseException:
             await asyncio.to_thread(self._folders.discard, folder)
             raise
+        tell(Told(f"transferring {name}:", current=moved, done=True))
         await asyncio.to_thread(self._folders.keep, folder)
         return Fetched(Files(path), None)
 
