@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from boxship.build.builder import Builder
 from boxship.build.cache.cache import Cache, Keep
 from boxship.build.cache.folders import Folders
@@ -21,7 +23,7 @@ from boxship.build.export.layers import LayerPacker
 from boxship.build.export.squash import Squash
 from boxship.build.files.perform import FileChanges
 from boxship.build.filesystems import Filesystems
-from boxship.build.needs import ClientSession, Program, Sessions, Spawner
+from boxship.build.needs import Program, Sessions, Spawner
 from boxship.build.running.execution import Executions
 from boxship.build.running.runner import Runner
 from boxship.build.solver.performing import Performing
@@ -36,22 +38,17 @@ from boxship.container.defaults import Defaults, fill_host_config
 from boxship.container.record import Container
 from boxship.container.users import Accounts
 from boxship.content.store import Blobs
+from boxship.daemon.config import BadConfiguration, Config
 from boxship.daemon.joints import Keepers
-from boxship.errors import NotFound
 from boxship.image.images import Images
 from boxship.image.pull import Pulls
 from boxship.image.push import Pushes
+from boxship.lib import units
 from boxship.model.ids import ContainerId
 from boxship.network.networks import Networks
 from boxship.snapshot.snapshots import Snapshots
 from boxship.spec.engine.container import ContainerConfig, HostConfig, HostConfigUlimitsItem
 from boxship.spec.oci import runtime as oci
-
-
-async def no_sessions(wanted: Sequence[str]) -> Sequence[ClientSession]:
-    """Stand in where no client can connect a session."""
-    raise NotFound(f"no active session for {', '.join(wanted)}")
-
 
 AT_ONCE = 8  # vertices that are performed at the same time, and no fewer
 
@@ -188,7 +185,62 @@ async def make_builder(
     )
 
 
-def cache_policy(data: str) -> Keep:
-    """Return how much the build cache may take: a tenth of the disk, 2 GB at least."""
+class Entitlements(msgspec.Struct, forbid_unknown_fields=True):
+    """`builder.entitlements`: what builds may ask for."""
+
+    network_host: bool = msgspec.field(default=True, name="network-host")
+    security_insecure: bool = msgspec.field(default=False, name="security-insecure")
+
+
+class Collection(msgspec.Struct, forbid_unknown_fields=True):
+    """`builder.gc`: how much the build cache may take; sizes as text."""
+
+    enabled: bool = True
+    default_keep_storage: str = msgspec.field(default="", name="defaultKeepStorage")
+    default_reserved_space: str = msgspec.field(default="", name="defaultReservedSpace")
+    default_max_used_space: str = msgspec.field(default="", name="defaultMaxUsedSpace")
+    default_min_free_space: str = msgspec.field(default="", name="defaultMinFreeSpace")
+
+
+class BuilderDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """`builder` in daemon.json."""
+
+    entitlements: Entitlements = msgspec.field(default_factory=Entitlements)
+    gc: Collection = msgspec.field(default_factory=Collection)
+
+
+def builder_document(config: Config) -> BuilderDocument:
+    """Read what daemon.json says of the builder; BadConfiguration where that makes no sense."""
+    try:
+        document = msgspec.convert(config.values["builder"] or {}, BuilderDocument)
+        cache_policy(document, "/")
+    except (msgspec.ValidationError, ValueError) as error:
+        raise BadConfiguration(f"builder: {error}") from error
+    return document
+
+
+def entitlements(document: BuilderDocument) -> frozenset[str]:
+    """Return what the daemon consents to."""
+    given = {
+        "network.host": document.entitlements.network_host,
+        "security.insecure": document.entitlements.security_insecure,
+    }
+    return frozenset(name for name, allowed in given.items() if allowed)
+
+
+def cache_policy(document: BuilderDocument, data: str) -> Keep | None:
+    """Return how much the build cache may take: a tenth of the disk, 2 GB at least.
+
+    None where it is not to be kept small.
+    """
+    said = document.gc
+    if not said.enabled:
+        return None
     total = shutil.disk_usage(data).total
-    return Keep(reserved=2 << 30, most=max(total // 10, 2 << 30))
+    least = said.default_reserved_space or said.default_keep_storage
+    reserved = units.parse_ram(least) if least else 2 << 30
+    most = units.parse_ram(said.default_max_used_space) if said.default_max_used_space else 0
+    free = units.parse_ram(said.default_min_free_space) if said.default_min_free_space else 0
+    if not most and not free:
+        most = reserved if least else max(total // 10, reserved)
+    return Keep(reserved=reserved, most=most, free=free)

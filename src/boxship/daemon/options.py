@@ -199,7 +199,7 @@ OPTIONS: Final[Sequence[Option]] = (
     _option("validate", F, "Validate daemon configuration and exit", key=""),
     _option("version", F, "Print version information and quit", key="", short="v"),
     # Keys without a flag
-    _option("", Kind.DOCUMENT, "Settings of the builder", key="builder", missing="a builder"),
+    _option("", Kind.DOCUMENT, "Settings of the builder", key="builder"),
     _option("", T, "Name of the init binary", key="default-init", missing="a foreign init"),
     _option("", T, "Oldest API version to serve", key="min-api-version"),
     _option("", Kind.DOCUMENT, "Node resource interface", key="nri-opts", missing="NRI"),

@@ -35,7 +35,13 @@ from boxship.container.starting import Starting
 from boxship.container.tables import Table as ContainerTable
 from boxship.container.trees import Trees
 from boxship.content.store import Blobs
-from boxship.daemon.building import ContainerRules, cache_policy, make_builder
+from boxship.daemon.building import (
+    ContainerRules,
+    builder_document,
+    cache_policy,
+    entitlements,
+    make_builder,
+)
 from boxship.daemon.config import Config
 from boxship.daemon.joints import Connected, Counted, Keepers, LiveDefaults
 from boxship.daemon.registries import registry_settings
@@ -252,6 +258,7 @@ async def build(
     to_start = await recovered.recover()
     background.start("watch the firewall", networks.watch())
     doors = Doors()
+    building = builder_document(config)
     builder = await make_builder(
         records=records,
         images=images,
@@ -265,10 +272,11 @@ async def build(
         sessions=doors.sessions,
         data=folders.build,
         run=folders.build_runs,
-        allowed=("network.host",),
+        allowed=sorted(entitlements(building)),
     )
-    policy = cache_policy(folders.build)
-    background.start("keep the build cache small", builder.cache.watch(policy))
+    policy = cache_policy(building, folders.build)
+    if policy is not None:
+        background.start("keep the build cache small", builder.cache.watch(policy))
     system = System(
         Facts.of_host(folders.data, tree.features(), tree.version),
         settings(config),
