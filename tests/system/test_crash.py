@@ -37,8 +37,8 @@ class Load:
     rounds: int = 0
 
     def run(self, number: int) -> None:
-        api = self.engine.api(timeout=30)
         chance = random.Random(number)
+        api = self.client()
         while not self.ending.is_set():
             try:
                 self.round(api, chance)
@@ -46,6 +46,14 @@ class Load:
             except GONE:
                 time.sleep(0.02)
         api.close()
+
+    def client(self) -> docker.DockerClient:
+        """Return a client, which asks the daemon for its version: once one is there to answer."""
+        while True:
+            try:
+                return self.engine.api(timeout=30)
+            except docker.errors.DockerException:
+                time.sleep(0.02)
 
     def round(self, api: docker.DockerClient, chance: random.Random) -> None:
         code = chance.randrange(1, 120)
