@@ -31,8 +31,10 @@ from boxship.shim.title import Title
 
 UNLIKELY_VICTIM: Final = b"-999"  # of the kernel's search for memory
 ATTEMPTS: Final = 3
-SPARE: Final = 2  # shims that are ready
+SPARE: Final = 1  # shims that are ready
 MOST_READY: Final = 4  # when some come back
+IDLE: Final = 10.0  # seconds without a request after which one that is too many goes
+RETRY: Final = 1.0  # seconds after a fork that was refused
 QUIET: Final = 0.012  # seconds after a request before the next shim is made, which takes a while
 
 
@@ -47,7 +49,7 @@ def serve(daemon: socket.socket, host: Host) -> None:
     while True:
         ready = [fd for fd, _ in requests.poll(nursery.patience())]
         if not ready:
-            nursery.prepare_one()
+            nursery.adjust()
         if nursery.returned in ready:
             nursery.take_back()
         if daemon.fileno() not in ready:
@@ -108,17 +110,26 @@ class Nursery:
         self._host = host
         self._title = title
         self._ready: deque[socket.socket] = deque()
-        self._taken = 0.0  # when the first of those was taken that are missing now
+        self._taken = 0.0  # when the first of those was taken that are missing now, or later
         self._planner: Planner | None = None
         # Shims that have kept a container come back here.
         self._returned, self._returns = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._performer = Performer() if MACHINE in STUBS else None
         self._ahead = host.ahead(self._performer.stage.address) if self._performer else None
 
+    def adjust(self) -> None:
+        """Come nearer to as many as should be ready."""
+        if len(self._ready) < SPARE:
+            self.prepare_one()
+        else:
+            self._ready.pop().close()  # it ends when it sees that
+
     def patience(self) -> float | None:
-        """Return for how many milliseconds requests come before the next shim."""
-        if len(self._ready) >= SPARE:
+        """Return for how many milliseconds nothing has to be done but for requests."""
+        if len(self._ready) == SPARE:
             return None
+        if len(self._ready) > SPARE:
+            return IDLE * 1000
         return max(0.0, self._taken + QUIET - monotonic()) * 1000
 
     @property
@@ -139,9 +150,9 @@ class Nursery:
 
     def prepare_one(self) -> None:
         """Fork a shim that waits for its container."""
-        self._keep_planner()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            self._keep_planner()
             if os.fork() == 0:
                 asks = [self._planner.asks] if self._planner else []
                 _close_all_but(theirs.fileno(), self._returns.fileno(), *asks)
@@ -149,6 +160,7 @@ class Nursery:
         except OSError as failure:
             report(failure)
             ours.close()
+            self._taken = monotonic() + RETRY
         else:
             self._ready.append(ours)
         finally:
