@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import glob
 import os
 import shutil
 import subprocess
@@ -120,10 +122,19 @@ async def workshop(number: int, root: Path | None = None) -> AsyncIterator[Works
             engine = await wiring.build(config, folders, dict(os.environ), undo)
             yield Workshop(engine, place)
     finally:
+        await asyncio.to_thread(_remove_groups, f"boxship-test-w{number}")
         words = ["ip", "link", "del", f"bxw{number}"]
         await asyncio.to_thread(subprocess.run, words, capture_output=True, check=False)
         if root is None:
             await asyncio.to_thread(shutil.rmtree, place, True)
+
+
+def _remove_groups(parent: str) -> None:
+    """Remove the control groups that this engine's processes were in."""
+    for tree in ("/sys/fs/cgroup", *glob.glob("/sys/fs/cgroup/*")):
+        for folder, _, _ in os.walk(os.path.join(tree, parent), topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
 
 
 def image(name: str) -> Ref:
