@@ -8,10 +8,9 @@ import pytest
 from tests.api.conftest import Serve
 from tests.support.serving import Served
 
-from boxship.api.routes import events, session, swarm, system
+from boxship.api.routes import events, swarm, system
 from boxship.events.journal import Journal
 from boxship.runtime.cgroups.features import Features
-from boxship.system.check import Check, Known
 from boxship.system.info import Facts, Settings, System
 
 FACTS = Facts(
@@ -47,13 +46,7 @@ def served(serve: Serve, journal: Journal) -> Served:
     )  # fmt: skip
     some = Some()
     whole = System(FACTS, settings, journal=journal, containers=some, images=some, networks=some)
-    nowhere = "/nowhere"
-    check = Check(
-        known=lambda: Known((), ()), containers=nowhere, keepers=nowhere, shm=nowhere,
-        data_root=nowhere, exec_root=nowhere, cgroup_parent=nowhere,
-    )  # fmt: skip
-    parts = {System: whole, Journal: journal, Check: check}
-    return serve([system, events, session, swarm], parts)
+    return serve([system, events, swarm], {System: whole, Journal: journal})
 
 
 def test_ping_says_what_clients_negotiate_by(served: Served) -> None:
@@ -147,8 +140,6 @@ def test_events_have_their_older_form(served: Served, journal: Journal) -> None:
         ("POST", "/swarm/init", 501, "cannot form a swarm yet"),
         ("POST", "/swarm/leave", 503, "This node is not part of a swarm"),
         ("GET", "/plugins/a/b:c/json", 404, 'plugin "a/b:c" not found'),
-        ("POST", "/build", 501, "no builder"),
-        ("POST", "/session", 501, "no builder"),
         ("GET", "/events?filters=%7B%22a%22:[%22b%22]%7D", 400, "invalid filter 'a'"),
         ("GET", "/events?since=9&until=5", 400, "cannot be after"),
     ],
@@ -161,6 +152,5 @@ def test_what_there_is_not_is_said(
     assert message in answer.message
 
 
-def test_there_are_no_plugins_and_nothing_is_left_over(served: Served) -> None:
+def test_there_are_no_plugins(served: Served) -> None:
     assert served.get("/plugins").document == []
-    assert served.get("/system/check").document == {"Leftovers": []}

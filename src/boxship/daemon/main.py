@@ -111,6 +111,7 @@ def route_modules() -> list[ModuleType]:
     from boxship.api.routes import (
         archive,
         build,
+        check,
         commit,
         containers,
         diskusage,
@@ -129,7 +130,7 @@ def route_modules() -> list[ModuleType]:
 
     engine = [containers, exec, images, volumes, networks]
     engine += [stats, commit, archive, distribution, transfer]
-    return [*engine, build, diskusage, events, session, swarm, system]
+    return [*engine, build, check, diskusage, events, session, swarm, system]
 
 
 def _heed_signals(ending: asyncio.Event, reload: Reload, engine: wiring.Engine) -> None:
