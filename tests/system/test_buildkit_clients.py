@@ -281,3 +281,44 @@ def test_a_bake_file_builds_targets_that_stand_on_each_other(
         shown = engine.docker("run", "--rm", f"bake-{door}:{tag}", "cat", *files.split()).stdout
         wanted = {"one": "of the first", "two": f"of the firstsecondword-{door}\n"}
         assert shown == wanted[tag]
+
+
+def test_a_dockerfile_is_checked_without_a_build(engine: Engine, tmp_path: Path) -> None:
+    context = write(tmp_path / "checked", "FROM busybox:latest as x\nMAINTAINER me\nRUN false\n")
+    before = engine.docker("images", "-aq").stdout
+    done = engine.boxship("build", "--check", str(context), check=False)
+    assert done.returncode == 1
+    assert "FromAsCasing" in done.stdout
+    assert "MaintainerDeprecated" in done.stdout
+    shown = engine.boxship("build", "--call", "targets", str(context)).stdout
+    assert "x (default)" in shown
+    if link_plugins(engine.root / "config"):
+        asked = subprocess.run(
+            [docker_command(), "-H", engine.host, "buildx", "build", "--print=lint", str(context)],
+            capture_output=True,
+            check=False,
+            timeout=60,
+            env={
+                **os.environ,
+                "DOCKER_CONFIG": f"{engine.root}/config",
+                "BUILDX_EXPERIMENTAL": "1",
+            },
+        )
+        assert b"MaintainerDeprecated" in asked.stdout + asked.stderr
+    assert engine.docker("images", "-aq").stdout == before
+
+
+def test_the_cache_and_the_past_are_shown_and_cleared(engine: Engine, tmp_path: Path) -> None:
+    context = write(tmp_path / "past", "FROM busybox:latest\nRUN echo of the past\n")
+    digest = engine.boxship("build", "-q", "--no-cache", str(context)).stdout.strip()
+    assert digest.startswith("sha256:")
+    listed = engine.boxship("buildx", "history", "ls").stdout.splitlines()
+    assert "Completed" in listed[1]
+    ref = listed[1].split()[0]
+    assert digest in engine.boxship("buildx", "history", "inspect", ref).stdout
+    assert "of the past" in engine.boxship("buildx", "history", "logs", ref).stdout
+    engine.boxship("buildx", "history", "rm", ref)
+    assert ref not in engine.boxship("buildx", "history", "ls").stdout
+    assert "RECLAIMABLE" in engine.boxship("buildx", "du").stdout
+    assert "Total:" in engine.boxship("builder", "prune", "-f", "--filter", "type=internal").stdout
+    assert "linux/" in engine.boxship("buildx", "inspect").stdout

@@ -16,6 +16,7 @@ from boxship.wire.grpc import Code, Failed
 
 SOURCE: Final = "github.com/moby/buildkit/errdefs.Source+json"
 VERTEX: Final = "github.com/moby/buildkit/errdefs.Vertex+json"
+PLAIN: Final = frozenset({Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION})
 DETAILS_LIMIT: Final = 64 << 10
 
 
@@ -24,7 +25,7 @@ def failed(error: BaseException, files: Mapping[str, bytes]) -> Failed:
     if isinstance(error, Failed):
         return error
     code = grpc.code_of(error)
-    if code is Code.INVALID_ARGUMENT:  # clients would show it, and BuildKit has none here
+    if code in PLAIN:  # clients would show it, and BuildKit has none here
         code = Code.UNKNOWN
     status = pb.Status(code=int(code), message=str(error))
     for kind, document in _details(error, files):

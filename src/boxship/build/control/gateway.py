@@ -151,7 +151,8 @@ class Bridge:
 
     async def _evaluate(self, held: Held) -> None:
         graph = Graph((held.target or Target(held.ref),))
-        await self._builder.build(replace(held.request, frontend=graph), self._job.report)
+        only = replace(held.request, frontend=graph, exports=(), cache_to=())
+        await self._builder.build(only, self._job.report)
 
     def _find(self, name: str) -> Held:
         if name not in self._held:
@@ -186,7 +187,9 @@ class Bridge:
             case "ref_deprecated":
                 named = {"": result.ref_deprecated}
             case _:
-                named = {"": ""} if result.metadata else {}
+                named = {"": ""}
+        if named == {"": ""} and CONFIG not in result.metadata:
+            named = {}  # the end of a question: nothing was built
         request, targets = self._blank, list[Target]()
         for key, name in named.items():
             held = self._find(name) if name else Held(None, self._blank)

@@ -45,8 +45,7 @@ class Solving:
                     if question := asked.frontend_attrs.get("requestid", ""):
                         built = await self._answer(question, request, job)
                     else:
-                        request = self._complete(request, asked)
-                        built = await self._builder.build(request, job.report)
+                        built = await self._build(request, asked, job)
             except BaseException as error:
                 known = isinstance(error, (BoxshipError, BaseExceptionGroup))
                 failure = failed(error, files) if known else None
@@ -59,6 +58,11 @@ class Solving:
             await asyncio.sleep(0)
             self.history.end(entry, job, built=built)
             return built
+
+    async def _build(self, request: BuildRequest, asked: pb.SolveRequest, job: Job) -> Built:
+        if request.frontend == Graph(()):
+            return Built()  # the client has asked a question, and has its answer
+        return await self._builder.build(self._complete(request, asked), job.report)
 
     async def _answer(self, question: str, request: BuildRequest, job: Job) -> Built:
         """Answer what is asked of a Dockerfile instead of a build."""
