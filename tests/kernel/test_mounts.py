@@ -58,6 +58,8 @@ def test_a_detached_overlay_is_seen_only_where_it_is_attached(
 def test_an_overlay_takes_many_folders_with_long_names(
     tmp_path: Path, isolated: Isolated, count: int
 ) -> None:
+    if count > 100 and not mounts._knows_lowerdir_plus():
+        pytest.skip("this kernel takes the names of all folders in one page")
     folders = make_folders(tmp_path, *(f"{n:03}{'x' * 80}" for n in range(count)))
     for number, folder in enumerate(folders):
         (folder / f"file{number}").touch()
@@ -75,7 +77,9 @@ def test_a_filesystem_that_cannot_be_made_says_why(isolated: Isolated) -> None:
             mounts.new_filesystem("overlay", {"no-such-option": "1"})
         return str(refusal.value)
 
-    assert "no-such-option" in isolated(probe)
+    # kernels before 6.5 say no more of an overlay than that something is wrong
+    named = "no-such-option" if mounts._knows_lowerdir_plus() else "overlay: Invalid argument"
+    assert named in isolated(probe)
 
 
 def test_links_lead_nowhere_but_inside(tmp_path: Path) -> None:
