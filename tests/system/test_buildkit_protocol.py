@@ -14,7 +14,7 @@ from tests.support.engine import Engine
 from tests.support.pipes import connect
 
 from boxship.build import ops
-from boxship.build.control import llb
+from boxship.build.control import llbwriting
 from boxship.build.needs import Credentials, SyncRequest
 from boxship.build.session.client import Client
 from boxship.build.session.errors import NotOffered
@@ -82,7 +82,7 @@ def test_a_definition_is_solved_and_its_progress_told(engine: Engine) -> None:
     root = ops.Ref(ops.Vertex(copied, (made,)))
 
     async def story(client: Http2) -> None:
-        request = pb.SolveRequest(ref="definition-1", definition=llb.write(root))
+        request = pb.SolveRequest(ref="definition-1", definition=llbwriting.write(root))
         request.exporters.add(type="image", attrs={"name": "definition:1"})
         status = client.open(CONTROL + "Status")
         await status.send(pb.StatusRequest(ref="definition-1").SerializeToString(), end=True)
@@ -108,7 +108,7 @@ def test_a_client_drives_a_build_through_the_bridge_and_looks_into_results(engin
         pong = gateway.PongResponse.FromString(await client.ask(BRIDGE + "Ping", b"", id))
         assert {cap.id for cap in pong.llb_caps} >= {"source.image", "mergeop", "diffop"}
         root = run("sh", "-c", "mkdir /d; echo inside > /d/f; ln -s /etc/passwd /d/l")
-        asked = gateway.SolveRequest(definition=llb.write(root), evaluate=True)
+        asked = gateway.SolveRequest(definition=llbwriting.write(root), evaluate=True)
         answer = await client.ask(BRIDGE + "Solve", asked.SerializeToString(), id)
         ref = gateway.SolveResponse.FromString(answer).result.ref.id
 
@@ -162,7 +162,7 @@ def test_insecure_processes_need_consent(engine: Engine) -> None:
     async def story(client: Http2) -> None:
         for number, consent in enumerate(([], ["security.insecure"])):
             request = pb.SolveRequest(
-                ref=f"insecure-{number}", definition=llb.write(root), entitlements=consent
+                ref=f"insecure-{number}", definition=llbwriting.write(root), entitlements=consent
             )
             with pytest.raises(Failed, match=r"security\.insecure is not allowed"):
                 await client.ask(CONTROL + "Solve", request.SerializeToString())

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from boxship.build import ops
-from boxship.build.control import llb, subrequests
+from boxship.build.control import llb, llbwriting, subrequests
 from boxship.build.control.failures import failed
 from boxship.build.control.frontend import Frontend, is_ours, read_file, with_inputs
 from boxship.build.control.jobs import Job
@@ -147,7 +147,7 @@ class Bridge:
         self._held[name] = held
         info = [solver.SourceInfo(filename=n, data=d) for n, d in self.files.items()]
         session = next(iter(self._blank.sessions), "")
-        return pb.Ref(id=name, definition=llb.write(held.ref, info, session))
+        return pb.Ref(id=name, definition=llbwriting.write(held.ref, info, session))
 
     async def _evaluate(self, held: Held) -> None:
         graph = Graph((held.target or Target(held.ref),))

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from boxship.build.cache.record import Usage
-from boxship.build.control import caps, exporters, llb, status
+from boxship.build.control import caps, exporters, llbwriting, status
 from boxship.build.control.gateway import Bridge
 from boxship.build.control.needs import Cache
 from boxship.build.control.solving import Solving
@@ -62,7 +62,7 @@ class Service:
         self._worker = pb.Worker(
             id=id,
             labels={EXECUTOR: "native", HOSTNAME: hostname, SNAPSHOTTER: driver},
-            platforms=[llb.platform_message(platform) for platform in platforms],
+            platforms=[llbwriting.platform_message(platform) for platform in platforms],
             version=_version(),
         )
         self._calls: Mapping[str, Callable[[Stream], Awaitable[None]]] = {

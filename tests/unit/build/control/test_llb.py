@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from boxship.build import ops
-from boxship.build.control import llb
+from boxship.build.control import llb, llbwriting
 from boxship.build.errors import BadGraph
 from boxship.errors import NotSupported
 from boxship.spec.buildkit import solver_pb2 as pb
@@ -77,7 +77,7 @@ def everything() -> ops.Ref:
 def test_a_graph_is_the_same_there_and_back() -> None:
     root = everything()
     info = pb.SourceInfo(filename="Dockerfile", data=b"FROM busybox\n")
-    sent = pb.Definition.FromString(llb.write(root, [info]).SerializeToString())
+    sent = pb.Definition.FromString(llbwriting.write(root, [info]).SerializeToString())
     read = llb.read(sent)
     assert read.root is not None
     before, after = list(ops.ancestry(root)), list(ops.ancestry(read.root))
@@ -88,7 +88,7 @@ def test_a_graph_is_the_same_there_and_back() -> None:
 
 
 def test_nothing_is_nothing_there_and_back() -> None:
-    assert llb.read(llb.write(None)).root is None
+    assert llb.read(llbwriting.write(None)).root is None
 
 
 def defined(*operations: pb.Op, last: int = -1) -> pb.Definition:
@@ -144,6 +144,6 @@ def test_a_deep_graph_needs_no_stack() -> None:
     for number in range(5000):
         action = ops.Action(ops.MakeFolder(f"/{number}"), 0, output=0)
         here = ops.Ref(ops.Vertex(ops.Files((action,)), (here,)))
-    read = llb.read(llb.write(here))
+    read = llb.read(llbwriting.write(here))
     assert read.root is not None
     assert read.root.vertex.digest == here.vertex.digest
