@@ -2,7 +2,7 @@
 
 Which side calls is not which side connected: on `/session` the engine calls the client whose
 connection it is. A peer that sends faster than we read is held up by HTTP/2's windows: of each
-call at most READ_AHEAD bytes of whole messages and one unfinished message are kept.
+call at most `grpcstream.READ_AHEAD` bytes of whole messages and one unfinished message are kept.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, cast
 
@@ -21,15 +20,16 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from boxship.errors import BoxshipError, Unavailable
+from boxship.errors import BoxshipError
+from boxship.transport.grpcstream import ConnectionLost, Stream
 from boxship.wire import grpc
 from boxship.wire.grpc import Code, Failed, Header, Metadata
 
 log = logging.getLogger(__name__)
 
+__all__ = ["ConnectionLost", "Http2", "Serve", "Stream"]
+
 WRITE_BUFFER: Final = 512 << 10
-READ_AHEAD: Final = 1 << 20
-ACKNOWLEDGE: Final = 128 << 10  # bytes that are acknowledged together
 STREAM_WINDOW: Final = 1 << 20
 CONNECTION_WINDOW: Final = 16 << 20
 STREAMS: Final = 256  # calls that a peer may have open
@@ -37,168 +37,7 @@ RESETS: Final = 1000  # calls that a peer may give up without an answer, in a ro
 KEEPALIVE: Final = 30.0
 KEEPALIVE_WITHIN: Final = 30.0
 
-Serve = Callable[["Stream"], Awaitable[None]]
-
-
-class ConnectionLost(Unavailable):
-    """The other side has gone."""
-
-
-class Stream:
-    """One call. What is received are whole messages; None is their end."""
-
-    def __init__(self, connection: Http2, number: int, path: str, limit: int) -> None:
-        self.path = path
-        self.metadata: Metadata = {}
-        self.trailers: Metadata = {}
-        self._connection = connection
-        self._number = number
-        self._deframer = grpc.Deframer(limit)
-        self._messages: deque[bytes] = deque()
-        self._queued = 0
-        self._unacknowledged = 0
-        self._ended = False  # the other side has said all
-        self._failure: BoxshipError | None = None
-        self._arrived = asyncio.Event()
-        self._window = asyncio.Event()
-        self._sending = asyncio.Lock()
-        self._answered = False
-        self._finished = False  # our side has said all
-        self.work: asyncio.Task[None] | None = None
-
-    # What the connection tells
-
-    def take(self, data: bytes, size: int) -> None:
-        """Take data that has come; `size` is what it counts in the windows."""
-        self._unacknowledged += size
-        for message in self._deframer.feed(data):
-            self._messages.append(message)
-            self._queued += len(message) + grpc.PREFIX.size
-        if self._queued < READ_AHEAD and self._unacknowledged >= ACKNOWLEDGE:
-            self._acknowledge()
-        if self._messages:
-            self._arrived.set()
-
-    def end(self, trailers: Metadata | None = None) -> None:
-        """The other side sends no more."""
-        if trailers is not None:
-            self.trailers = trailers
-        self._ended = True
-        self._arrived.set()
-        self._window.set()
-
-    def fail(self, failure: BoxshipError) -> None:
-        """The call is over."""
-        if self._failure is None:
-            self._failure = failure
-        self._ended = True
-        self._arrived.set()
-        self._window.set()
-
-    def widen(self) -> None:
-        """More may be sent."""
-        self._window.set()
-
-    @property
-    def over(self) -> bool:
-        return self._failure is not None or (self._ended and self._finished)
-
-    def _acknowledge(self) -> None:
-        if self._unacknowledged:
-            size, self._unacknowledged = self._unacknowledged, 0
-            self._connection.acknowledge(self._number, size)
-
-    # Receiving
-
-    async def receive_all(self) -> list[bytes]:
-        """Return the messages that are here, waiting for one; none at the end.
-
-        Raises what the other side failed with once everything that came before has been read.
-        """
-        while not self._messages:
-            if self._failure is not None:
-                raise self._failure
-            if self._ended:
-                self._check_status()
-                return []
-            self._arrived.clear()
-            await self._arrived.wait()
-        found = list(self._messages)
-        self._messages.clear()
-        self._queued = 0
-        self._acknowledge()
-        return found
-
-    async def receive(self) -> bytes | None:
-        """Return the next message, None at the end."""
-        while not self._messages:
-            if self._failure is not None:
-                raise self._failure
-            if self._ended:
-                self._check_status()
-                return None
-            self._arrived.clear()
-            await self._arrived.wait()
-        message = self._messages.popleft()
-        self._queued -= len(message) + grpc.PREFIX.size
-        if self._queued < READ_AHEAD:
-            self._acknowledge()
-        return message
-
-    def _check_status(self) -> None:
-        if self._connection.calls and (failure := grpc.read_status(self.trailers)):
-            raise failure
-
-    # Sending
-
-    async def send(self, *messages: bytes, end: bool = False) -> None:
-        """Send messages; with `end` they are the last. Who serves ends by returning."""
-        end = end and self._connection.calls
-        if not self._connection.calls and not self._answered:
-            self.answer()
-        data = b"".join(map(grpc.frame, messages))
-        async with self._sending:
-            await self._connection.send_data(self, self._number, data, end=end)
-            self._finished = self._finished or end
-
-    async def finish(self) -> None:
-        """Say that nothing more will be sent."""
-        if not self._finished and self._failure is None:
-            await self.send(end=True)
-
-    def answer(self, metadata: Iterable[Header] = ()) -> None:
-        """Send the headers of an answer; `send` does so where nothing is to be said in them."""
-        self._answered = True
-        headers = [(":status", "200"), ("content-type", grpc.CONTENT_TYPE), *metadata]
-        self._connection.send_headers(self._number, headers)
-
-    def conclude(self, code: Code, message: str = "", details: bytes = b"") -> None:
-        """End an answer."""
-        trailers = grpc.status_headers(code, message, details)
-        if not self._answered:
-            trailers = [(":status", "200"), ("content-type", grpc.CONTENT_TYPE), *trailers]
-        self._finished = True
-        self._connection.send_headers(self._number, trailers, end=True)
-
-    async def wait_window(self) -> None:
-        """Wait until more may be sent, or the call is over."""
-        self._window.clear()
-        await self._window.wait()
-        self.check_writable()
-
-    def check_writable(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-        if self._connection.calls and self._ended:
-            self._check_status()
-            raise Failed(Code.CANCELLED, "the call has ended")
-
-    def cancel(self) -> None:
-        """Give the call up."""
-        if not self.over:
-            self._connection.reset(self._number)
-        self.fail(Failed(Code.CANCELLED, "the call was given up"))
-        self._connection.forget(self._number)
+Serve = Callable[[Stream], Awaitable[None]]
 
 
 class Http2(asyncio.Protocol):
