@@ -15,6 +15,7 @@ from tests.support.pipes import connect
 
 from boxship.build import ops
 from boxship.build.control import llbwriting
+from boxship.build.control.tunnel import Tunnel
 from boxship.build.needs import Credentials, SyncRequest
 from boxship.build.session.client import Client
 from boxship.build.session.errors import NotOffered
@@ -194,6 +195,26 @@ def test_a_session_needs_an_id_and_an_upgrade(engine: Engine) -> None:
             raw.connect(engine.socket)
             raw.sendall(b"POST /session HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n")
             assert status in raw.recv(4096).split(b"\r\n")[0]
+
+
+def test_a_session_may_be_carried_by_a_call(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM busybox:latest\nCOPY Dockerfile /\n")
+    offers = Offers(folders={"context": str(tmp_path), "dockerfile": str(tmp_path)})
+
+    async def story(client: Http2) -> None:
+        said = [("x-docker-expose-session-uuid", "inside")]
+        said += [("x-docker-expose-session-grpc-method", method) for method in offers.methods]
+        carrying = client.open(CONTROL + "Session", said)
+        async with Tunnel(carrying) as tunnel:
+            tunnel.adopt(Http2(offers.serve))
+            request = pb.SolveRequest(ref="tunnel", frontend="dockerfile.v0", session="inside")
+            request.exporters.add(type="moby")
+            answer = await client.ask(CONTROL + "Solve", request.SerializeToString())
+            found = pb.SolveResponse.FromString(answer).exporter_response
+            assert found["containerimage.digest"].startswith("sha256:")
+        carrying.cancel()
+
+    on_engine(engine, story)
 
 
 # What a client offers, asked over a connection in memory

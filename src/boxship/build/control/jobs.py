@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 KEPT: Final = 64  # builds that have ended and whose progress can still be read
 WAIT: Final = 20.0  # seconds for a build that is about to begin
 OUTPUT_LIMIT: Final = 16 << 20  # bytes of output that are kept of one build
+OUTPUT_KEPT: Final = 256 << 10  # bytes of it that are kept when the build has ended
 INTERRUPTED: Final = "context canceled"
 
 
@@ -91,14 +92,24 @@ class Job:
         self._bridge.cancel()
         self._wake()
 
+    def shrink(self) -> None:
+        """Keep of a build that has ended only the last of what it wrote."""
+        room, kept = OUTPUT_KEPT, list[Told]()
+        for told in reversed(self.told):
+            room -= len(told.data) if isinstance(told, Output) else 0
+            if room >= 0 or not isinstance(told, Output):
+                kept.append(told)
+        if len(kept) < len(self.told):
+            self.told = kept[::-1]  # who follows reads on in the old list
+
     async def follow(self) -> AsyncIterator[list[Told]]:
         """Yield what is told, from the beginning, until the build has ended."""
-        at = 0
+        at, told = 0, self.told  # the list is replaced, and not cut, when the build has ended
         while True:
             changed = self._changed
-            if at < len(self.told):
-                some = self.told[at:]
-                at = len(self.told)
+            if at < len(told):
+                some = told[at:]
+                at = len(told)
                 yield some
             elif self.done:
                 return
@@ -159,6 +170,9 @@ class Jobs:
         return True
 
     def _forget_old(self) -> None:
+        for job in self._jobs.values():
+            if job.done:
+                job.shrink()
         ended = [ref for ref, job in self._jobs.items() if job.done]
         for ref in ended[: max(0, len(ended) - KEPT)]:
             del self._jobs[ref]
