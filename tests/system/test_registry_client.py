@@ -46,13 +46,8 @@ class Clients:
         }
 
     def install_helper(self) -> None:
-        path = self.root / "bin" / HELPER
-        path.parent.mkdir()
-        path.write_text(
-            f"#!/bin/sh\nPYTHONPATH={CHECKOUT}/src exec {sys.executable} "
-            '-m boxship.distribution.credentials.program "$@"\n'
-        )
-        path.chmod(0o755)
+        """Put the programs of the checkout on the search path."""
+        (self.root / "bin").symlink_to(CHECKOUT / "bin")
 
     def config(self, client: str) -> Path:
         return self.root / client / "config.json"
@@ -204,6 +199,22 @@ def test_where_no_engine_answers_the_registry_itself_is_asked(clients: Clients) 
         assert done.returncode == status, done.stderr
         assert ("Login Succeeded" in done.stdout) == (status == 0)
     assert clients.configured("boxship")["credHelpers"] == {clients.registry: "boxship"}
+
+
+def test_a_checkout_logs_in_as_it_is_and_says_what_makes_others_find_it(clients: Clients) -> None:
+    command = [str(CHECKOUT / "boxship"), "-H", clients.engine.host, "login", "-u", "joe"]
+    environment = {
+        **clients.environment,
+        "PATH": "/usr/bin:/bin",
+        "DOCKER_CONFIG": str(clients.root / "boxship"),
+    }
+    done = subprocess.run(
+        [*command, "--password-stdin", clients.registry],
+        input="secret", env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "Login Succeeded\n"
+    assert f"with {CHECKOUT}/bin in $PATH others do, too" in done.stderr
+    assert "not found" in clients.run("boxship", "pull", f"{clients.registry}/nothing")[2]
 
 
 def typed(command: list[str], environment: dict[str, str], *answers: tuple[bytes, bytes]) -> bytes:

@@ -107,8 +107,10 @@ def keep(shell: Shell, key: str, found: Found, *, plain: bool) -> None:
 
     shell.config.change(point)
     if not named and not helper.is_installed():
+        remedy = f"; with {helper.folder} in $PATH others do, too" if helper.folder else ""
         shell.say(
             f"NOTE: {helper.program} is not in $PATH: only boxship will find these credentials"
+            f"{remedy}"
         )
 
 

@@ -80,6 +80,14 @@ class Helper:
 
         return shutil.which(self.program, path=self._environment.get("PATH")) is not None
 
+    @property
+    def folder(self) -> str:
+        """Where this helper is ready to be called, though not installed; empty when nowhere."""
+        import os
+
+        folder = f"{_source().rpartition('/')[0]}/bin"
+        return folder if os.access(f"{folder}/{self.program}", os.X_OK) else ""
+
     def get(self, server: str) -> Secret:
         """Return what is kept for a server; NoCredentials when that is nothing."""
         output = self._call("get", _line(server))
@@ -113,8 +121,7 @@ class Helper:
         import sys
 
         # Ours comes with this package: it can be called without having been installed.
-        source = __file__.rpartition("/boxship/distribution/")[0]
-        return [sys.executable, "-P", "-s", "-c", PROGRAM.format(source=source)]
+        return [sys.executable, "-P", "-s", "-c", PROGRAM.format(source=_source())]
 
     def _call(self, action: str, text: str) -> str:
         import subprocess
@@ -164,6 +171,11 @@ class Helper:
         if not isinstance(found, dict):
             raise HelperFailed(f"the credential helper {self.program} answers nonsense")
         return found
+
+
+def _source() -> str:
+    """Return the folder that this package is imported from."""
+    return __file__.rpartition("/boxship/distribution/")[0]
 
 
 def _line(server: str) -> str:
