@@ -6,13 +6,12 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.support import images
-from tests.support.blocklog import Disk, attached, crash_images
-from tests.support.children import in_child
+from tests.support.blocklog import Disk
+from tests.support.power import Done, History, allowed, cut_at_random, names
 
 from boxship.image.errors import NoSuchImage
 from boxship.snapshot.drivers import layerfile
@@ -21,16 +20,6 @@ from boxship.spec.digest import Digest
 pytestmark = pytest.mark.root
 SIZE = 96 << 20
 CRASHES, MANY_CRASHES = 40, 500
-
-
-@dataclass(frozen=True)
-class Done:
-    """One operation: what it makes of a name, and how much had been written before and after."""
-
-    name: str
-    there: bool
-    begun: int
-    ended: int
 
 
 def layer(*names: str) -> bytes:
@@ -69,18 +58,9 @@ def work(engine: images.Engine, position: Callable[[], int]) -> Iterator[Done]:
     yield done("two:1", True)
 
 
-def allowed(name: str, at: int, history: list[Done]) -> set[bool]:
-    """Whether a name may be there when the power went at `at`."""
-    states = {False}
-    for each in history:
-        if each.name == name and each.begun < at:
-            states = {each.there} if each.ended <= at else states | {each.there}
-    return states
-
-
-def check(engine: images.Engine, at: int, history: list[Done]) -> None:
+def check(engine: images.Engine, at: int, history: History) -> None:
     """All that is acknowledged is there, and all that is there is whole."""
-    for name in sorted({each.name for each in history}):
+    for name in names(history):
         try:
             image = engine.images.get(name)
         except NoSuchImage:
@@ -106,18 +86,10 @@ def check(engine: images.Engine, at: int, history: list[Done]) -> None:
 )
 def test_a_power_cut_leaves_whole_images_or_none(tmp_path: Path, many: int, seed: int) -> None:
     """R2.1 and R2.2: crash images at random moments, with random choices of unsynced writes."""
-    chance = random.Random(seed)
-    disk = Disk(tmp_path, SIZE)
-    with disk:
-        history = in_child(lambda: worked(disk))
-    point = tmp_path / "again"
-    point.mkdir()
-    for at, image in crash_images(disk, many, chance):
-        with attached(image, point):
-            in_child(lambda at=at: recovered(point, at, history))  # type: ignore[misc]
+    cut_at_random(tmp_path, many, seed, worked, recovered, SIZE)
 
 
-def worked(disk: Disk) -> list[Done]:
+def worked(disk: Disk) -> History:
     engine = images.Engine(disk.mounted)
     assert engine.snapshots.driver == "overlay2"
     history = []
@@ -129,7 +101,7 @@ def worked(disk: Disk) -> list[Done]:
     return history
 
 
-def recovered(point: Path, at: int, history: list[Done]) -> None:
+def recovered(point: Path, at: int, history: History) -> None:
     layerfile.this_boot = lambda: "the boot after the power cut"
     engine = images.Engine(point)
     check(engine, at, history)

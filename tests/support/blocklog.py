@@ -178,10 +178,12 @@ class Disk:
                 yield offset, file.read(size)
 
 
-def crash_images(disk: Disk, many: int, chance: random.Random) -> Iterator[tuple[int, Path]]:
+def crash_images(
+    disk: Disk, many: int, chance: random.Random, since: int = 0
+) -> Iterator[tuple[int, Path]]:
     """Yield positions in the log and what the disk could hold had the power gone just there."""
-    total = sum(1 for _ in disk.log())
-    wanted = set(chance.sample(range(total + 1), min(many, total + 1)))
+    moments = range(since, sum(1 for _ in disk.log()) + 1)
+    wanted = set(chance.sample(moments, min(many, len(moments))))
     sure = disk.folder / "sure"
     run("cp", "--sparse=always", str(disk.folder / "first"), str(sure))
     image = disk.folder / "image"

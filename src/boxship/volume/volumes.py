@@ -125,14 +125,14 @@ class Volumes:
             volume = Volume(
                 name=name,
                 driver=keeper.name,
-                mountpoint=keeper.create(name, options or {}, durable=not anonymous),
+                mountpoint=keeper.mountpoint(name),
                 created_at=self._now(),
                 labels={**(labels or {}), ANONYMOUS_LABEL: ""} if anonymous else labels,
                 options=options or None,
                 scope=keeper.scope,
                 anonymous=anonymous,
             )
-            self._table.put(volume)
+            self._make(volume, keeper)
             self._volumes[name] = volume
         self._publisher.publish("volume", "create", name, {"driver": volume.driver})
         return volume
@@ -285,6 +285,19 @@ class Volumes:
             os.close(root)
 
     # ---- steps
+
+    def _make(self, volume: Volume, keeper: Driver) -> None:
+        """Record a volume, and then make its storage: a crash in between leaves neither.
+
+        The other way round it would leave storage that is taken for a volume without its
+        labels and options.
+        """
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._table.delete, volume.name)
+            self._table.put(volume)
+            undo.callback(lambda: keeper.remove(volume.name)())
+            keeper.create(volume.name, volume.options or {}, durable=not volume.anonymous)
+            undo.pop_all()
 
     @contextlib.contextmanager
     def _turns_of(self, name: str) -> Iterator[None]:
