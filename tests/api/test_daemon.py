@@ -17,6 +17,7 @@ from pathlib import Path
 import docker
 import pytest
 from tests.support.engine import CHECKOUT, Engine
+from tests.support.remote import free_port
 
 pytestmark = pytest.mark.root
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT / "src")}
@@ -185,9 +186,7 @@ def certificates(folder: Path, names: Sequence[str]) -> None:
 
 def test_tls_serves_known_clients_only(daemon: Engine, root: Path) -> None:
     certificates(root, ["server", "client"])
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     daemon.flags = [
         *daemon.flags, "-H", f"tcp://127.0.0.1:{port}", "--tlsverify",
         "--tlscacert", f"{root}/ca.pem", "--tlscert", f"{root}/server.pem",

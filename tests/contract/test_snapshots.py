@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from tests.support.images import archive
 
 from boxship.snapshot.driver import Change, Kind
 from boxship.snapshot.errors import NoSuchSnapshot, SnapshotExists, WrongLayer
@@ -19,28 +20,6 @@ pytestmark = pytest.mark.root
 @pytest.fixture(params=["overlay2", "vfs"])
 def snapshots(request, tmp_path):
     return Snapshots.at(str(tmp_path / "snapshots"), request.param)
-
-
-TYPES = (tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE)
-
-
-def archive(*members):
-    """An archive of (name, content or type, attributes)."""
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, content, attributes in members:
-            info = tarfile.TarInfo(name)
-            info.mtime = 1_600_000_000
-            info.mode = 0o644
-            if content not in TYPES:
-                info.size = len(content)
-            else:
-                info.type = content
-                info.mode = 0o755
-            for key, value in attributes.items():
-                setattr(info, key, value)
-            tar.addfile(info, io.BytesIO(content) if content not in TYPES else None)
-    return data.getvalue()
 
 
 BASE = archive(

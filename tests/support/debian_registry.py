@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from tests.support.engine import CLIENTS
+from tests.support.remote import free_port
 
 
 @contextlib.contextmanager
@@ -28,9 +29,7 @@ def debian_registry(
     if program is None:
         pytest.skip("docker-registry is not installed")
     folder.mkdir(parents=True, exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     config: dict[str, Any] = {
         "version": 0.1,
         "log": {"level": "error", "accesslog": {"disabled": True}},

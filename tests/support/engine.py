@@ -18,6 +18,7 @@ import docker
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+BOXSHIP = [sys.executable, "-I", "-S", str(CHECKOUT / "src/boxship/cli/launch.py")]
 CLIENTS = CHECKOUT / ".cache/clients"  # what packaging/setup/clients has fetched
 PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))  # greater on an emulated machine
 READY_WITHIN = 20.0 * PATIENCE  # seconds; generous, since machines are noisy
@@ -132,9 +133,7 @@ class Engine:
 
     def boxship(self, *words: str, check: bool = True, **options: object) -> Finished:
         """Run our own command against this engine."""
-        launcher = str(CHECKOUT / "src/boxship/cli/launch.py")
-        command = [sys.executable, "-I", "-S", launcher, "-H", self.host, *words]
-        return self._run(command, check, options)
+        return self._run([*BOXSHIP, "-H", self.host, *words], check, options)
 
     def _run(self, command: list[str], check: bool, options: dict[str, object]) -> Finished:
         settings: dict[str, object] = {

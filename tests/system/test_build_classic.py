@@ -25,6 +25,7 @@ import docker
 import pytest
 import zstandard
 from tests.support.engine import Engine
+from tests.support.remote import free_port
 
 FROM = "FROM busybox\n"
 
@@ -365,9 +366,7 @@ def test_a_context_from_a_repository(engine: Engine, tmp_path: Path) -> None:
     who = ["-c", "user.name=n", "-c", "user.email=e@e", "-c", "init.defaultBranch=main"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
         subprocess.run(["git", *who, *words], cwd=work, env=environment, check=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     serving = ["--export-all", f"--base-path={tmp_path}", "--listen=127.0.0.1", f"--port={port}"]
     daemon = subprocess.Popen([program, *serving], stderr=subprocess.DEVNULL)
     try:

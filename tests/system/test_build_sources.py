@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.building import Heard, Workshop, workshop
+from tests.support.remote import free_port
 
 from boxship.build import ops
 from boxship.build.errors import BuildFailed
@@ -149,9 +150,7 @@ def repository(path: Path) -> Iterator[str]:
     )
     import socket
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     daemon = subprocess.Popen(
         ["git", "daemon", "--reuseaddr", "--export-all", f"--base-path={path}",
          "--listen=127.0.0.1", f"--port={port}", str(path)],

@@ -6,17 +6,15 @@ import contextlib
 import os
 import random
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 from tests.support import images as made
-from tests.support.engine import CHECKOUT, Engine
+from tests.support.engine import BOXSHIP, Engine
 
 pytestmark = pytest.mark.root
-BOXSHIP = [sys.executable, "-I", "-S", str(CHECKOUT / "src/boxship/cli/launch.py")]
 LAYERS = [made.archive((f"file-{n}", bytes([n]) * (3 << 20), {})) for n in range(5)]
 LONGEST = 0.6  # seconds until the kill
 

@@ -5,30 +5,47 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.conftest import SPREAD, engine_number
+from tests.support import certificates
 from tests.support import images as made
-from tests.support.engine import CHECKOUT, Engine, private_engine
+from tests.support.engine import BOXSHIP, Engine, docker_command
+from tests.support.remote import behind_tls, proving, sshd
 
 pytestmark = pytest.mark.root
-BOXSHIP = [sys.executable, "-I", "-S", str(CHECKOUT / "src/boxship/cli/launch.py")]
 REQUEST = re.compile(rb"(GET|HEAD|POST|PUT|DELETE) (\S+) HTTP/1.1\r\n")
 
 
+@dataclass(frozen=True)
+class Far:
+    """An engine that is reached over TLS too, by clients that prove who they are."""
+
+    engine: Engine
+    address: str
+    certificates: Path
+
+
 @pytest.fixture(scope="module")
-def there() -> Iterator[Engine]:
+def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
+    folder = tmp_path_factory.mktemp("tls")
+    with behind_tls(2 * SPREAD + engine_number() % 500, folder) as (found, address):
+        yield Far(found, address, folder)
+
+
+@pytest.fixture
+def there(far: Far) -> Engine:
     """The engine that images are sent to."""
-    with private_engine(2 * SPREAD + engine_number() % 500) as found:
-        yield found
+    return far.engine
 
 
 class Watched:
@@ -219,3 +236,61 @@ def test_over_ssh_the_other_sides_command_is_asked(
         assert identity(there, name) == identity(engine, name)
         there.boxship("rmi", name)
     assert (tmp_path / "asked").read_text() == "asked\n"  # and for one password at most
+
+
+def test_over_tls_an_image_goes_to_whom_it_is_proved_who_sends(engine: Engine, far: Far) -> None:
+    environment = {**os.environ, **proving(far.certificates)}
+    with layered(engine, uuid.uuid4().hex, uuid.uuid4().hex) as (name, _):
+        said = engine.boxship("image", "send", name, far.address, env=environment).stdout
+        assert "Sent 3 of 3 blobs, " in said
+        assert identity(far.engine, name) == identity(engine, name)
+        far.engine.boxship("rmi", name)
+
+
+def test_a_context_says_where_and_who(engine: Engine, far: Far, tmp_path: Path) -> None:
+    """Docker's command makes the context; the certificates are then in its files."""
+    environment = {**os.environ, "DOCKER_CONFIG": str(tmp_path)}
+    files = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
+    proof = ",".join(f"{name}={far.certificates}/{file}" for name, file in files.items())
+    made = [docker_command(), "context", "create", "far", "--docker", f"host={far.address},{proof}"]
+    subprocess.run(made, env=environment, check=True, capture_output=True)
+    with layered(engine, uuid.uuid4().hex) as (name, _):
+        engine.boxship("image", "send", name, "far", env=environment)
+        assert identity(far.engine, name) == identity(engine, name)
+        far.engine.boxship("rmi", name)
+
+
+@pytest.mark.parametrize("lacks", ["certificate", "authority", "encryption"])
+def test_who_proves_nothing_sends_nothing(
+    engine: Engine, far: Far, tmp_path: Path, lacks: str
+) -> None:
+    before = stored(far.engine)
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    environment = {**os.environ, **proving(stranger)}
+    expected = "certificate required"
+    if lacks == "certificate":
+        shutil.copy(far.certificates / "ca.pem", stranger)
+    elif lacks == "authority":
+        certificates.make(stranger)
+        expected = "certificate verify failed"
+    else:
+        environment = {key: value for key, value in os.environ.items() if "DOCKER_" not in key}
+        expected = ""
+    done = engine.boxship(
+        "image", "send", "busybox", far.address, env=environment, check=False, timeout=20
+    )
+    assert done.returncode == 1, done.stdout
+    assert expected in done.stderr
+    assert stored(far.engine) == before
+
+
+def test_a_real_sshd_is_gone_through(engine: Engine, there: Engine) -> None:
+    with sshd() as (server, environment), layered(engine, uuid.uuid4().hex) as (name, _):
+        place = f"ssh://root@{server}{there.socket}"
+        said = engine.boxship("image", "send", name, place, env=environment).stdout
+        assert "Sent 2 of 2 blobs, " in said
+        assert identity(there, name) == identity(engine, name)
+        again = engine.boxship("image", "send", name, place, env=environment).stdout
+        assert "Sent 0 of 2 blobs, " in again
+        there.boxship("rmi", name)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.engine import CHECKOUT
+from tests.support.engine import BOXSHIP
 from tests.support.recorded import drawn, recording
 
 pytestmark = pytest.mark.docker_cli
-BOXSHIP = [sys.executable, "-I", "-S", str(CHECKOUT / "src/boxship/cli/launch.py")]
 
 
 def manifest(digit: str, platform: str, total: int, content: int, **members: Any) -> dict[str, Any]:

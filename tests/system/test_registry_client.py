@@ -8,7 +8,6 @@ import os
 import pty
 import shutil
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,12 +16,11 @@ from pathlib import Path
 import pytest
 from tests.support import images as made
 from tests.support.debian_registry import debian_registry
-from tests.support.engine import CHECKOUT, Engine
+from tests.support.engine import BOXSHIP, CHECKOUT, Engine
 from tests.support.recorded import drawn, recording
 
 pytestmark = [pytest.mark.root, pytest.mark.docker_cli]
 HELPER = "docker-credential-boxship"
-BOXSHIP = [sys.executable, "-I", "-S", str(CHECKOUT / "src/boxship/cli/launch.py")]
 Said = tuple[int, str, str]
 
 

@@ -9,13 +9,9 @@ import os
 import pty
 import re
 import select
-import shutil
 import socket
-import stat
 import struct
 import subprocess
-import sys
-import tempfile
 import termios
 import time
 from collections.abc import Iterator
@@ -24,12 +20,11 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import SPREAD, engine_number
-from tests.support import certificates
-from tests.support.engine import CHECKOUT, Engine, docker_command, private_engine
+from tests.support.engine import BOXSHIP, Engine, docker_command
+from tests.support.remote import behind_tls, proving, sshd
 
 IMAGE = "busybox:latest"
 Finished = subprocess.CompletedProcess[bytes]
-BOXSHIP = [sys.executable, "-I", "-S", str(CHECKOUT / "src/boxship/cli/launch.py")]
 
 
 @dataclass
@@ -57,19 +52,10 @@ class Remote:
 def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
     """An engine behind TLS, for clients that prove who they are."""
     folder = tmp_path_factory.mktemp("tls")
-    certificates.make(folder)
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    address = f"tcp://127.0.0.1:{port}"
-    flags = [
-        *("-H", address, "--tlsverify", "--tlscacert", f"{folder}/ca.pem"),
-        *("--tlscert", f"{folder}/server-cert.pem", "--tlskey", f"{folder}/server-key.pem"),
-    ]
-    with private_engine(engine_number() + SPREAD, flags) as engine:
+    with behind_tls(engine_number() + SPREAD, folder) as (engine, address):
         engine.boxship("image", "bootstrap", "busybox")
-        told = {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(folder)}
-        yield Remote(engine, address, {**os.environ, **told, "DOCKER_CONFIG": f"{folder}/config"})
+        told = {**proving(folder), "DOCKER_CONFIG": f"{folder}/config"}
+        yield Remote(engine, address, {**os.environ, **told})
 
 
 @pytest.fixture(scope="module")
@@ -206,47 +192,12 @@ def test_nobody_is_served_who_proves_nothing(far: Remote) -> None:
     assert plain.returncode
 
 
-@pytest.mark.skipif(not Path("/usr/sbin/sshd").exists(), reason="sshd is not installed")
 def test_a_real_sshd_is_gone_through(far: Remote) -> None:
-    """An sshd on loopback with keys of its own, which lets root in by one key only."""
-    with tempfile.TemporaryDirectory(prefix="bx-sshd-") as place:
-        folder = Path(place)
-        for name in ("host", "user"):
-            subprocess.run(
-                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{folder}/{name}"],
-                check=True,
-            )
-        shutil.copy(folder / "user.pub", folder / "authorized")
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = found.getsockname()[1]
-        (folder / "sshd_config").write_text(
-            f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host\nPidFile none\n"
-            f"AuthorizedKeysFile {folder}/authorized\nPermitRootLogin prohibit-password\n"
-            f"StrictModes no\nUsePAM no\nPermitUserEnvironment no\n"
-            f"ForceCommand DOCKER_HOST={far.engine.host} $SSH_ORIGINAL_COMMAND\n"
-        )
-        bin_folder = folder / "bin"
-        bin_folder.mkdir()
-        ssh = bin_folder / "ssh"
-        ssh.write_text(
-            f"#!/bin/sh\nexec /usr/bin/ssh -F none -i {folder}/user -o StrictHostKeyChecking=no "
-            f'-o UserKnownHostsFile={folder}/known "$@"\n'
-        )
-        ssh.chmod(ssh.stat().st_mode | stat.S_IXUSR)
-        os.makedirs("/run/sshd", exist_ok=True)
-        daemon = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", f"{folder}/sshd_config"])
-        try:
-            environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
-            way = Remote(far.engine, f"ssh://root@127.0.0.1:{port}", environment)
-            deadline = time.monotonic() + 10
-            while way.run("docker", "version", check=False).returncode:
-                assert time.monotonic() < deadline
+    with sshd() as (server, environment):
+        way = Remote(far.engine, f"ssh://root@{server}{far.engine.socket}", environment)
+        for client in ("docker", "boxship"):
             words = ("run", "-i", "--rm", IMAGE, "cat")
-            assert way.run("docker", *words, input=b"through ssh").stdout == b"through ssh"
-        finally:
-            daemon.terminate()
-            daemon.wait()
+            assert way.run(client, *words, input=b"through ssh").stdout == b"through ssh"
 
 
 # ---- websockets

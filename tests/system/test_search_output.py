@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.engine import CHECKOUT
+from tests.support.engine import BOXSHIP
 from tests.support.recorded import recording
 
 pytestmark = pytest.mark.docker_cli
-BOXSHIP = [sys.executable, "-I", "-S", str(CHECKOUT / "src/boxship/cli/launch.py")]
 
 
 def hit(name: str, description: str, stars: int, *, official: bool = False) -> dict[str, object]:

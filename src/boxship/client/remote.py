@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 from boxship.client.errors import BadAddress, CannotConnect
 
 if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
     from boxship.client.dial import Socket
     from boxship.client.target import TLS, Target
 
@@ -38,13 +40,13 @@ def connect_remote(target: Target) -> Socket:
         raise CannotConnect(target.url) from error
     except OSError as error:
         raise CannotConnect(target.url, error.strerror or str(error)) from error
-    plain.settimeout(None)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if target.tls is None and target.scheme != "https":
+        plain.settimeout(None)
         return cast("Socket", plain)
     try:
-        return cast("Socket", secured(plain, context_of(target.tls), target.host))
-    except (OSError, ssl.SSLError) as error:
+        return cast("Socket", secured(plain, context_of(target.tls), target))
+    except OSError as error:  # what TLS refuses is one, too
         plain.close()
         raise CannotConnect(target.url, str(error)) from error
 
@@ -99,15 +101,42 @@ def connect_ssh(target: Target) -> socket.socket:
     return ours
 
 
-def secured(far: socket.socket, context: ssl.SSLContext, host: str) -> socket.socket:
-    """Return a plain socket that stands for TLS over `far`.
+class Secured(socket.socket):
+    """The near end of a connection with TLS; says why that was ended, where it knows.
+
+    With TLS 1.3 a server reads the client's certificate when the client has long begun to talk.
+    """
+
+    url = ""
+    refusal = ""
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        data = super().recv(size, flags)
+        if not data and not flags:
+            self._check()
+        return data
+
+    def sendall(self, data: Buffer, flags: int = 0, /) -> None:
+        try:
+            super().sendall(data, flags)
+        except BrokenPipeError:
+            self._check()
+            raise
+
+    def _check(self) -> None:
+        if self.refusal:
+            raise CannotConnect(self.url, self.refusal)
+
+
+def secured(far: socket.socket, context: ssl.SSLContext, target: Target) -> Secured:
+    """Return a plain socket that stands for TLS over `far`, whose timeout is the handshake's.
 
     A stream is waited for with poll, written without blocking and ended in one direction, none of
     which Python's TLS sockets offer: records are read and written by a thread of their own, which
     ends with the connection.
     """
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context.wrap_bio(incoming, outgoing, server_hostname=host)
+    tls = context.wrap_bio(incoming, outgoing, server_hostname=target.host)
     while True:
         try:
             tls.do_handshake()
@@ -122,8 +151,10 @@ def secured(far: socket.socket, context: ssl.SSLContext, host: str) -> socket.so
             far.sendall(outgoing.read())  # tells the other side why
             raise
     far.sendall(outgoing.read())
-    ours, near = socket.socketpair()
-    relay = Relay(tls, incoming, outgoing, far, near)
+    pair, near = socket.socketpair()
+    ours = Secured(fileno=pair.detach())
+    ours.url = target.url
+    relay = Relay(tls, incoming, outgoing, far, near, ours)
     threading.Thread(target=relay.run, daemon=True).start()
     return ours
 
@@ -138,9 +169,10 @@ class Relay:
         outgoing: ssl.MemoryBIO,
         far: socket.socket,
         near: socket.socket,
+        served: Secured,
     ) -> None:
         self._tls, self._incoming, self._outgoing = tls, incoming, outgoing
-        self._far, self._near = far, near
+        self._far, self._near, self._served = far, near, served
         self._waiting = bytearray()  # encrypted already
         self._listening = True
 
@@ -152,7 +184,10 @@ class Relay:
                 self._pass_on()  # what came with the handshake
                 while self._turn():
                     pass
-            except (OSError, ssl.SSLError):
+            except ssl.SSLError as error:
+                if "ALERT" in (error.reason or ""):  # others are how connections end
+                    self._served.refusal = error.reason.replace("_", " ").lower()
+            except OSError:
                 return
 
     def _turn(self) -> bool:
