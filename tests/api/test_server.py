@@ -275,4 +275,4 @@ def test_a_websocket_carries_the_same_stream(served: Served) -> None:
 def test_http2_is_recognised_and_refused_in_its_own_terms(served: Served) -> None:
     received = exchange(served, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0")
     assert received[3] == 4
-    assert b"does not serve gRPC" in received
+    assert b"HTTP/2 is not spoken here" in received

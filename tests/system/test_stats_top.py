@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import json
 import threading
 import urllib.parse
@@ -96,7 +97,9 @@ def test_docker_shows_all(engine: Engine, start: Start) -> None:
 
 def test_top_shows_the_processes_as_the_host_sees_them(engine: Engine, start: Start) -> None:
     container = start("sh", "-c", "sleep 3601 & sleep 3602")
-    shown = container.top()
+    deadline = time.monotonic() + 20
+    while len((shown := container.top())["Processes"]) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert shown["Titles"] == ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
     commands = {row[-1] for row in shown["Processes"]}
     assert {"sleep 3601", "sleep 3602"} <= commands
