@@ -111,7 +111,11 @@ class Secured(socket.socket):
     refusal = ""
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
-        data = super().recv(size, flags)
+        try:
+            data = super().recv(size, flags)
+        except ConnectionResetError:  # it has ended with something of ours unread
+            self._check()
+            raise
         if not data and not flags:
             self._check()
         return data
@@ -119,7 +123,7 @@ class Secured(socket.socket):
     def sendall(self, data: Buffer, flags: int = 0, /) -> None:
         try:
             super().sendall(data, flags)
-        except BrokenPipeError:
+        except (BrokenPipeError, ConnectionResetError):
             self._check()
             raise
 
@@ -205,6 +209,9 @@ class Relay:
                 del self._waiting[: self._far.send(self._waiting)]
             except BlockingIOError:
                 pass
+            except OSError:  # it has ended; what it said before that is still to be heard
+                self._waiting.clear()
+                self._listening = False
         return True
 
     def _hear(self) -> bool:
