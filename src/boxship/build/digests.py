@@ -16,7 +16,8 @@ from typing import Final
 import msgspec
 
 from boxship.build.files import select
-from boxship.build.files.select import Picked
+from boxship.build.files.select import Picked, link_of
+from boxship.build.files.tree import Node
 from boxship.build.filesystems import Files, Filesystems, Value
 from boxship.build.ops import Bind, Copy
 from boxship.snapshot.driver import ChainId
@@ -77,7 +78,7 @@ class Digests:
     def _selected(self, value: Value, copy: Copy) -> str:
         total = hashlib.sha256()
         lasting = isinstance(value, Files)
-        with self._filesystems.looking(value) as root:
+        with self._filesystems.reading(value) as root:
             for required in copy.required:
                 select.matches(root, Copy(required, "", follow_links=True))
             for match in select.matches(root, copy):
@@ -98,7 +99,7 @@ class Digests:
                     more = b"link " + first if first != one.rel else b""
                 more = more or self._content(one, lasting)
             elif kind == stat.S_IFLNK:
-                more = os.readlink(one.name, dir_fd=one.folder)
+                more = link_of(one)
             elif kind in (stat.S_IFCHR, stat.S_IFBLK):
                 more = b"%d" % status.st_rdev
             if one.implied:
@@ -120,6 +121,8 @@ class Digests:
     def _content(self, one: Picked, lasting: bool) -> bytes:
         """Return the digest of a file's bytes and attributes."""
         status = one.stat
+        if isinstance(status, Node):
+            return status.digest
         identity = (status.st_dev, status.st_ino)
         stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_mode)
         if lasting and (known := self._known.get(identity)) is not None and known[0] == stamp:

@@ -11,6 +11,8 @@ from typing import Final
 
 from boxship.build.cache.record import Layer
 from boxship.build.cache.records import Held
+from boxship.build.files.archive import Archive
+from boxship.build.files.tree import Tree
 from boxship.kernel import mounts
 from boxship.snapshot import pack, trees
 from boxship.snapshot.driver import ChainId, Difference
@@ -29,9 +31,13 @@ class Layers:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """A folder of files that were brought here, and are not changed while a build uses them."""
+    """A folder of files that were brought here, and are not changed while a build uses them.
+
+    That of an archive is made when somebody looks at it as a folder.
+    """
 
     path: str
+    archive: Archive | None = None
 
 
 Value = Layers | Files
@@ -67,12 +73,23 @@ class Filesystems:
         finally:
             os.close(folder)
 
+    @contextmanager
+    def reading(self, value: Value) -> Iterator[int | Tree]:
+        """The root folder of a result or, where nothing was unpacked, the index of an archive."""
+        if isinstance(value, Files) and value.archive is not None:
+            yield value.archive.tree
+            return
+        with self.looking(value) as root:
+            yield root
+
     def shown(self, value: Value) -> int:
         """Return a detached read-only mount of a result."""
         match value:
             case Layers(chain):
                 return self._snapshots.view(chain)
-            case Files(path):
+            case Files(path, archive):
+                if archive is not None:
+                    archive.unpack()
                 tree = mounts.open_tree(path)
                 mounts.mount_setattr(tree, add=mounts.MOUNT_ATTR_RDONLY)
                 return tree

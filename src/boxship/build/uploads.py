@@ -1,6 +1,10 @@
-"""Contexts that came as archives: each unpacked into a folder of its own while its build runs.
+"""Contexts that came as archives: kept while their build runs, unpacked only when that is needed.
 
     <folder>/<id>/     0700; the archive's files, made beneath a descriptor, never by joined names
+
+A plain archive is indexed while it arrives (`files.tree`): what copies take is looked up in the
+index, and copied out of the archive. A step that needs a real folder has it unpacked. Any other
+archive is unpacked at once, so that what is wrong with it is said before anything is built.
 
 What a crash leaves is gone at the next start: nothing refers to it.
 """
@@ -11,24 +15,28 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from boxship.build.dockerfile.parse import SIZE_LIMIT
-from boxship.errors import InvalidRequest, NotFound
+from boxship.build.files.archive import Archive, extract, umask
+from boxship.build.files.tree import Spool, indexed
+from boxship.build.sources.contexts import Contexts
+from boxship.errors import InvalidRequest
 from boxship.kernel import paths
 from boxship.lib import compression, ignore
-from boxship.snapshot.extract import Extraction, Whiteouts
 
 SCHEME: Final = "context://"
+MODE: Final = 0o700
 USUAL_NAMES: Final = ("Dockerfile", "dockerfile")
 
 
 class Uploads:
     """Keeps contexts; safe to use from any thread."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, contexts: Contexts | None = None) -> None:
         self._folder = folder
+        self._contexts = contexts
 
     def start(self) -> None:
         """Make the folder anew, without what builds of an earlier daemon have left."""
@@ -39,39 +47,50 @@ class Uploads:
         """Make an empty context."""
         id = secrets.token_hex(16)
         folder = f"{self._folder}/{id}"
-        os.mkdir(folder, 0o700)
+        os.mkdir(folder, MODE)
         return Upload(id, folder)
 
     def unpack(self, pieces: Iterable[bytes]) -> Upload:
-        """Unpack an archive, compressed or not; nothing is left of one that is faulty."""
-        with ExitStack() as undo:
+        """Take in an archive, compressed or not; nothing is left of one that is faulty."""
+        spool = Spool(self._folder)
+        tree = indexed(compression.decompress(pieces), spool, MODE, umask())
+        if tree is None:
             upload = self.make()
-            undo.callback(upload.remove)
-            with upload.root() as root:
-                extraction = Extraction(root, Whiteouts.LITERAL)
-                try:
-                    extraction.extract(compression.decompress(pieces))
-                finally:
-                    extraction.close()
-            undo.pop_all()
-        return upload
-
-    def folder_of(self, identifier: str) -> str:
-        """Return the folder of `context://ID`."""
-        id = identifier.removeprefix(SCHEME)
-        folder = f"{self._folder}/{id}"
-        if not (id.isascii() and id.isalnum()) or not os.path.isdir(folder):
-            raise NotFound(f"no such build context: {id[:100]}")
-        return folder
+            try:
+                extract(spool, upload.folder)
+            except BaseException:
+                upload.remove()
+                raise
+            return upload
+        id = secrets.token_hex(16)
+        archive = Archive(tree, f"{self._folder}/{id}")
+        if self._contexts is not None:
+            self._contexts.put(id, archive)
+        return Upload(id, archive.folder, archive, self._contexts)
 
 
 class Upload:
     """One context."""
 
-    def __init__(self, id: str, folder: str) -> None:
+    def __init__(
+        self,
+        id: str,
+        folder: str,
+        archive: Archive | None = None,
+        contexts: Contexts | None = None,
+    ) -> None:
         self.id = id
-        self.folder = folder
+        self._folder = folder
+        self._archive = archive
+        self._contexts = contexts
         self.is_alone = False  # whether there is nothing but a Dockerfile
+
+    @property
+    def folder(self) -> str:
+        """The context as a folder."""
+        if self._archive is not None:
+            self._archive.unpack()
+        return self._folder
 
     @property
     def identifier(self) -> str:
@@ -89,8 +108,11 @@ class Upload:
 
     def read(self, name: str, limit: int) -> bytes | None:
         """Return a file's content; None where there is no such file. No link leads outside."""
-        with self.root() as root:
-            data = paths.read_file_in_root(root, name.lstrip("/"), limit + 1)
+        if self._archive is not None:
+            data = self._archive.tree.read(os.fsencode(name), limit + 1)
+        else:
+            with self.root() as root:
+                data = paths.read_file_in_root(root, name.lstrip("/"), limit + 1)
         if data is not None and len(data) > limit:
             raise InvalidRequest(f"{name} is larger than {limit} bytes")
         return data
@@ -115,7 +137,11 @@ class Upload:
         matcher = ignore.Matcher(ignore.read(patterns))
         for name in (ignore.NAME, dockerfile):
             path = ignore.clean(name).lstrip("/")
-            if matcher.ignores(path):
+            if not matcher.ignores(path):
+                continue
+            if self._archive is not None:
+                self._archive.hide(os.fsencode(path))
+            else:
                 with self.root() as root, suppress(FileNotFoundError):
                     folder, last = paths.parent_and_name(root, path)
                     try:
@@ -138,4 +164,8 @@ class Upload:
 
     def remove(self) -> None:
         """Give the context back."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._contexts is not None:
+            self._contexts.drop(self.id)
+        if self._archive is not None:
+            self._archive.close()
+        shutil.rmtree(self._folder, ignore_errors=True)

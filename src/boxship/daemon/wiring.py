@@ -266,6 +266,7 @@ async def build(
         pushes=pushes,
         snapshots=snapshots,
         blobs=blobs,
+        pool=pool,
         spawner=spawner,
         networks=networks,
         rules=ContainerRules(container_host, defaults),
@@ -286,7 +287,7 @@ async def build(
         networks=networks,
         volumes=volumes,
     )
-    uploads = Uploads(os.path.join(folders.build, "contexts"))
+    uploads = Uploads(os.path.join(folders.build, "contexts"), builder.contexts)
     doors.engine = DoorsEngine(
         builder=builder,
         cache=builder.cache,

@@ -168,6 +168,6 @@ def test_what_an_archive_is(tmp_path: Path) -> None:
     for path, expected in ((plain, True), (packed, True), (other, False)):
         file = os.open(path, os.O_RDONLY)
         try:
-            assert unpack.is_archive(file) is expected
+            assert unpack.is_archive(unpack.pieces(file)) is expected
         finally:
             os.close(file)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import tarfile
+from collections.abc import Iterable
 
 import pytest
 
+from boxship.build.filesystems import Files
+from boxship.build.ops import Source
+from boxship.build.sources.contexts import Contexts
 from boxship.build.uploads import Uploads
 from boxship.errors import BoxshipError, InvalidRequest, NotFound
 
 
-def archive(*entries: tuple[str, bytes | str]) -> list[bytes]:
+def archive(*entries: tuple[str, bytes | str], more: Iterable[tarfile.TarInfo] = ()) -> list[bytes]:
     """Return a tar: content makes a file, text a link that says it."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
@@ -24,6 +29,8 @@ def archive(*entries: tuple[str, bytes | str]) -> list[bytes]:
             else:
                 entry.size = len(held)
                 tar.addfile(entry, io.BytesIO(held))
+        for entry in more:
+            tar.addfile(entry)
     return [out.getvalue()]
 
 
@@ -98,15 +105,68 @@ def test_a_start_removes_what_a_crash_has_left(uploads):
     assert kept(uploads) == []
 
 
+def fetched(contexts: Contexts, identifier: str) -> Files:
+    found = asyncio.run(contexts.fetch(Source(identifier), None, None, lambda told: None))
+    assert isinstance(found.value, Files)
+    return found.value
+
+
 @pytest.mark.parametrize("id", ["", "..", "../x", "a/b", "0" * 32, "ä"])
-def test_an_identifier_that_is_none_finds_nothing(uploads, id):
+def test_an_identifier_that_is_none_finds_nothing(tmp_path, id):
     with pytest.raises(NotFound):
-        uploads.folder_of(f"context://{id}")
+        fetched(Contexts(str(tmp_path / "contexts")), f"context://{id}")
 
 
-def test_a_context_is_found_by_its_identifier_until_it_is_removed(uploads):
+def test_a_context_is_found_by_its_identifier_until_it_is_removed(tmp_path):
+    contexts = Contexts(str(tmp_path / "contexts"))
+    uploads = Uploads(str(tmp_path / "contexts"), contexts)
+    hard_link = tarfile.TarInfo("y")
+    hard_link.type, hard_link.linkname = tarfile.LNKTYPE, "x"
+    for more in ((), (hard_link,)):
+        upload = uploads.unpack(archive(("x", b""), more=more))
+        assert fetched(contexts, upload.identifier).path == upload.folder
+        upload.remove()
+        with pytest.raises(NotFound):
+            fetched(contexts, upload.identifier)
+
+
+def test_a_context_is_unpacked_when_it_is_looked_at(uploads):
+    upload = uploads.unpack(archive(("d/x", b"1"), ("link", "d/x")))
+    assert kept(uploads) == []
+    assert upload.read("link", 10) == b"1"
+    assert os.listdir(upload.folder) != []
+    assert os.path.basename(upload.folder) == upload.id
+    upload.remove()
+    assert kept(uploads) == []
+
+
+def test_a_removed_context_is_not_unpacked(uploads):
     upload = uploads.unpack(archive(("x", b"")))
-    assert uploads.folder_of(upload.identifier) == upload.folder
     upload.remove()
     with pytest.raises(NotFound):
-        uploads.folder_of(upload.identifier)
+        _ = upload.folder
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        (("x", b"1"), ("x", b"2")),
+        (("x", b"1"), ("x/y", b"2")),
+        (("x", "/etc"), ("x/passwd", b"2")),
+        (("x/y", b"1"), ("x", b"2")),
+    ],
+)
+def test_names_that_meet_are_left_to_the_kernel(uploads, entries):
+    """The index knows no rules for them; what becomes of them is what unpacking makes of them."""
+    try:
+        upload = uploads.unpack(archive(*entries))
+    except BoxshipError:
+        assert kept(uploads) == []
+    else:
+        assert kept(uploads) == [upload.id]
+
+
+def test_a_name_out_of_the_context_is_refused(uploads):
+    with pytest.raises(BoxshipError):
+        uploads.unpack(archive(("../x", b"1")))
+    assert kept(uploads) == []

@@ -18,7 +18,8 @@ from typing import Final
 from boxship.build.errors import NoSuchFile
 from boxship.build.files import modes, place
 from boxship.build.files.place import Given
-from boxship.build.files.select import Match, Picked, picked
+from boxship.build.files.select import Match, Picked, link_of, picked
+from boxship.build.files.tree import Node, Status, Tree
 from boxship.build.ops import Copy
 from boxship.errors import InvalidRequest
 from boxship.snapshot import trees
@@ -30,15 +31,15 @@ OVERLAY: Final = "trusted.overlay."
 UNSHARED: Final = frozenset((errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS))
 
 
-def copy(source: int, target: int, match: Match, wanted: Copy, given: Given) -> None:
-    """Copy one match from the tree at `source` into the one at `target`."""
+def copy(source: int | Tree, target: int, match: Match, wanted: Copy, given: Given) -> None:
+    """Copy one match from the tree at `source`, or an archive, into the one at `target`."""
     Copying(source, target, wanted, given).one(match)
 
 
 class Copying:
     """The copy of one source; hard links within it stay hard links."""
 
-    def __init__(self, source: int, target: int, wanted: Copy, given: Given) -> None:
+    def __init__(self, source: int | Tree, target: int, wanted: Copy, given: Given) -> None:
         self._source = source
         self._target = target
         self._wanted = wanted
@@ -138,13 +139,16 @@ class Copying:
         return os.open(name, trees.FOLDER, dir_fd=at), there is None
 
     def _describe_folder(self, one: Picked, target: int) -> None:
+        self._describe(one.stat, target)
+        if isinstance(one.stat, Node):
+            return
         source = os.open(one.name, trees.FOLDER, dir_fd=one.folder)
         try:
-            self._describe(one.stat, source, target)
+            _copy_attributes(source, target)
         finally:
             os.close(source)
 
-    def _leave(self, target: int, status: os.stat_result | None) -> None:
+    def _leave(self, target: int, status: Status | None) -> None:
         """Close a folder; its times are set when nothing more is made in it."""
         if status is not None:
             self._set_times(target, status)
@@ -164,7 +168,7 @@ class Copying:
         if kind == stat.S_IFREG:
             self._regular(one, at, name)
         elif kind == stat.S_IFLNK:
-            os.symlink(os.readlink(one.name, dir_fd=one.folder), name, dir_fd=at)
+            os.symlink(link_of(one), name, dir_fd=at)
             self._describe_name(status, at, name)
         else:
             os.mknod(name, status.st_mode, status.st_rdev, dir_fd=at)
@@ -194,21 +198,41 @@ class Copying:
         return True
 
     def _regular(self, one: Picked, at: int, name: bytes) -> None:
+        if isinstance(one.stat, Node):
+            self._out_of_archive(one.stat, at, name)
+            return
         source = os.open(one.name, READ, dir_fd=one.folder)
         try:
             target = os.open(name, NEW, 0o600, dir_fd=at)
             try:
                 copy_content(source, target, one.stat)
-                self._describe(one.stat, source, target)
+                self._describe(one.stat, target)
+                _copy_attributes(source, target)
                 self._set_times(target, one.stat)
             finally:
                 os.close(target)
         finally:
             os.close(source)
 
+    def _out_of_archive(self, node: Node, at: int, name: bytes) -> None:
+        assert isinstance(self._source, Tree)
+        spool = self._source.spool
+        target = os.open(name, NEW, 0o600, dir_fd=at)
+        try:
+            if node.st_size > SMALL:
+                _copy_range(spool.file, target, node.st_size, node.at)
+            elif (
+                node.st_size and os.write(target, spool.read(node.at, node.st_size)) < node.st_size
+            ):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._describe(node, target)
+            self._set_times(target, node)
+        finally:
+            os.close(target)
+
     # ---- attributes
 
-    def _describe(self, status: os.stat_result, source: int, target: int) -> None:
+    def _describe(self, status: Status, target: int) -> None:
         given, wanted = self._given, self._wanted
         os.fchown(
             target,
@@ -219,15 +243,8 @@ class Copying:
         if wanted.mode:
             mode = modes.changed(status.st_mode, wanted.mode)
         os.fchmod(target, mode)
-        for name in os.listxattr(source):
-            if not name.startswith(OVERLAY):
-                try:
-                    os.setxattr(target, name, os.getxattr(source, name))
-                except OSError as failure:
-                    if failure.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENODATA):
-                        raise
 
-    def _describe_name(self, status: os.stat_result, at: int, name: bytes) -> None:
+    def _describe_name(self, status: Status, at: int, name: bytes) -> None:
         given, wanted = self._given, self._wanted
         os.chown(
             name,
@@ -243,10 +260,10 @@ class Copying:
             trees.set_mode(at, name, mode)
         os.utime(name, ns=self._times(status), dir_fd=at, follow_symlinks=False)
 
-    def _set_times(self, target: int, status: os.stat_result) -> None:
+    def _set_times(self, target: int, status: Status) -> None:
         os.utime(target, ns=self._times(status))
 
-    def _times(self, status: os.stat_result) -> tuple[int, int]:
+    def _times(self, status: Status) -> tuple[int, int]:
         if self._given.time >= 0:
             return self._given.time, self._given.time
         return status.st_atime_ns, status.st_mtime_ns
@@ -287,11 +304,12 @@ def _copy_parts(source: int, target: int, size: int) -> None:
     os.ftruncate(target, size)
 
 
-def _copy_range(source: int, target: int, size: int) -> None:
+def _copy_range(source: int, target: int, size: int, at: int | None = None) -> None:
+    """Copy bytes from where `source` stands, or from `at`, to where `target` stands."""
     left = size
     while left:
         try:
-            done = os.copy_file_range(source, target, min(left, 1 << 30))
+            done = os.copy_file_range(source, target, min(left, 1 << 30), at)
         except OSError as failure:
             if failure.errno not in UNSHARED:
                 raise
@@ -299,8 +317,20 @@ def _copy_range(source: int, target: int, size: int) -> None:
         if not done:
             return
         left -= done
+        at = None if at is None else at + done
     while left:
-        done = os.sendfile(target, source, None, min(left, 1 << 24))
+        done = os.sendfile(target, source, at, min(left, 1 << 24))
         if not done:
             return
         left -= done
+        at = None if at is None else at + done
+
+
+def _copy_attributes(source: int, target: int) -> None:
+    for name in os.listxattr(source):
+        if not name.startswith(OVERLAY):
+            try:
+                os.setxattr(target, name, os.getxattr(source, name))
+            except OSError as failure:
+                if failure.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENODATA):
+                    raise

@@ -148,7 +148,7 @@ class _Work:
 
     def _copy(self, wanted: Copy, value: Value, target: int) -> None:
         given = self._given(wanted.owner, wanted.timestamp, target)
-        with self._filesystems.looking(value) as source:
+        with self._filesystems.reading(value) as source:
             for required in wanted.required:
                 select.matches(source, Copy(required, "", follow_links=True))
             for match in select.matches(source, wanted):

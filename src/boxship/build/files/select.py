@@ -14,6 +14,7 @@ from typing import Final
 
 from boxship.build import stopping
 from boxship.build.errors import NoSuchFile
+from boxship.build.files.tree import Node, Status, Tree
 from boxship.build.ops import Copy
 from boxship.kernel import paths
 from boxship.lib import globs
@@ -22,7 +23,7 @@ from boxship.snapshot import trees
 
 WILD: Final = "*?["
 NODE: Final = os.O_PATH | os.O_NOFOLLOW
-MOST_LINKS: Final = 40
+NOWHERE: Final = -1  # instead of a folder's descriptor
 
 
 @dataclass(slots=True)
@@ -30,15 +31,23 @@ class Picked:
     """A file that is taken: of which match, where beneath it, and what it is.
 
     `rel` is empty for the match itself. `folder` holds it and is valid until the next is asked
-    for. A folder that only leads to what is taken is `implied`.
+    for; what is in an archive has none, and `stat` is its node. A folder that only leads to what
+    is taken is `implied`.
     """
 
     match: bytes
     rel: bytes
     folder: int
     name: bytes
-    stat: os.stat_result
+    stat: Status
     implied: bool = False
+
+
+def link_of(one: Picked) -> bytes:
+    """Return what a symbolic link says."""
+    if isinstance(one.stat, Node):
+        return one.stat.link
+    return os.readlink(one.name, dir_fd=one.folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,7 @@ class Match:
     real: bytes
 
 
-def matches(root: int, copy: Copy) -> list[Match]:
+def matches(root: int | Tree, copy: Copy) -> list[Match]:
     """Return what a copy's source names, in order; NoSuchFile where it must name something."""
     path = clean(copy.source)
     if not copy.wildcard or not any(char in path for char in WILD):
@@ -82,17 +91,9 @@ def _split(path: str) -> tuple[str, list[str]]:
     return "/".join(words[:first]), words[first:]
 
 
-def _expand(root: int, fixed: str, pattern: Sequence[str], follow: bool) -> Iterator[str]:
+def _expand(root: int | Tree, fixed: str, pattern: Sequence[str], follow: bool) -> Iterator[str]:
     """Yield the paths that match, in byte order."""
-    try:
-        folder = paths.open_in_root(root, fixed or ".", os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return
-    try:
-        names = sorted(os.listdir(folder), key=os.fsencode)
-    finally:
-        os.close(folder)
-    for name in names:
+    for name in _listed(root, fixed):
         if not globs.match(pattern[0], name):
             continue
         inner = f"{fixed}/{name}" if fixed else name
@@ -106,7 +107,23 @@ def _expand(root: int, fixed: str, pattern: Sequence[str], follow: bool) -> Iter
                 yield rest
 
 
-def _there(root: int, path: str) -> bool:
+def _listed(root: int | Tree, path: str) -> list[str]:
+    """Return the names in a folder, in byte order; none where there is no such folder."""
+    if isinstance(root, Tree):
+        return [os.fsdecode(name) for name in sorted(root.names(os.fsencode(path)))]
+    try:
+        folder = paths.open_in_root(root, path or ".", os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return []
+    try:
+        return sorted(os.listdir(folder), key=os.fsencode)
+    finally:
+        os.close(folder)
+
+
+def _there(root: int | Tree, path: str) -> bool:
+    if isinstance(root, Tree):
+        return root.find(os.fsencode(path), follow=False) is not None
     try:
         os.close(paths.open_in_root(root, path, NODE))
     except OSError:
@@ -114,8 +131,13 @@ def _there(root: int, path: str) -> bool:
     return True
 
 
-def _real(root: int, path: str, follow: bool) -> bytes:
+def _real(root: int | Tree, path: str, follow: bool) -> bytes:
     """Return where a path leads, without links but, unless they are followed, the last."""
+    if isinstance(root, Tree):
+        found = root.find(os.fsencode(path), follow=follow)
+        if found is None:
+            raise NoSuchFile("/" + path)
+        return found[0]
     try:
         if follow:
             there = paths.open_in_root(root, path or ".", os.O_PATH)
@@ -144,8 +166,11 @@ def within(root: int, there: int) -> bytes:
     return found.strip(b"/")
 
 
-def picked(root: int, match: Match, copy: Copy) -> Generator[Picked, None, None]:
+def picked(root: int | Tree, match: Match, copy: Copy) -> Generator[Picked, None, None]:
     """Yield a match and all beneath it that is taken, folders before what they hold."""
+    if isinstance(root, Tree):
+        yield from _of_archive(root, match, copy)
+        return
     up, _, name = match.real.rpartition(b"/")
     folder = paths.openat2(root, up or b".", trees.FOLDER, 0, paths.RESOLVE_BENEATH)
     try:
@@ -167,52 +192,90 @@ def picked(root: int, match: Match, copy: Copy) -> Generator[Picked, None, None]
         os.close(folder)
 
 
+def _of_archive(tree: Tree, match: Match, copy: Copy) -> Iterator[Picked]:
+    found = tree.find(match.real, follow=False)
+    if found is None:
+        raise NoSuchFile("/" + os.fsdecode(match.path))
+    node = found[1]
+    include, exclude = Matcher(copy.include), Matcher(copy.exclude)
+    yield Picked(match.path, b"", NOWHERE, b"", node, implied=bool(include))
+    if node.names is not None:
+        if include or exclude:
+            yield from _filtered(node, match.path, include, exclude)
+        else:
+            yield from _walked(node, match.path)
+
+
+def _walked(top: Node, match: bytes) -> Iterator[Picked]:
+    """Yield all that a folder of an archive holds, in the order of `trees.walk`."""
+    assert top.names is not None
+    stack = [(b"", iter(sorted(top.names.items(), key=_first)))]
+    while stack:
+        before, left = stack[-1]
+        for name, node in left:
+            rel = before + name
+            yield Picked(match, rel, NOWHERE, name, node)
+            if node.names is not None:
+                stopping.check()
+                stack.append((rel + b"/", iter(sorted(node.names.items(), key=_first))))
+                break
+        else:
+            stack.pop()
+
+
+def _first(item: tuple[bytes, Node]) -> bytes:
+    return item[0]
+
+
 @dataclass(slots=True)
 class _Level:
     """A folder that is being walked; `waiting` until something in it is taken."""
 
     rel: bytes
-    folder: int
+    folder: int | Node
     names: list[bytes]
     included: Sequence[bool]
     excluded: Sequence[bool]
     waiting: Picked | None = None
 
 
-def _filtered(top: int, match: bytes, include: Matcher, exclude: Matcher) -> Iterator[Picked]:
-    stack = [_Level(b"", os.dup(top), _names(top), NOTHING_MATCHED, NOTHING_MATCHED)]
+def _filtered(
+    top: int | Node, match: bytes, include: Matcher, exclude: Matcher
+) -> Iterator[Picked]:
+    opened = os.dup(top) if isinstance(top, int) else top
+    stack = [_Level(b"", opened, _names(opened), NOTHING_MATCHED, NOTHING_MATCHED)]
     try:
         while stack:
             level = stack[-1]
             if not level.names:
-                stack.pop()
-                os.close(level.folder)
+                _close(stack.pop().folder)
                 continue
             stopping.check()
             name = level.names.pop()
-            status = os.stat(name, dir_fd=level.folder, follow_symlinks=False)
+            status = _status(level.folder, name)
             rel = level.rel + b"/" + name if level.rel else name
             text = os.fsdecode(rel)
             taken, inner_included = include.below(text, level.included)
             taken = taken or not include
             left_out, inner_excluded = exclude.below(text, level.excluded)
             is_folder = stat.S_ISDIR(status.st_mode)
-            found = Picked(match, rel, level.folder, name, status)
+            at = level.folder if isinstance(level.folder, int) else NOWHERE
+            found = Picked(match, rel, at, name, status)
             if taken and not left_out:
                 yield from _waiting(stack)
                 yield found
-                found = Picked(match, rel, level.folder, name, status)
+                found = Picked(match, rel, at, name, status)
             elif not is_folder or (left_out and exclude.prunes(text)):
                 continue
             if is_folder:
-                opened = os.open(name, trees.FOLDER, dir_fd=level.folder)
+                opened = _inside(level.folder, name)
                 waits = None if taken and not left_out else found
                 stack.append(
                     _Level(rel, opened, _names(opened), inner_included, inner_excluded, waits)
                 )
     finally:
         for level in stack:
-            os.close(level.folder)
+            _close(level.folder)
 
 
 def _waiting(stack: Sequence[_Level]) -> Iterator[Picked]:
@@ -224,5 +287,25 @@ def _waiting(stack: Sequence[_Level]) -> Iterator[Picked]:
             level.waiting = None
 
 
-def _names(folder: int) -> list[bytes]:
-    return sorted(map(os.fsencode, os.listdir(folder)), reverse=True)
+def _names(folder: int | Node) -> list[bytes]:
+    found = os.listdir(folder) if isinstance(folder, int) else folder.names or ()
+    return sorted(map(os.fsencode, found), reverse=True)
+
+
+def _status(folder: int | Node, name: bytes) -> Status:
+    if isinstance(folder, int):
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    assert folder.names is not None
+    return folder.names[name]
+
+
+def _inside(folder: int | Node, name: bytes) -> int | Node:
+    if isinstance(folder, int):
+        return os.open(name, trees.FOLDER, dir_fd=folder)
+    assert folder.names is not None
+    return folder.names[name]
+
+
+def _close(folder: int | Node) -> None:
+    if isinstance(folder, int):
+        os.close(folder)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 
 from boxship.build.files import place
 from boxship.build.files.place import Given
 from boxship.build.files.select import Match
+from boxship.build.files.tree import Tree
 from boxship.errors import InvalidRequest
 from boxship.kernel import paths
 from boxship.lib import compression
@@ -18,41 +21,50 @@ from boxship.wire import tar
 CHUNK = 1 << 18
 
 
-def unpack(source: int, target: int, match: Match, where: str, given: Given) -> bool:
+def unpack(source: int | Tree, target: int, match: Match, where: str, given: Given) -> bool:
     """Unpack a match into the folder `where`; False if it is no archive."""
-    try:
-        file = paths.openat2(
-            source,
-            match.real,
-            os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY,
-            0,
-            paths.RESOLVE_BENEATH,
-        )
-    except OSError:
-        return False
-    try:
-        if not stat.S_ISREG(os.fstat(file).st_mode) or not is_archive(file):
+    with _content(source, match) as read:
+        if read is None or not is_archive(read()):
             return False
-        os.lseek(file, 0, os.SEEK_SET)
         folder = place.make_folders(target, place.resolve(target, where), given)
         try:
             extraction = Extraction(folder, Whiteouts.LITERAL)
             try:
-                extraction.extract(compression.decompress(_pieces(file)))
+                extraction.extract(compression.decompress(read()))
             finally:
                 extraction.close()
         finally:
             os.close(folder)
-    finally:
-        os.close(file)
     return True
 
 
-def is_archive(file: int) -> bool:
+@contextmanager
+def _content(source: int | Tree, match: Match) -> Iterator[Callable[[], Iterable[bytes]] | None]:
+    """What reads a regular file from its beginning; None where it is something else."""
+    if isinstance(source, Tree):
+        found = source.find(match.real, follow=False)
+        if found is None or not stat.S_ISREG(found[1].st_mode):
+            yield None
+        else:
+            yield partial(source.spool.pieces, found[1].at, found[1].st_size)
+        return
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+    try:
+        file = paths.openat2(source, match.real, flags, 0, paths.RESOLVE_BENEATH)
+    except OSError:
+        yield None
+        return
+    try:
+        yield partial(pieces, file) if stat.S_ISREG(os.fstat(file).st_mode) else None
+    finally:
+        os.close(file)
+
+
+def is_archive(pieces: Iterable[bytes]) -> bool:
     """Whether a file, decompressed, begins with a tar header."""
     first = b""
     try:
-        for piece in compression.decompress(_pieces(file)):
+        for piece in compression.decompress(pieces):
             first += piece
             if len(first) >= tar.BLOCK:
                 return _checksum_holds(first[: tar.BLOCK])
@@ -71,6 +83,8 @@ def _checksum_holds(block: bytes) -> bool:
     return sum(counted) == expected
 
 
-def _pieces(file: int) -> Iterator[bytes]:
+def pieces(file: int) -> Iterator[bytes]:
+    """Yield a file from its beginning."""
+    os.lseek(file, 0, os.SEEK_SET)
     while piece := os.read(file, CHUNK):
         yield piece

@@ -1,4 +1,4 @@
-"""`context://ID`: folders that a door has unpacked for one build; `local://NAME`: a client's."""
+"""`context://ID`: what a door has taken in for one build; `local://NAME`: a client's."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from boxship.build.cache.record import Folder, Kind
 from boxship.build.cache.records import Records
 from boxship.build.digests import joined
 from boxship.build.errors import BadGraph
+from boxship.build.files.archive import Archive
 from boxship.build.filesystems import Files
 from boxship.build.needs import ClientSession, SyncRequest
 from boxship.build.ops import Source
@@ -35,6 +36,7 @@ class Contexts:
 
     def __init__(self, root: str) -> None:
         self._root = root
+        self._archives: dict[str, Archive] = {}
         trees.remove_path(root)
         os.makedirs(root, 0o700)
 
@@ -49,6 +51,14 @@ class Contexts:
         finally:
             trees.remove_path(path)
 
+    def put(self, id: str, archive: Archive) -> None:
+        """Take in a context that is an archive, until it is dropped."""
+        self._archives[id] = archive
+
+    def drop(self, id: str) -> None:
+        """Forget an archive."""
+        self._archives.pop(id, None)
+
     def path(self, identifier: str) -> str:
         """Return the folder of an identifier."""
         name = identifier.removeprefix(CONTEXT)
@@ -61,6 +71,9 @@ class Contexts:
         self, source: Source, platform: Platform | None, asker: Asker, tell: Tell
     ) -> Fetched:
         """Return the folder's files."""
+        archive = self._archives.get(source.identifier.removeprefix(CONTEXT))
+        if archive is not None:
+            return Fetched(Files(archive.folder, archive), None)
         return Fetched(Files(self.path(source.identifier)), None)
 
 

@@ -1,0 +1,257 @@
+"""The files of an archive as an index of what is in it, without a file made for any of them.
+
+    Node     one file: what stat() would say of it, and where in the archive its bytes are
+    Tree     the nodes, found by path as the kernel would find them beneath a root folder
+    Spool    the archive itself, unpacked of compression, in a file that has no name
+
+Only plain archives have an index: files, folders and links, each name once, no attributes. What
+else an archive may hold is left to the kernel, which knows all the rules: see `indexed`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import ClassVar, Final
+
+from boxship.kernel.paths import MOST_LINKS
+from boxship.snapshot.extract import LARGEST_ID, LATEST, clean
+from boxship.wire import tar
+
+MOST_NODES: Final = 400_000
+LONGEST_NAME: Final = 255
+LONGEST_PATH: Final = 3500
+SMALL: Final = 1 << 20
+CHUNK: Final = 1 << 20
+PLAIN: Final = frozenset((tar.FILE, tar.FOLDER, tar.SYMLINK))
+
+
+class Node:
+    """One file, with the names that `os.stat_result` has; `names` are a folder's files."""
+
+    __slots__ = (
+        "at",
+        "digest",
+        "link",
+        "names",
+        "st_gid",
+        "st_mode",
+        "st_mtime_ns",
+        "st_size",
+        "st_uid",
+    )
+    st_nlink: ClassVar[int] = 1
+    st_dev: ClassVar[int] = 0
+    st_ino: ClassVar[int] = 0
+    st_rdev: ClassVar[int] = 0
+
+    def __init__(self, mode: int, uid: int = 0, gid: int = 0, mtime: int = 0) -> None:
+        self.st_mode = mode
+        self.st_uid = uid
+        self.st_gid = gid
+        self.st_mtime_ns = mtime
+        self.st_size = 0
+        self.at = 0  # where its content begins in the spool
+        self.digest = b""  # of its content
+        self.link = b""
+        self.names: dict[bytes, Node] | None = {} if stat.S_ISDIR(mode) else None
+
+    @property
+    def st_atime_ns(self) -> int:
+        """Nobody has read it yet."""
+        return self.st_mtime_ns
+
+
+Status = os.stat_result | Node
+
+
+class Spool:
+    """An archive in a file; it stays for as long as anybody has this object."""
+
+    def __init__(self, folder: str) -> None:
+        self.file = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+
+    def __del__(self) -> None:
+        os.close(self.file)
+
+    def taking(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Pass pieces on, and keep them."""
+        for piece in pieces:
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(self.file, view) :]
+            yield piece
+
+    def read(self, at: int, size: int) -> bytes:
+        """Return some of what is there."""
+        return os.pread(self.file, size, at)
+
+    def pieces(self, at: int = 0, size: int = sys.maxsize) -> Iterator[bytes]:
+        """Yield the whole archive, or a part of it."""
+        while size and (piece := os.pread(self.file, min(CHUNK, size), at)):
+            at += len(piece)
+            size -= len(piece)
+            yield piece
+
+
+class Tree:
+    """What a plain archive holds."""
+
+    def __init__(self, spool: Spool, root: Node, umask: int) -> None:
+        self.spool = spool
+        self._folders = {b"": root}
+        self._root = root
+        self._implied = stat.S_IFDIR | (0o755 & ~umask)
+        self._count = 0
+
+    def add(self, entry: tar.Entry, reader: tar.Reader) -> bool:
+        """Take up an entry; False where the archive is not plain."""
+        path = clean(entry.name)
+        self._count += 1
+        if (
+            entry.type not in PLAIN
+            or entry.holes is not None
+            or entry.xattrs
+            or entry.uid > LARGEST_ID
+            or entry.gid > LARGEST_ID
+            or self._count > MOST_NODES
+            or len(path) > LONGEST_PATH
+        ):
+            return False
+        up, _, name = path.rpartition(b"/")
+        above = self._folders.get(up)
+        if above is None and (above := self._made(up)) is None:
+            return False
+        names = above.names
+        assert names is not None
+        if len(name) > LONGEST_NAME:
+            return False
+        if entry.type == tar.FOLDER:
+            return self._folder(path, name, names, entry)
+        if not path:
+            return True
+        if name in names:
+            return False
+        mtime = max(-LATEST, min(entry.mtime, LATEST))
+        if entry.type == tar.SYMLINK:
+            if not 0 < len(entry.link) <= LONGEST_PATH:
+                return False
+            node = Node(stat.S_IFLNK | 0o777, entry.uid, entry.gid, mtime)
+            node.link, node.st_size = entry.link, len(entry.link)
+        else:
+            node = Node(stat.S_IFREG | entry.mode, entry.uid, entry.gid, mtime)
+            node.st_size, node.at = entry.size, reader.stream.position
+            node.digest = _digest(reader, entry.size)
+        names[name] = node
+        return True
+
+    def _folder(self, path: bytes, name: bytes, names: dict[bytes, Node], entry: tar.Entry) -> bool:
+        node = self._folders.get(path)
+        if node is None:
+            if name in names:
+                return False
+            node = names[name] = self._folders[path] = Node(stat.S_IFDIR)
+        node.st_mode = stat.S_IFDIR | entry.mode
+        node.st_uid, node.st_gid = entry.uid, entry.gid
+        node.st_mtime_ns = max(-LATEST, min(entry.mtime, LATEST))
+        return True
+
+    def _made(self, path: bytes) -> Node | None:
+        """Return a folder that no entry has described; None where something else is."""
+        here, at = self._root, b""
+        for word in path.split(b"/"):
+            at = at + b"/" + word if at else word
+            known = self._folders.get(at)
+            if known is None:
+                assert here.names is not None
+                if word in here.names or len(word) > LONGEST_NAME:
+                    return None
+                known = Node(self._implied, mtime=time.time_ns())
+                here.names[word] = self._folders[at] = known
+                self._count += 1
+            here = known
+        return here
+
+    # ---- looking
+
+    def find(self, path: bytes, *, follow: bool = True) -> tuple[bytes, Node] | None:
+        """Return where a path leads, and what is there; `..` and links stay beneath the root."""
+        waiting = path.split(b"/")[::-1] if path else []
+        nodes, words, links = [self._root], list[bytes](), 0
+        while waiting:
+            names = nodes[-1].names
+            if names is None:
+                return None
+            word = waiting.pop()
+            if word in (b"", b"."):
+                continue
+            if word == b"..":
+                if words:
+                    words.pop()
+                    nodes.pop()
+                continue
+            node = names.get(word)
+            if node is None:
+                return None
+            if stat.S_ISLNK(node.st_mode) and (follow or waiting):
+                links += 1
+                if links > MOST_LINKS:
+                    return None
+                if node.link.startswith(b"/"):
+                    words, nodes = [], [self._root]
+                waiting += node.link.split(b"/")[::-1]
+                continue
+            words.append(word)
+            nodes.append(node)
+        return b"/".join(words), nodes[-1]
+
+    def names(self, path: bytes) -> list[bytes]:
+        """Return the names in a folder; nothing where there is none."""
+        found = self.find(path)
+        return [] if found is None else list(found[1].names or ())
+
+    def read(self, path: bytes, limit: int) -> bytes | None:
+        """Return the first `limit` bytes of a file; None where there is no such file."""
+        found = self.find(path)
+        if found is None or not stat.S_ISREG(found[1].st_mode):
+            return None
+        return self.spool.read(found[1].at, min(found[1].st_size, limit))
+
+    def remove(self, path: bytes) -> bytes | None:
+        """Take a file out of the index; return where it was."""
+        found = self.find(path, follow=False)
+        if found is None or found[1].names is not None:
+            return None
+        up, _, name = found[0].rpartition(b"/")
+        names = self._folders[up].names
+        assert names is not None
+        del names[name]
+        return found[0]
+
+
+def indexed(pieces: Iterable[bytes], spool: Spool, mode: int, umask: int) -> Tree | None:
+    """Take in a whole archive; return its index, or None where it is not plain.
+
+    `mode` is the root folder's, where no entry speaks of it.
+    """
+    reader = tar.Reader(spool.taking(pieces))
+    root = Node(stat.S_IFDIR | mode, os.geteuid(), os.getegid(), time.time_ns())
+    tree: Tree | None = Tree(spool, root, umask)
+    for entry in reader:
+        if tree is not None and not tree.add(entry, reader):
+            tree = None
+    reader.stream.drain()
+    return tree
+
+
+def _digest(reader: tar.Reader, size: int) -> bytes:
+    if size <= SMALL:
+        return hashlib.sha256(reader.read(SMALL)).digest()
+    whole = hashlib.sha256()
+    for part in reader.content():
+        whole.update(part)
+    return whole.digest()
