@@ -79,6 +79,8 @@ class Extraction:
         self._times: list[tuple[bytes, int]] = []
         self._made: set[bytes] = set()  # for REMOVE only: what this archive has brought
         self._special = 0o7000 | _umask()
+        # whether a folder here may give its group to what is made in it
+        self._inherits = whiteouts is not Whiteouts.OVERLAY
         self._stale = False  # what is cached may have been replaced since
         self.implied: dict[bytes, None] = {}  # folders that no entry describes
         self.described = False  # an entry speaks of the root itself
@@ -180,7 +182,7 @@ class Extraction:
                 for part in reader.content():
                     _write(file, part)
             self.size += size
-            if uid or gid:
+            if uid or gid or self._inherits:
                 os.fchown(file, uid, gid)
             if mode & self._special:
                 os.fchmod(file, mode)
@@ -222,6 +224,7 @@ class Extraction:
         self._later(b"", entry.mtime)
 
     def _describe(self, folder: int, entry: tar.Entry) -> None:
+        self._inherits = self._inherits or bool(entry.mode & stat.S_ISGID)
         os.fchown(folder, entry.uid, entry.gid)
         os.fchmod(folder, entry.mode)
         if entry.xattrs:
@@ -233,7 +236,7 @@ class Extraction:
         except FileExistsError:
             self._clear(folder, name)
             os.symlink(entry.link, name, dir_fd=folder)
-        if entry.uid or entry.gid:
+        if entry.uid or entry.gid or self._inherits:
             os.chown(name, entry.uid, entry.gid, dir_fd=folder, follow_symlinks=False)
         mtime = _time(entry.mtime)
         os.utime(name, ns=(mtime, mtime), dir_fd=folder, follow_symlinks=False)
