@@ -6,10 +6,12 @@ import marshal
 import os
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.boxes import Boxes, boxes
+from tests.support.fulldisk import small_disk
 
 from boxship.kernel import mounts, namespaces
 from boxship.runtime.native import NativeRuntime
@@ -21,6 +23,13 @@ OWN = (
     | namespaces.CLONE_NEWNET
 )
 Probe = Callable[[], Any]
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A small file system, to be filled."""
+    with small_disk(tmp_path) as point:
+        yield point
 
 
 @pytest.fixture

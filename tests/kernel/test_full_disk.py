@@ -2,80 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from tests.support import images
-from tests.support.blocklog import attached
 from tests.support.children import in_child
-
-from boxship.errors import BoxshipError
+from tests.support.fulldisk import only, refused, room
 
 pytestmark = pytest.mark.root
-SIZE = 24 << 20
 BYTES = os.urandom(1 << 20)
 ONE = images.archive(*((f"one/{n}", BYTES[n:], {}) for n in range(3)))
 TWO = images.archive(*((f"two/{n}", BYTES[n + 9 :], {}) for n in range(2)))
-FULL = "no space left on device"
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 24 MiB."""
-    image, point = tmp_path / "image", tmp_path / "small"
-    image.touch()
-    os.truncate(image, SIZE)
-    subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
-    point.mkdir()
-    with attached(image, point):
-        yield point
-
-
-@contextmanager
-def only(point: Path, free: int) -> Iterator[None]:
-    """Leave no more than `free` bytes."""
-    filler = point / "filler"
-    subprocess.run(["sync", "-f", point], check=True)
-    with open(filler, "wb") as file:
-        size = 0
-        for step in (1 << 20, 1 << 16, 1 << 12):
-            with suppress(OSError):
-                while _room(point) >= free + step:
-                    os.posix_fallocate(file.fileno(), size, step)
-                    size += step
-    try:
-        yield
-    finally:
-        filler.unlink()
-
-
-def _room(point: Path) -> int:
-    found = os.statvfs(point)
-    return found.f_bavail * found.f_frsize
 
 
 def archive(name: str = "both:1") -> bytes:
     return images.docker_archive([ONE, TWO], tags=(name,))
-
-
-def refused(work: Callable[[], object]) -> bool:
-    """Whether something fails because the disk is full; it may not fail otherwise."""
-    try:
-        work()
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        return True
-    except BoxshipError as error:
-        if FULL not in str(error).lower():
-            raise
-        return True
-    return False
 
 
 def all_of_it(engine: images.Engine) -> tuple[object, ...]:
@@ -117,7 +60,7 @@ def removed_without_room(small: Path) -> None:
     with only(small, 0):
         engine.images.remove("both:1")
         assert not engine.images.list()
-        assert _room(small) > 3 << 20
+        assert room(small) > 3 << 20
 
 
 def test_everything_that_takes_room_says_so(small: Path) -> None:

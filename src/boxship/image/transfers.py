@@ -65,7 +65,7 @@ class Transfer:
 
     def finish(self, target: Descriptor, name: Reference | None) -> Image:
         """Make an image of what has come; the name, if there is one, then points to it."""
-        with self.turn:
+        with self.turn, self._images.working_on():  # should it fail, layers are collected too
             image = record.read(self._blobs, target, self._images.host)
             for about in image.variant.content:
                 if self.size(about.digest) != about.size:

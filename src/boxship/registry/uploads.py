@@ -105,9 +105,13 @@ class Uploads:
         folder = self._folder(name, identity)
         path = f"{folder}/data"
         os.makedirs(folder, mode=0o755)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
-        with open(f"{folder}/startedat", "w", encoding="ascii") as file:
-            file.write(moments.show(int(self._now()) * 1_000_000_000))
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+            with open(f"{folder}/startedat", "w", encoding="ascii") as file:
+                file.write(moments.show(int(self._now()) * 1_000_000_000))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         hasher = Digest(f"{algorithm}:").hasher()
         upload = Upload(identity, name, path, 0, hasher, algorithm)
         with self._lock:

@@ -209,7 +209,7 @@ async def _receive(exchange: Exchange, service: Service, upload: Upload) -> None
 def _check_room(service: Service, length: int) -> None:
     free = service.storage.free() if length > SPARE else None
     if free is not None and free < length + SPARE:
-        raise StorageUnavailable("cannot store: no space is left for a blob of this size")
+        raise StorageUnavailable("cannot store: no space left on device for a blob of this size")
 
 
 async def _read(exchange: Exchange) -> bytes:

@@ -24,7 +24,7 @@ NEW: Final = ".new"
 SMALL: Final = 64 << 20
 ABSENT: Final = (FileNotFoundError, NotADirectoryError)
 FULL: Final = {
-    errno.ENOSPC: "no space is left",
+    errno.ENOSPC: "no space left on device",
     errno.EDQUOT: "the quota is used up",
     errno.EROFS: "the file system is read-only",
     errno.EIO: "the disk does not answer properly",
