@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 import json
 import threading
+import time
 import urllib.parse
 
 import docker
