@@ -18,20 +18,18 @@ from __future__ import annotations
 import base64
 import os
 import secrets
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from typing import Final
-
-from msgspec.structs import replace
 
 from boxship.kernel import mounts
 from boxship.kernel.paths import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from boxship.snapshot import trees
 from boxship.snapshot.driver import ChainId, Difference, Stage
 from boxship.snapshot.drivers import initlayer, layerfile, upperdir
+from boxship.snapshot.drivers.kept import Kept
 from boxship.snapshot.drivers.layerfile import LayerFile
-from boxship.snapshot.errors import CannotUnpack, NoSuchSnapshot, SnapshotExists, TooDeep
+from boxship.snapshot.errors import CannotUnpack, SnapshotExists, TooDeep
 from boxship.snapshot.extract import Extraction, Whiteouts, is_whiteout, link
 from boxship.snapshot.trees import Usage
 
@@ -45,31 +43,19 @@ OPTIONS: Final[tuple[tuple[str, mounts.Option], ...]] = (
 WITHIN: Final = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
 
 
-class Overlay2:
+class Overlay2(Kept):
     """The driver."""
 
     name = "overlay2"
     independent = True
 
     def __init__(self, root: str) -> None:
-        self.root = root
-        for folder in ("layers", "active", "init", "l", "empty", "empty-too"):
-            os.makedirs(os.path.join(root, folder), 0o700, exist_ok=True)
+        super().__init__(root)
+        for folder in ("l", "empty", "empty-too"):
+            os.makedirs(self._path(folder), 0o700, exist_ok=True)
         for folder in ("empty", "empty-too"):
             os.chmod(self._path(folder), 0o755)
-        trees.remove_path(self._path("staging"))
-        os.mkdir(self._path("staging"), 0o700)
         self._folder = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._turn = threading.RLock()
-        self._boot = layerfile.this_boot()
-        self._renamed: dict[ChainId, ChainId] = {}
-        self._layers, doubtful = layerfile.read_all(self._path("layers"), self._boot)
-        for name in doubtful:
-            trees.remove_path(self._path("layers", name))
-            trees.remove_path(self._path("init", name))
-
-    def _path(self, *parts: str) -> str:
-        return os.path.join(self.root, *parts)
 
     # layers
 
@@ -99,29 +85,6 @@ class Overlay2:
             self._place(stage.path, chain, parent, usage)
             stage.close()
 
-    def discard(self, stage: Stage) -> None:
-        """Remove a staged layer."""
-        stage.close()
-        trees.remove_path(stage.path)
-
-    def settle(self) -> None:
-        """Bring what was committed to the disk."""
-        layerfile.settle(self._path("layers"), self._layers)
-
-    def layers(self) -> Mapping[ChainId, Usage]:
-        """Return the committed layers."""
-        with self._turn:
-            return {c: Usage(record.size, record.inodes) for c, record in self._layers.items()}
-
-    def has_layer(self, chain: ChainId) -> bool:
-        """Whether a layer is there."""
-        return self._name(chain) in self._layers
-
-    def parent(self, chain: ChainId) -> ChainId | None:
-        """Return what `chain` is based on."""
-        parent = self._layer(chain).parent
-        return None if parent is None else ChainId(parent)
-
     def layer_differences(self, chain: ChainId) -> Iterator[Difference]:
         """Yield what a layer's folder holds, compared with what is below."""
         record, name = self._layer(chain), self._name(chain)
@@ -135,39 +98,6 @@ class Overlay2:
                 os.close(upper)
         finally:
             os.close(below)
-
-    def rename_layer(self, old: ChainId, new: ChainId, parent: ChainId | None) -> bool:
-        """Rename the folder, and tell those that stand on it."""
-        with self._turn:
-            old = self._name(old)
-            if old == new:
-                return True
-            if new in self._layers:
-                return False
-            record = replace(self._layer(old), parent=parent)
-            os.rename(self._path("layers", old.hex), self._path("layers", new.hex))
-            with suppress(FileNotFoundError):
-                os.unlink(self._path("l", record.link))
-            with suppress(FileNotFoundError):
-                os.rename(self._path("init", old.hex), self._path("init", new.hex))
-            record.link = self._short(new)
-            layerfile.write(self._path("layers", new.hex), record)
-            del self._layers[old]
-            self._layers[new] = record
-            self._renamed[old] = new
-            self._move_children(old, new)
-            return True
-
-    def _move_children(self, old: ChainId, new: ChainId) -> None:
-        for chain, record in list(self._layers.items()):
-            if record.parent == old:
-                moved = self._layers[chain] = replace(record, parent=new)
-                layerfile.write(self._path("layers", chain.hex), moved)
-        for key in self.keys():
-            with suppress(NoSuchSnapshot, FileNotFoundError):
-                active = self._active(key)
-                if active.parent == old:
-                    layerfile.write(self._path("active", key), replace(active, parent=new))
 
     def graft(self, layer: ChainId, chain: ChainId, parent: ChainId | None) -> None:
         """Give the layer's files a second name each; no content is copied."""
@@ -199,32 +129,13 @@ class Overlay2:
         os.rename(path, self._path("layers", chain.hex))
         self._layers[chain] = record
 
-    def detach_layer(self, chain: ChainId) -> list[str]:
-        """Take a layer's name away; its files are left to be removed."""
-        with self._turn:
-            chain = self._name(chain)
-            record = self._layers.pop(chain, None)
-            if record is None:
-                return []
-            aside = self._path("staging", secrets.token_hex(8))
-            os.rename(self._path("layers", chain.hex), aside)
-            with suppress(FileNotFoundError):
-                os.unlink(self._path("l", record.link))
-            with suppress(FileNotFoundError):
-                os.rename(self._path("init", chain.hex), aside + "-init")
-        return [aside, aside + "-init"]
+    def _rename_links(self, record: LayerFile, new: ChainId) -> None:
+        self._drop_links(record)
+        record.link = self._short(new)
 
-    def _name(self, chain: ChainId) -> ChainId:
-        """Return what a layer is called now."""
-        while (new := self._renamed.get(chain)) is not None:
-            chain = new
-        return chain
-
-    def _layer(self, chain: ChainId) -> LayerFile:
-        try:
-            return self._layers[self._name(chain)]
-        except KeyError:
-            raise NoSuchSnapshot(f"layer {chain} does not exist") from None
+    def _drop_links(self, record: LayerFile) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(self._path("l", record.link))
 
     def _lineage(self, chain: ChainId | None) -> list[ChainId]:
         """The layers from `chain` down."""
@@ -306,30 +217,6 @@ class Overlay2:
             self._place(folder, chain, None if parent is None else ChainId(parent), usage)
         return usage
 
-    def keys(self) -> Iterator[str]:
-        """Yield the keys of the snapshots."""
-        yield from os.listdir(self._path("active"))
-
-    def bases(self) -> Iterator[ChainId]:
-        """Yield the layers that snapshots stand on."""
-        for key in self.keys():
-            with suppress(NoSuchSnapshot):
-                if (parent := self._active(key).parent) is not None:
-                    yield ChainId(parent)
-
-    def exists(self, key: str) -> bool:
-        """Whether there is a snapshot called `key`."""
-        layerfile.check_key(key)
-        return os.path.exists(self._path("active", key))
-
-    def remove(self, key: str) -> None:
-        """Take a snapshot's name away, and then its files."""
-        layerfile.check_key(key)
-        aside = self._path("staging", secrets.token_hex(8))
-        with suppress(FileNotFoundError):
-            os.rename(self._path("active", key), aside)
-            trees.remove_path(aside)
-
     def open(self, key: str, *, volatile: bool = False) -> int:
         """Return a new detached mount of a snapshot.
 
@@ -389,13 +276,6 @@ class Overlay2:
             return trees.usage(upper)
         finally:
             os.close(upper)
-
-    def _active(self, key: str) -> LayerFile:
-        layerfile.check_key(key)
-        try:
-            return layerfile.read(self._path("active", key))
-        except FileNotFoundError:
-            raise NoSuchSnapshot(f"snapshot {key} does not exist") from None
 
     def _below(self, record: LayerFile) -> list[str]:
         """The folders under a snapshot's own, topmost first."""
