@@ -11,6 +11,7 @@ from boxship.container.checks import PORT
 from boxship.container.lifecycle import State
 from boxship.container.record import Container
 from boxship.errors import InvalidRequest
+from boxship.model.filters import has_labels
 
 Filters = Mapping[str, Sequence[str]]
 KNOWN: Final = frozenset(
@@ -77,7 +78,7 @@ def _checks(filters: Filters, look: Lookups) -> Iterable[Callable[[Container], b
             continue
         match name:
             case "label":
-                yield lambda record, v=values: has_labels(record, v)  # type: ignore[misc]
+                yield lambda record, v=values: has_labels(record.config.labels or {}, v)  # type: ignore[misc]
             case "before":
                 limit = min(look.container(value).created for value in values)
                 yield lambda record, t=limit: record.created < t  # type: ignore[misc]
@@ -135,16 +136,6 @@ def _alternatives(name: str, values: Sequence[str], look: Lookups) -> Callable[[
             return lambda record: (label in (record.config.labels or {})) == task
         case _:  # isolation, which only Windows knows
             return lambda record: (record.host_config.isolation or "default") in values
-
-
-def has_labels(record: Container, wanted: Sequence[str]) -> bool:
-    """Whether every `key` or `key=value` is among a container's labels."""
-    labels = record.config.labels or {}
-    for one in wanted:
-        key, equals, value = one.partition("=")
-        if key not in labels or (equals and labels[key] != value):
-            return False
-    return True
 
 
 def matches(pattern: str, text: str, *, prefix: bool = False) -> bool:

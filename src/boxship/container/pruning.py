@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from boxship.container.containers import Containers
 from boxship.container.lifecycle import State
-from boxship.container.listing import has_labels
 from boxship.errors import Conflict, NotFound
+from boxship.model.filters import has_label, has_labels
 
 
 async def prune(
@@ -27,9 +27,10 @@ async def prune(
                 continue
             if until is not None and record.created > until:
                 continue
-            if not has_labels(record, filters.get("label", ())):
+            labels = record.config.labels or {}
+            if not has_labels(labels, filters.get("label", ())):
                 continue
-            if any(has_labels(record, [text]) for text in filters.get("label!", ())):
+            if any(has_label(labels, text) for text in filters.get("label!", ())):
                 continue
             writable, _ = await asyncio.to_thread(containers.sizes, cell)
             with suppress(Conflict, NotFound):

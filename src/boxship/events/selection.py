@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from boxship.model.filters import has_label
 from boxship.spec.engine.system import EventMessage
 
 # Filters that name an object: its ID or its name begins with the value.
@@ -31,7 +32,7 @@ def matches(event: EventMessage, wanted: Wanted) -> bool:
             case "event":
                 passes = _is_action(event.action or "", values)
             case "label":
-                passes = all(_has_label(attributes, label) for label in values)
+                passes = all(has_label(attributes, label) for label in values)
             case "image":
                 passes = not _image_names(event, attributes).isdisjoint(values)
             case _:
@@ -44,11 +45,6 @@ def matches(event: EventMessage, wanted: Wanted) -> bool:
 
 def _is_action(action: str, values: Collection[str]) -> bool:
     return action in values or action.partition(":")[0] in values
-
-
-def _has_label(attributes: Mapping[str, str], label: str) -> bool:
-    key, equals, value = label.partition("=")
-    return key in attributes and (not equals or attributes[key] == value)
 
 
 def _image_names(event: EventMessage, attributes: Mapping[str, str]) -> set[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from boxship.image.record import Image
 from boxship.lib import globs, moments
+from boxship.model.filters import has_label
 from boxship.spec.reference import Reference
 
 SECOND = 1_000_000_000
@@ -38,22 +39,14 @@ def apply(images: Iterable[Image], wanted: Wanted, get: Callable[[str], Image]) 
             continue
         if wanted.dangling is not None and bool(image.names) == wanted.dangling:
             continue
-        if not all(has_label(image, label) for label in wanted.labels):
+        if not all(has_label(image.labels, label) for label in wanted.labels):
             continue
-        if any(has_label(image, label) for label in wanted.without_labels):
+        if any(has_label(image.labels, label) for label in wanted.without_labels):
             continue
         if wanted.references and not any(matches(image, p) for p in wanted.references):
             continue
         found.append(image)
     return found
-
-
-def has_label(image: Image, wanted: str) -> bool:
-    """Whether an image has a label, or a label with a value."""
-    key, equals, value = wanted.partition("=")
-    if not equals:
-        return key in image.labels
-    return image.labels.get(key) == value
 
 
 def matches(image: Image, pattern: str) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from boxship.errors import InvalidRequest
 from boxship.lib import moments
+from boxship.model.filters import has_label, has_labels, matches_name, truth
 from boxship.network.errors import AmbiguousNetwork, NoSuchNetwork
 from boxship.network.record import Network
 
@@ -28,29 +28,20 @@ def find(networks: Iterable[Network], ref: str) -> Network:
     raise NoSuchNetwork(ref)
 
 
-def has_labels(labels: Mapping[str, str], wanted: Sequence[str]) -> bool:
-    """Tell whether every `key` or `key=value` is among the labels."""
-    for one in wanted:
-        key, equals, value = one.partition("=")
-        if key not in labels or (equals and labels[key] != value):
-            return False
-    return True
-
-
 def select(networks: Iterable[Network], filters: Filters, used: set[str]) -> list[Network]:
     """Return the networks that pass; `used` are the IDs of those with endpoints."""
-    names = [_pattern(text) for text in filters.get("name", ())]
+    names = filters.get("name", ())
     identifiers = filters.get("id", ())
     kinds = filters.get("type", ())
     for kind in kinds:
         if kind not in ("custom", "builtin"):
             raise InvalidRequest(f"invalid filter: 'type'='{kind}'")
-    dangling = _flag("dangling", filters.get("dangling", ()))
+    dangling = truth("dangling", filters.get("dangling", ()))
 
     def passes(one: Network) -> bool:
         unused = one.user_defined and one.id not in used
         return (
-            (not names or any(pattern.search(one.name) for pattern in names))
+            (not names or any(matches_name(text, one.name) for text in names))
             and (not identifiers or any(one.id.startswith(text) for text in identifiers))
             and _in(one.driver, filters.get("driver", ()))
             and _in(one.scope, filters.get("scope", ()))
@@ -67,29 +58,10 @@ def prunable(one: Network, filters: Filters, before: int | None) -> bool:
     return (
         one.user_defined
         and has_labels(one.labels, filters.get("label", ()))
-        and not any(has_labels(one.labels, [text]) for text in filters.get("label!", ()))
+        and not any(has_label(one.labels, text) for text in filters.get("label!", ()))
         and (before is None or moments.parse(one.created) < before)
     )
 
 
 def _in(value: str, wanted: Sequence[str]) -> bool:
     return not wanted or value in wanted
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error:
-        return re.compile(re.escape(text))
-
-
-def _flag(name: str, values: Sequence[str]) -> bool | None:
-    if not values:
-        return None
-    match values:
-        case ["1" | "true" | "True"]:
-            return True
-        case ["0" | "false" | "False"]:
-            return False
-        case _:
-            raise InvalidRequest(f"invalid filter '{name}={list(values)}'")

@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Final
 
-from boxship.errors import InvalidRequest
 from boxship.kernel import paths
+from boxship.model.filters import has_label, has_labels, matches_name, truth
 from boxship.store.database import Database
 from boxship.volume import copying
 from boxship.volume.drivers.driver import Driver
@@ -162,7 +162,7 @@ class Volumes:
     ) -> tuple[builtins.list[str], int]:
         """Remove what no container refers to; return the names and the bytes that were freed."""
         filters = filters or {}
-        wanted = _flag("all", filters.get("all", ()))
+        wanted = truth("all", filters.get("all", ()))
         named_too = named_too if wanted is None else wanted
         if not self._pruning.acquire(blocking=False):
             raise PruneRunning
@@ -171,7 +171,7 @@ class Volumes:
             freed = 0
             for volume in self.list({"label": filters.get("label", ())}):
                 spared = any(
-                    has_labels(volume.labels or {}, [text]) for text in filters.get("label!", ())
+                    has_label(volume.labels or {}, text) for text in filters.get("label!", ())
                 )
                 if spared or not (named_too or volume.anonymous) or self.users(volume.name):
                     continue
@@ -332,10 +332,10 @@ class Volumes:
     def _passes(self, volume: Volume, filters: Filters) -> bool:
         drivers = filters.get("driver", ())
         patterns = filters.get("name", ())
-        dangling = _flag("dangling", filters.get("dangling", ()))
+        dangling = truth("dangling", filters.get("dangling", ()))
         return (
             (not drivers or volume.driver in drivers)
-            and (not patterns or any(_matches(text, volume.name) for text in patterns))
+            and (not patterns or any(matches_name(text, volume.name) for text in patterns))
             and has_labels(volume.labels or {}, filters.get("label", ()))
             and (dangling is None or dangling != bool(self.users(volume.name)))
         )
@@ -356,31 +356,3 @@ def check_name(name: str) -> None:
         )
     if len(name) > LONGEST_NAME:
         raise InvalidVolume(f"create {name[:32]}...: volume name is too long")
-
-
-def has_labels(labels: Mapping[str, str], wanted: Sequence[str]) -> bool:
-    """Tell whether every `key` or `key=value` is among the labels."""
-    for one in wanted:
-        key, equals, value = one.partition("=")
-        if key not in labels or (equals and labels[key] != value):
-            return False
-    return True
-
-
-def _matches(pattern: str, name: str) -> bool:
-    try:
-        return re.search(pattern, name) is not None
-    except re.error:
-        return pattern in name
-
-
-def _flag(name: str, values: Sequence[str]) -> bool | None:
-    if not values:
-        return None
-    match values:
-        case ["1" | "true" | "True"]:
-            return True
-        case ["0" | "false" | "False"]:
-            return False
-        case _:
-            raise InvalidRequest(f"invalid filter '{name}={list(values)}'")
