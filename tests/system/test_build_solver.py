@@ -397,7 +397,7 @@ def test_an_image_carries_its_cache_to_another_machine() -> None:
         await shop.dockerfile(text, context, tags=("t:2",), cache_from=source)
         assert shop.read("t:2", "/twice") == once
         with pytest.raises(NotSupported):
-            await shop.dockerfile(text, context, cache_to=(CacheOption("registry"),))
+            await shop.dockerfile(text, context, cache_to=(CacheOption("gha"),))
 
     tell(story, 12)
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
+from boxship.build.announcing import announced
 from boxship.build.cache.cache import Cache
 from boxship.build.cache.folders import Folders
 from boxship.build.cache.imports import Imports, check_targets
@@ -16,11 +17,12 @@ from boxship.build.digests import Digests
 from boxship.build.dockerfile.options import Resolved
 from boxship.build.errors import NotEntitled
 from boxship.build.export import squash as squashing
-from boxship.build.export.exporter import Exporter
+from boxship.build.export.caches import CacheExports
+from boxship.build.export.exporter import YES, Exporter
 from boxship.build.export.images import Part
 from boxship.build.export.provenance import Course, Material
 from boxship.build.export.squash import Squash
-from boxship.build.filesystems import Filesystems, Layers
+from boxship.build.filesystems import Filesystems, Layers, Value
 from boxship.build.frontend import Frontend
 from boxship.build.needs import Sessions
 from boxship.build.ops import Network, Ref, ancestry
@@ -28,10 +30,13 @@ from boxship.build.progress import Report
 from boxship.build.request import BuildRequest, Built, Dockerfile, Graph, Target
 from boxship.build.running.runner import Runner
 from boxship.build.solver.solver import Job, Solver, known_steps
+from boxship.build.solver.steps import steps
 from boxship.build.sources.contexts import Contexts
 from boxship.build.sources.images import ImageSource
+from boxship.build.sources.layouts import LayoutSource
 from boxship.build.sources.source import Asker
 from boxship.distribution.auth import Credentials
+from boxship.errors import BoxshipError
 from boxship.spec.platform import Platform
 
 SECOND = 1_000_000_000
@@ -48,7 +53,9 @@ class Builder:
     digests: Digests
     contexts: Contexts
     finder: ImageSource
+    layouts: LayoutSource
     exporter: Exporter
+    cache_exports: CacheExports
     squash: Squash
     cache: Cache
     imports: Imports
@@ -75,9 +82,9 @@ class Builder:
         check_targets(request.cache_to)
         with self.records.holding() as held:
             asker = await self._asker(request, held)
-            await self.imports.bring(request.cache_from, asker, report)
+            remote = await self.imports.bring(request.cache_from, asker, report)
             targets = await self._targets(request, asker, report)
-            job = Job(asker, held, report, granted)
+            job = Job(asker, held, report, granted, remote)
             values = await self.solver.solve([target.root for target in targets], job)
             parts = [
                 Part(t, v, tuple(known_steps(t.root, job)))
@@ -87,7 +94,33 @@ class Builder:
                 parts = [await asyncio.to_thread(self._squashed, p, job, held) for p in parts]
             course = _course(request, job, began, self.clock())
             built = await self.exporter.export(request, parts, asker, report, course)
+            built = await self._with_caches(request, built, targets, values, job)
         self.cache.changed()
+        return built
+
+    async def _with_caches(
+        self,
+        request: BuildRequest,
+        built: Built,
+        targets: Sequence[Target],
+        values: Sequence[Value],
+        job: Job,
+    ) -> Built:
+        """Send the cache where it was asked for; a failure ends the build unless it may fail."""
+        for option in request.cache_to:
+            if option.kind == "inline":
+                continue
+            most = option.attrs.get("mode", "min") == "max"
+            may_fail = option.attrs.get("ignore-error", "false") in YES
+            done = await steps([target.root for target in targets], job, fetch=most)
+            try:
+                with announced(job.report, f"exporting cache to {option.kind}") as tell:
+                    found = await self.cache_exports.send(option, done, values, job.asker, tell)
+            except BoxshipError:
+                if not may_fail:
+                    raise
+                continue
+            built = replace(built, metadata={**built.metadata, **found})
         return built
 
     @asynccontextmanager
@@ -144,7 +177,8 @@ class Builder:
             case Graph(targets):
                 return targets
             case Dockerfile() as file:
-                return await Frontend(self.finder, asker, self.host).targets(request, file, report)
+                frontend = Frontend(self.finder, self.layouts, asker, self.host)
+                return await frontend.targets(request, file, report)
 
     def _granted(self, request: BuildRequest) -> frozenset[str]:
         """Return what client and daemon both consent to."""

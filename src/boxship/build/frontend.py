@@ -16,6 +16,8 @@ from boxship.build.ops import Source
 from boxship.build.progress import Report, Warned
 from boxship.build.request import BuildRequest, Dockerfile, Target
 from boxship.build.sources.images import ImageSource
+from boxship.build.sources.layouts import SCHEME as LAYOUT
+from boxship.build.sources.layouts import LayoutSource
 from boxship.build.sources.source import Asker
 from boxship.lib.ignore import Matcher
 from boxship.spec.digest import Digest
@@ -29,10 +31,13 @@ class Finder:
     """Finds base images for one build."""
 
     source: ImageSource
+    layouts: LayoutSource
     asker: Asker
 
     async def resolve(self, reference: str, platform: Platform) -> Resolved:
         """Return an image's digest and configuration."""
+        if reference.startswith(LAYOUT):
+            return await self.layouts.resolve(reference, platform, self.asker)
         return await self.source.resolve(reference, platform, self.asker, lambda told: None)
 
 
@@ -41,6 +46,7 @@ class Frontend:
     """Converts Dockerfiles."""
 
     source: ImageSource
+    layouts: LayoutSource
     asker: Asker
     host: Platform
 
@@ -48,7 +54,7 @@ class Frontend:
         self, request: BuildRequest, file: Dockerfile, report: Report
     ) -> Sequence[Target]:
         """Return what is to be solved, one for each platform asked for."""
-        finder = Finder(self.source, self.asker)
+        finder = Finder(self.source, self.layouts, self.asker)
         found: list[Target] = []
         for platform in request.platforms or (self.host,):
             parsed = await _parsed(file)

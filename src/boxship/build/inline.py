@@ -59,8 +59,26 @@ def write(steps: Sequence[KnownStep], chains: Sequence[ChainId]) -> str:
     return base64.b64encode(msgspec.json.encode(Document(VERSION, records))).decode()
 
 
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A step that is done; `layer` is the number of the layer that its result ends with."""
+
+    key: str
+    identity: str
+    output: int
+    layer: int
+
+
 def read(config: bytes, chains: Sequence[ChainId]) -> list[KnownStep]:
     """Return the steps that an image's configuration tells of; none where it is not ours."""
+    return [
+        KnownStep(one.key, one.identity, one.output, chains[one.layer])
+        for one in read_numbered(config, len(chains))
+    ]
+
+
+def read_numbered(config: bytes, layers: int) -> list[Numbered]:
+    """Return the same for an image of so many layers, none of which need be here."""
     try:
         said = msgspec.json.decode(config, type=Config).cache
         document = msgspec.json.decode(base64.b64decode(said), type=Document) if said else None
@@ -69,7 +87,7 @@ def read(config: bytes, chains: Sequence[ChainId]) -> list[KnownStep]:
     if document is None or document.version != VERSION:
         return []
     return [
-        KnownStep(key, identity, output, chains[layer])
+        Numbered(key, identity, output, layer)
         for key, identity, output, layer in document.records[:MOST]
-        if 0 <= layer < len(chains) and len(key) == len(identity) == HASH and output >= 0
+        if 0 <= layer < layers and len(key) == len(identity) == HASH and output >= 0
     ]

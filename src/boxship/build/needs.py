@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from boxship.model.ids import ContainerId
 from boxship.network.sandbox import Sandbox, SandboxRequest
 from boxship.shim.client import ShimEvent, Started
 from boxship.shim.protocol import StartRequest
+from boxship.spec.digest import Digest
 from boxship.spec.oci.runtime import Spec
 
 
@@ -46,6 +47,19 @@ class Pipe(Protocol):
         """Hang up."""
 
 
+class ContentStore(Protocol):
+    """Blobs by digest at a client's."""
+
+    async def size(self, digest: Digest) -> int:
+        """Return a blob's size; NotFound where there is none."""
+
+    def read(self, digest: Digest, size: int) -> AsyncIterator[bytes]:
+        """Yield a blob, not checked."""
+
+    async def write(self, digest: Digest, size: int, pieces: AsyncIterator[bytes]) -> None:
+        """Put a blob there, unless it is there already."""
+
+
 class ClientSession(Protocol):
     """The client of a build, as far as it stays connected and offers something.
 
@@ -79,6 +93,9 @@ class ClientSession(Protocol):
         self, pieces: Iterator[bytes], attributes: Mapping[str, str], target: int
     ) -> None:
         """Give the client an archive, as result number `target`."""
+
+    def store(self, name: str) -> ContentStore:
+        """Return a content store of the client's."""
 
 
 Sessions = Callable[[Sequence[str]], Awaitable[Sequence[ClientSession]]]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
 
+from boxship.client.contents import Contents
 from boxship.errors import InvalidRequest, NotFound
 from boxship.spec.buildkit import control_pb2 as control
 from boxship.spec.buildkit import session_pb2 as messages
@@ -44,6 +45,7 @@ class Offers:
     folders: by name. secrets: where each is read. agents: the socket of each. targets: where
     results go, by number: a folder, or a descriptor that takes an archive. uploads: descriptors
     that are sent, by path. login: asks for a registry's user and password, or an identity token.
+    stores: folders in OCI layout, by name.
     """
 
     folders: Mapping[str, str] = field(default_factory=dict)
@@ -52,6 +54,7 @@ class Offers:
     targets: Mapping[int, str | int] = field(default_factory=dict)
     uploads: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
     login: Callable[[str], Login] | None = None
+    stores: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def methods(self) -> Sequence[str]:
@@ -73,6 +76,8 @@ class Offers:
             calls[FORWARD_AGENT] = self._agent
         if self.uploads:
             calls[PULL] = self._upload
+        if self.stores:
+            calls.update(Contents(self.stores).calls)
         return calls
 
     async def serve(self, stream: Stream) -> None:

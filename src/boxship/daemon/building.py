@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import msgspec
 
 from boxship.build.builder import Builder
+from boxship.build.cache.arrivals import Arrivals
 from boxship.build.cache.cache import Cache, Keep
 from boxship.build.cache.folders import Folders
 from boxship.build.cache.imports import Imports
 from boxship.build.cache.records import Records
 from boxship.build.digests import Digests
 from boxship.build.export.archives import Archives
+from boxship.build.export.caches import CacheExports
 from boxship.build.export.exporter import Exporter
 from boxship.build.export.images import ImageExport
 from boxship.build.export.layers import LayerPacker
@@ -32,6 +34,7 @@ from boxship.build.sources.contexts import Contexts, LocalSource
 from boxship.build.sources.git import GitSource
 from boxship.build.sources.http import HttpSource
 from boxship.build.sources.images import ImageSource
+from boxship.build.sources.layouts import LayoutSource
 from boxship.container import bundle
 from boxship.container.bundle import Host, Setting
 from boxship.container.defaults import Defaults, fill_host_config
@@ -40,6 +43,7 @@ from boxship.container.users import Accounts
 from boxship.content.store import Blobs
 from boxship.daemon.config import BadConfiguration, Config
 from boxship.daemon.joints import Keepers
+from boxship.distribution.pool import Pool
 from boxship.image.images import Images
 from boxship.image.pull import Pulls
 from boxship.image.push import Pushes
@@ -125,6 +129,7 @@ async def make_builder(
     pushes: Pushes,
     snapshots: Snapshots,
     blobs: Blobs,
+    pool: Pool,
     spawner: Spawner,
     networks: Networks,
     rules: ContainerRules,
@@ -143,11 +148,14 @@ async def make_builder(
     await runner.recover()
     contexts = Contexts(os.path.join(data, "contexts"))
     image_source = ImageSource(images, pulls, blobs)
+    arrivals = Arrivals(records, snapshots, blobs)
+    layouts = LayoutSource(arrivals, images.host)
     local, files = LocalSource(folders, records), HttpSource(folders)
     digests = Digests(filesystems)
     performing = Performing(
         {
             "docker-image": image_source,
+            "oci-layout": layouts,
             "context": contexts,
             "local": local,
             "http": files,
@@ -170,13 +178,15 @@ async def make_builder(
         digests=digests,
         contexts=contexts,
         finder=image_source,
+        layouts=layouts,
         squash=Squash(filesystems, records),
         exporter=Exporter(
             image_export,
             Archives(images, blobs, filesystems, image_export, images.host),
             pushes,
         ),
-        imports=Imports(image_source, images, blobs, records),
+        cache_exports=CacheExports(images, blobs, packer, filesystems, pool),
+        imports=Imports(images, blobs, records, arrivals, pool),
         cache=Cache(records, folders, images, data, time.time_ns),
         runner=runner,
         sessions=sessions,

@@ -32,19 +32,14 @@ def packed(image: Image, blobs: Blobs, lease: Lease, how: str) -> Descriptor | N
     manifest, kinds = image.variant.manifest, KINDS[how]
     if image.id != image.variant.descriptor.digest or manifest is None:
         return None
-    plain = [layer for layer in manifest.layers if layer.media_type in kinds]
+    plain = [one for one in manifest.layers if one.media_type in kinds]
     if not plain:
         return None
 
-    def pack(layer: Descriptor) -> Descriptor:
-        kind = kinds[layer.media_type]
-        packer: Callable[[Iterable[bytes]], Iterator[bytes]] = (
-            _zstd if kind == oci.OCI_LAYER_ZSTD else compression.gzip
-        )
-        digest = blobs.ingest(packer(blobs.chunks(layer.digest)), lease)
-        return describe(blobs, digest, kind)
+    def pack(one: Descriptor) -> Descriptor:
+        return layer(one, blobs, lease, how)
 
-    unique = {layer.digest: layer for layer in plain}
+    unique = {one.digest: one for one in plain}
     with ThreadPoolExecutor(WORKERS, "pack") as workers:
         made = dict(zip(unique, workers.map(pack, unique.values()), strict=True))
     document: dict[str, Any] = msgspec.json.decode(blobs.read(image.id))
@@ -54,6 +49,17 @@ def packed(image: Image, blobs: Blobs, lease: Lease, how: str) -> Descriptor | N
             said |= {"mediaType": now.media_type, "digest": now.digest, "size": now.size}
     target = blobs.put(strictjson.encode(document), lease)
     return describe(blobs, target, image.descriptor.media_type)
+
+
+def layer(about: Descriptor, blobs: Blobs, lease: Lease, how: str) -> Descriptor:
+    """Store a plain layer packed; one that is packed, or is to stay plain, is left as it is."""
+    kind = KINDS.get(how, {}).get(about.media_type)
+    if kind is None:
+        return about
+    packer: Callable[[Iterable[bytes]], Iterator[bytes]] = (
+        _zstd if kind == oci.OCI_LAYER_ZSTD else compression.gzip
+    )
+    return describe(blobs, blobs.ingest(packer(blobs.chunks(about.digest)), lease), kind)
 
 
 def _zstd(pieces: Iterable[bytes]) -> Iterator[bytes]:

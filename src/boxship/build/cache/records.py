@@ -90,6 +90,10 @@ class Records:
         if chain is not None:
             self._by_chain.setdefault(chain, set()).add(identity)
 
+    def now(self) -> int:
+        """Return the time, in nanoseconds."""
+        return self._clock()
+
     # ---- holding
 
     @contextmanager

@@ -89,8 +89,13 @@ class Bases:
                 state.root = DraftRef(Draft.of(given.ref.vertex), given.ref.output)
             state.image = images.decode(given.config) if given.config else self._empty(platform)
             return
-        state.image = self._empty(platform)
         source = _source(value)
+        if kind == "oci-layout":
+            found = await self._finder.resolve(source.identifier, platform)
+            state.image = images.decode(found.config)
+            state.base_image = images.copy(state.image)
+        else:
+            state.image = self._empty(platform)
         about = About(name=f"[context {state.shown or state.base_name}] load from {value[:200]}")
         if source.identifier.startswith("local://"):
             about = About(name=f"[context {state.shown or state.base_name}] load from client")

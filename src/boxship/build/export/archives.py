@@ -16,6 +16,7 @@ from boxship.content.store import Blobs
 from boxship.image import record, saving
 from boxship.image.images import Images
 from boxship.snapshot import pack, trees
+from boxship.spec.oci.image import Descriptor
 from boxship.spec.platform import Platform
 
 
@@ -49,6 +50,27 @@ class Archives:
             if export.kind is Kind.OCI:
                 pieces = _without(pieces, b"manifest.json")
             yield made, pieces
+
+    @contextmanager
+    def content_of(
+        self,
+        request: BuildRequest,
+        export: Export,
+        parts: Sequence[Part],
+        held: Held,
+        course: Course,
+    ) -> Iterator[tuple[Assembled, Sequence[Descriptor]]]:
+        """All that an image is made of, what points to it last; the image itself is not kept."""
+        with self.images.working_on() as lease:
+            made = self.image_export.assemble(request, export, parts, lease, held, course)
+            image = record.read(self.blobs, made.top, self.host)
+            digests = [digest for digest in saving.content(image, ()) if self.blobs.has(digest)]
+            content = [
+                Descriptor(media_type="", digest=digest, size=self.blobs.size(digest))
+                for digest in digests
+                if digest != made.top.digest
+            ]
+            yield made, [*content, made.top]
 
     @contextmanager
     def of_files(self, export: Export, parts: Sequence[Part]) -> Iterator[tuple[str, int]]:

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from boxship.build.announcing import Tell, announced
+from boxship.build.cache.places import AtClient
 from boxship.build.export import archives
 from boxship.build.export.archives import Archives
 from boxship.build.export.images import ImageExport, Part, metadata, wanted_names
 from boxship.build.export.provenance import Course
 from boxship.build.needs import ClientSession
-from boxship.build.progress import PartState, Report, VertexState
+from boxship.build.progress import Report
 from boxship.build.request import BuildRequest, Built, Export, Kind
 from boxship.build.sources.source import Asker
-from boxship.errors import BoxshipError, InvalidRequest
+from boxship.errors import InvalidRequest
 from boxship.image.push import Pushes
 from boxship.image.telling import Told as PushTold
-from boxship.spec.digest import Digest
 from boxship.spec.reference import Reference
 
 T = TypeVar("T")
+NO = frozenset({"0", "f", "F", "false", "False", "FALSE"})
 YES = frozenset({"1", "t", "true", "True", "TRUE", "T"})
 NAMES: Mapping[Kind, str] = {
     Kind.IMAGE: "exporting to image",
@@ -119,6 +120,8 @@ class Exporter:
     ) -> Built:
         session = _client(asker)
         names = wanted_names(request, wanted)
+        if wanted.attrs.get("tar", "true") in NO:
+            return await self._layout(request, wanted, parts, asker, tell, course)
         async with entered(self.archives.of_image(request, wanted, parts, asker.held, course)) as (
             made,
             pieces,
@@ -127,6 +130,26 @@ class Exporter:
             with tell("sending tarball"):
                 await session.send_archive(pieces, found, wanted.target)
             return Built(made.top, made.manifests, made.configs, tuple(names), found)
+
+    async def _layout(
+        self,
+        request: BuildRequest,
+        wanted: Export,
+        parts: Sequence[Part],
+        asker: Asker,
+        tell: Tell,
+        course: Course,
+    ) -> Built:
+        """Put an image's content into a folder in OCI layout, which the client keeps."""
+        target = AtClient("the folder of the result", _client(asker).store("export"))
+        names = wanted_names(request, wanted)
+        assembled = self.archives.content_of(request, wanted, parts, asker.held, course)
+        async with entered(assembled) as (made, content):
+            with tell("copying files"):
+                for blob in content:
+                    await target.put(blob, self.archives.blobs)
+        found = metadata(made, names)
+        return Built(made.top, made.manifests, made.configs, tuple(names), found)
 
     async def _files(self, wanted: Export, parts: Sequence[Part], asker: Asker) -> Built:
         session = _client(asker)
@@ -150,48 +173,6 @@ async def entered(block: AbstractContextManager[T]) -> AsyncIterator[T]:
     with ExitStack() as stack:
         yield await _to_the_end(stack.enter_context, block)
         await asyncio.to_thread(stack.close)
-
-
-class Tell:
-    """Tells of one export's parts."""
-
-    def __init__(self, report: Report, vertex: Digest) -> None:
-        self._report = report
-        self._vertex = vertex
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        """Tell of a part that takes as long as the block."""
-        began = time.time_ns()
-        self._report(PartState(self._vertex, name, name, at=began, started=began))
-        yield
-        now = time.time_ns()
-        self._report(PartState(self._vertex, name, name, 0, 0, now, began, now))
-
-    def done(self, name: str) -> None:
-        """Tell of a part that is done."""
-        with self(name):
-            pass
-
-    def part(self, name: str, current: int, total: int) -> None:
-        """Tell how far a part is."""
-        now = time.time_ns()
-        self._report(PartState(self._vertex, name, name, current, total, now, now))
-
-
-@contextmanager
-def announced(report: Report, name: str) -> Iterator[Tell]:
-    """Tell of work that is no vertex of the graph as if it were one."""
-    began = time.time_ns()
-    vertex = Digest.of(f"{name} {began}".encode())
-    state = VertexState(vertex, name, started=began)
-    report(state)
-    try:
-        yield Tell(report, vertex)
-    except (BoxshipError, OSError) as error:
-        report(replace(state, completed=time.time_ns(), error=str(error)))
-        raise
-    report(replace(state, completed=time.time_ns()))
 
 
 async def _to_the_end(work: Callable[..., T], *arguments: object) -> T:

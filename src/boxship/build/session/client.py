@@ -16,6 +16,7 @@ from urllib.parse import quote
 from google.protobuf.message import DecodeError, Message
 
 from boxship.build.needs import Credentials, Pipe, SyncRequest
+from boxship.build.session.content import CONTENT, ClientStore
 from boxship.build.session.errors import NotOffered
 from boxship.errors import BoxshipError, NotFound
 from boxship.spec.buildkit import control_pb2 as control
@@ -36,6 +37,7 @@ SECRET: Final = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
 CHECK_AGENT: Final = "/moby.sshforward.v1.SSH/CheckAgent"
 FORWARD_AGENT: Final = "/moby.sshforward.v1.SSH/ForwardAgent"
 PULL: Final = "/moby.upload.v1.Upload/Pull"
+READ_CONTENT: Final = f"{CONTENT}Read"
 HEALTH: Final = "/grpc.health.v1.Health/Check"
 
 ANSWER_WITHIN: Final = 60.0
@@ -159,6 +161,11 @@ class Client:
                 await stream.send(*some)
             await stream.finish()
             await _wait_end(stream)
+
+    def store(self, name: str) -> ClientStore:
+        if not self.offers(READ_CONTENT):
+            raise NotOffered(f"the content store {name!r}")
+        return ClientStore(self.connection, name)
 
     # What only a door asks
 

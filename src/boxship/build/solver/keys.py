@@ -39,6 +39,17 @@ def key(vertex: Vertex, inputs: Sequence[str]) -> str:
     return joined("key", [said(vertex), *inputs])
 
 
+def outputs(vertex: Vertex) -> frozenset[int]:
+    """Return the numbers of a vertex's results."""
+    op = vertex.op
+    if isinstance(op, Exec):
+        numbers = [getattr(mount, "output", NO_OUTPUT) for mount in op.mounts]
+        return frozenset(number for number in numbers if number != NO_OUTPUT)
+    if isinstance(op, Files):
+        return frozenset(a.output for a in op.actions if a.output != NO_OUTPUT)
+    return frozenset({0})
+
+
 def by_content(vertex: Vertex) -> dict[int, list[Copy | Bind]]:
     """Return the inputs of which only the content matters, with what is taken of them."""
     op, found, whole = vertex.op, dict[int, list[Copy | Bind]](), set[int]()

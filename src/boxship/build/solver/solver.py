@@ -20,12 +20,13 @@ from typing import Any, Final, TypeVar
 
 from boxship.build.cache.record import Layer
 from boxship.build.cache.records import Held, Records
+from boxship.build.cache.remote import Remote
 from boxship.build.digests import Digests, joined
 from boxship.build.errors import BadGraph, BuildFailed
 from boxship.build.filesystems import Filesystems, Layers, Value
 from boxship.build.inline import KnownStep
 from boxship.build.ops import Exec, Files, Ref, Source, Vertex, ancestry
-from boxship.build.progress import Output, PartState, Report, VertexState
+from boxship.build.progress import Output, PartState, Report, VertexState, Warned
 from boxship.build.solver import keys
 from boxship.build.solver.performing import Performing, Wish
 from boxship.build.solver.shared import Say, Shared
@@ -41,13 +42,15 @@ Outputs = Mapping[int, Value]
 class Keyed:
     """A vertex that is known: by its identity and, where they are kept, its results.
 
-    A fresh one was never seen before, so that nothing that stands on it can be kept either.
+    A fresh one was never seen before, so that nothing that stands on it can be kept either. One
+    of a remote cache was seen elsewhere: its results are fetched when they are wanted.
     """
 
     identity: str
     outputs: Outputs | None
     fresh: bool = False
     key: str = ""
+    remote: bool = False
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class Job:
     held: Held
     report: Report
     entitlements: frozenset[str] = frozenset()
+    remote: Remote | None = None
     keyed: dict[Vertex, asyncio.Task[Keyed]] = field(default_factory=dict)
     solved: dict[Vertex, asyncio.Task[Outputs]] = field(default_factory=dict)
     states: dict[Vertex, VertexState] = field(default_factory=dict)
@@ -177,18 +181,26 @@ class _Solving:
         if known is not None and (outputs := self._kept(known)) is not None:
             await self._seen(vertex, outputs)
             return Keyed(known, outputs, key=key)
-        taken = keys.by_content(vertex)
-        identity = key
-        if taken:
-            values = await self._values(vertex, taken)
-            identity = await asyncio.to_thread(
-                keys.identity, vertex, inputs, taken, values, self._digests
-            )
+        remote = self._job.remote
+        if remote is not None and (elsewhere := remote.identity(key)) is not None:
+            return Keyed(elsewhere, None, key=key, remote=True)
+        identity = await self._by_content(vertex, key)
         await asyncio.to_thread(self._records.put_key, key, identity)
         outputs = self._kept(identity)
         if outputs is not None:
             await self._seen(vertex, outputs)
+        elif remote is not None and remote.knows(identity):
+            return Keyed(identity, None, key=key, remote=True)
         return Keyed(identity, outputs, fresh=known is None, key=key)
+
+    async def _by_content(self, vertex: Vertex, key: str) -> str:
+        """Return the identity of a vertex; looks at its inputs where their content matters."""
+        taken = keys.by_content(vertex)
+        if not taken:
+            return key
+        values = await self._values(vertex, taken)
+        inputs = [f"{k.identity} {r.output}" for k, r in await self._inputs(vertex)]
+        return await asyncio.to_thread(keys.identity, vertex, inputs, taken, values, self._digests)
 
     async def _key_source(self, vertex: Vertex) -> Keyed:
         """A source is what it turns out to be; a client's folder is looked into by its users."""
@@ -247,6 +259,14 @@ class _Solving:
         keyed = await self._keyed(vertex)
         if keyed.outputs is not None:
             return keyed.outputs
+        identity = keyed.identity
+        if keyed.remote:
+            if (brought := await self._brought(vertex, keyed)) is not None:
+                return brought
+            identity = await self._by_content(vertex, keyed.key)
+            if (kept := self._kept(identity)) is not None:
+                await self._seen(vertex, kept)
+                return kept
         inputs = await self._values(vertex, range(len(vertex.inputs)))
 
         def listen(word: object) -> None:
@@ -260,13 +280,31 @@ class _Solving:
                     pass
 
         async def work(say: Say) -> Outputs:
-            return await self._perform(vertex, keyed.identity, inputs, say)
+            return await self._perform(vertex, identity, inputs, say)
 
-        outputs = await self._shared.do(keyed.identity, work, listen)
+        outputs = await self._shared.do(identity, work, listen)
         for value in outputs.values():
             if isinstance(value, Layers):
                 self._job.held.chain(value.chain)
         self._tell(vertex, completed=time.time_ns())
+        return outputs
+
+    async def _brought(self, vertex: Vertex, keyed: Keyed) -> Outputs | None:
+        """Fetch the results of a vertex from where they are known; None where that fails."""
+        remote, wanted = self._job.remote, keys.outputs(vertex)
+        if remote is None or not remote.has(keyed.identity, wanted):
+            return None
+        try:
+            name, held = vertex.about.name, self._job.held
+            chains = await remote.bring(keyed.identity, wanted, held, name)
+        except (BoxshipError, OSError) as error:
+            text = f"failed to fetch a cached result: {error}".encode()
+            self._job.report(Warned(vertex.digest, 1, text))
+            return None
+        await asyncio.to_thread(self._records.put, keyed.identity, chains, [])
+        await asyncio.to_thread(self._records.put_key, keyed.key, keyed.identity)
+        outputs = {number: Layers(chain) for number, chain in chains.items()}
+        await self._seen(vertex, outputs)
         return outputs
 
     async def _perform(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from boxship.cli.building.fields import Output, agent_of, cache_of, fields, output_of, secret_of
+from boxship.cli.building.layouts import SCHEME, Layouts, add_caches
 from boxship.client.offers import Offers
 from boxship.errors import InvalidRequest
 from boxship.spec.buildkit import control_pb2 as pb
@@ -62,6 +63,7 @@ class Prepared:
     request: pb.SolveRequest
     offers: Offers
     shared_key: str
+    layouts: Layouts
 
 
 def prepare(shell: Shell, asked: Asked, undo: ExitStack) -> Prepared:
@@ -70,22 +72,19 @@ def prepare(shell: Shell, asked: Asked, undo: ExitStack) -> Prepared:
     folders: dict[str, str] = {}
     uploads: dict[str, Callable[[], bytes]] = {}
     _context(asked, options, folders, uploads, undo)
+    layouts = Layouts()
     for name, value in asked.contexts.items():
         if value.startswith("target:"):
             continue  # it is put in when its graph is known
-        options[f"context:{name}"] = _named_context(name, value, folders)
+        options[f"context:{name}"] = _named_context(name, value, folders, layouts)
     outputs = [output_of(text) for text in asked.outputs]
     outputs = _where(asked, outputs)
-    targets = {number: target for number, one in enumerate(outputs) if (target := _open(one, undo))}
+    targets = {
+        number: target
+        for number, one in enumerate(outputs)
+        if not layouts.result(one) and (target := _open(one, undo))
+    }
     environment = dict(shell.environment)
-    offers = Offers(
-        folders=folders,
-        secrets=dict(secret_of(text, environment) for text in asked.secrets),
-        agents=dict(agent_of(text, environment) for text in asked.ssh),
-        targets=targets,
-        uploads=uploads,
-        login=lambda host: _login(shell, host),
-    )
     request = pb.SolveRequest(
         ref=secrets.token_hex(12),
         frontend=FRONTEND,
@@ -93,15 +92,22 @@ def prepare(shell: Shell, asked: Asked, undo: ExitStack) -> Prepared:
         entitlements=[_entitlement(text) for text in asked.allow],
         exporters=[pb.Exporter(type=one.kind, attrs=one.attrs) for one in outputs],
     )
-    for text in asked.cache_from:
-        kind, attrs = cache_of(text)
-        request.cache.imports.add(type=kind, attrs=attrs)
-    for text in asked.cache_to:
-        kind, attrs = cache_of(text)
-        request.cache.exports.add(type=kind, attrs=attrs)
+    imports = [cache_of(text) for text in asked.cache_from]
+    exports = [cache_of(text) for text in asked.cache_to]
+    for folder in add_caches(request, imports, exports, layouts):
+        shell.err.line(f"WARNING: no cache is found in {folder}")
     if asked.network == "host" and "network.host" not in request.entitlements:
         request.entitlements.append("network.host")
-    return Prepared(request, offers, _shared_key(folders))
+    offers = Offers(
+        folders=folders,
+        secrets=dict(secret_of(text, environment) for text in asked.secrets),
+        agents=dict(agent_of(text, environment) for text in asked.ssh),
+        targets=targets,
+        uploads=uploads,
+        login=lambda host: _login(shell, host),
+        stores=layouts.folders,
+    )
+    return Prepared(request, offers, _shared_key(folders), layouts)
 
 
 def _options(asked: Asked) -> dict[str, str]:
@@ -183,8 +189,10 @@ def _context(
         options["dockerfilekey"] = "dockerfile"
 
 
-def _named_context(name: str, value: str, folders: dict[str, str]) -> str:
-    schemes = ("docker-image://", "oci-layout://", "input:")
+def _named_context(name: str, value: str, folders: dict[str, str], layouts: Layouts) -> str:
+    if value.startswith(SCHEME):
+        return layouts.context(value)
+    schemes = ("docker-image://", "input:")
     if value.startswith((*schemes, *REMOTE)):
         return value
     path = value.removeprefix("local:")

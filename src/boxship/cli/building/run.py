@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any
 
-from boxship.cli.building.asked import Asked, prepare
+from boxship.cli.building.asked import Asked, Prepared, prepare
 from boxship.cli.building.bake import links
 from boxship.cli.building.failure import told
 from boxship.cli.building.show import EVERY, display
@@ -43,7 +43,7 @@ async def _build_all(
     results: Results = {}
     failures: list[Failed] = []
 
-    async def open_request(asked: Asked, builds: Builds, undo: AsyncExitStack) -> pb.SolveRequest:
+    async def open_request(asked: Asked, builds: Builds, undo: AsyncExitStack) -> Prepared:
         """Offer what a build needs, and the graphs of the targets that it stands on."""
         local = undo.enter_context(ExitStack())
         prepared = await asyncio.to_thread(prepare, shell, asked, local)
@@ -51,19 +51,21 @@ async def _build_all(
         prepared.request.session = await undo.enter_async_context(session)
         for name, other in links(asked).items():
             below = await open_request(linked[other], builds, undo)
-            definition, config = await builds.graph(below, shown.take)
+            definition, config = await builds.graph(below.request, shown.take)
             said = base64.b64encode(config).decode()
             attrs = prepared.request.frontend_attrs
             attrs[f"context:{name}"] = f"input:{name}"
             attrs[f"input-metadata:{name}"] = json.dumps({"containerimage.config": said})
             prepared.request.frontend_inputs[name].MergeFrom(definition)
-        return prepared.request
+        return prepared
 
     async def one(name: str, asked: Asked, builds: Builds) -> None:
         async with AsyncExitStack() as undo:
             try:
-                request = await open_request(asked, builds, undo)
+                prepared = await open_request(asked, builds, undo)
+                request = prepared.request
                 answer = await builds.solve(request, shown.take)
+                prepared.layouts.finish(answer.exporter_response)
             except Failed as failure:
                 failures.append(failure)
                 return

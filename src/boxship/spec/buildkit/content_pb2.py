@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#boxship/spec/buildkit/content.proto\x12\x18\x62oxship.buildkit.content\x1a\x1fgoogle/protobuf/timestamp.proto\"\xef\x01\n\x04Info\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x06labels\x18\x05 \x03(\x0b\x32*.boxship.buildkit.content.Info.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x1d\n\x0bInfoRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"<\n\x0cInfoResponse\x12,\n\x04info\x18\x01 \x01(\x0b\x32\x1e.boxship.buildkit.content.Info\";\n\x0bReadRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0c\n\x04size\x18\x03 \x01(\x03\",\n\x0cReadResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x1e\n\x0bListRequest\x12\x0f\n\x07\x66ilters\x18\x01 \x03(\t\"<\n\x0cListResponse\x12,\n\x04info\x18\x01 \x03(\x0b\x32\x1e.boxship.buildkit.content.Infob\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#boxship/spec/buildkit/content.proto\x12\x18\x62oxship.buildkit.content\x1a\x1fgoogle/protobuf/timestamp.proto\"\xef\x01\n\x04Info\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x06labels\x18\x05 \x03(\x0b\x32*.boxship.buildkit.content.Info.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x1d\n\x0bInfoRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"<\n\x0cInfoResponse\x12,\n\x04info\x18\x01 \x01(\x0b\x32\x1e.boxship.buildkit.content.Info\";\n\x0bReadRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0c\n\x04size\x18\x03 \x01(\x03\",\n\x0cReadResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x1e\n\x0bListRequest\x12\x0f\n\x07\x66ilters\x18\x01 \x03(\t\"<\n\x0cListResponse\x12,\n\x04info\x18\x01 \x03(\x0b\x32\x1e.boxship.buildkit.content.Info\"\x84\x02\n\x0cWriteRequest\x12\x35\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32%.boxship.buildkit.content.WriteAction\x12\x0b\n\x03ref\x18\x02 \x01(\t\x12\r\n\x05total\x18\x03 \x01(\x03\x12\x10\n\x08\x65xpected\x18\x04 \x01(\t\x12\x0e\n\x06offset\x18\x05 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x06 \x01(\x0c\x12\x42\n\x06labels\x18\x07 \x03(\x0b\x32\x32.boxship.buildkit.content.WriteRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xd5\x01\n\rWriteResponse\x12\x35\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32%.boxship.buildkit.content.WriteAction\x12.\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06offset\x18\x04 \x01(\x03\x12\r\n\x05total\x18\x05 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x06 \x01(\t*.\n\x0bWriteAction\x12\x08\n\x04STAT\x10\x00\x12\t\n\x05WRITE\x10\x01\x12\n\n\x06\x43OMMIT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +34,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_INFO_LABELSENTRY']._loaded_options = None
   _globals['_INFO_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_WRITEREQUEST_LABELSENTRY']._loaded_options = None
+  _globals['_WRITEREQUEST_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_WRITEACTION']._serialized_start=1113
+  _globals['_WRITEACTION']._serialized_end=1159
   _globals['_INFO']._serialized_start=99
   _globals['_INFO']._serialized_end=338
   _globals['_INFO_LABELSENTRY']._serialized_start=293
@@ -50,4 +54,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTREQUEST']._serialized_end=570
   _globals['_LISTRESPONSE']._serialized_start=572
   _globals['_LISTRESPONSE']._serialized_end=632
+  _globals['_WRITEREQUEST']._serialized_start=635
+  _globals['_WRITEREQUEST']._serialized_end=895
+  _globals['_WRITEREQUEST_LABELSENTRY']._serialized_start=293
+  _globals['_WRITEREQUEST_LABELSENTRY']._serialized_end=338
+  _globals['_WRITERESPONSE']._serialized_start=898
+  _globals['_WRITERESPONSE']._serialized_end=1111
 # @@protoc_insertion_point(module_scope)
