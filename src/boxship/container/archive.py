@@ -29,12 +29,12 @@ from boxship.container.registry import Cell
 from boxship.container.roots import Attached, ProcessGone, View
 from boxship.container.spool import Spool
 from boxship.container.targets import Target, find, open_folder
-from boxship.container.threads import Tell, performed
 from boxship.container.trees import Trees
 from boxship.container.users import Accounts
 from boxship.errors import Conflict, Forbidden, InvalidRequest
 from boxship.lib import compression
 from boxship.lib.pipe import Abandoned, Pipe
+from boxship.lib.threads import Tell, performed
 from boxship.snapshot import pack
 from boxship.snapshot.driver import Change
 from boxship.snapshot.extract import Extraction, Whiteouts

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from boxship.container import roots
 from boxship.container.needs import Images, Snapshots, Volumes
 from boxship.container.record import MountPoint
-from boxship.container.threads import apart
 from boxship.errors import InvalidRequest
 from boxship.kernel import mounts, paths
+from boxship.lib.threads import apart
 
 
 @dataclass(frozen=True, slots=True)

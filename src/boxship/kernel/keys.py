@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -36,13 +37,7 @@ def read(name: str) -> bytes | None:
 
     OSError where the kernel has no keyrings, or something keeps us from them.
     """
-    for keyring in _keyrings():
-        try:
-            serial = _search(keyring, name)
-        except OSError as error:
-            if error.errno in GONE:
-                continue
-            raise
+    for serial in _found(name):
         buffer = ctypes.create_string_buffer(LARGEST)
         size = syscall("keyctl", KEYCTL_READ, serial, buffer, LARGEST, about=name)
         return buffer.raw[: min(size, LARGEST)]
@@ -64,6 +59,12 @@ def write(name: str, secret: bytes, *, seconds: int = 0) -> None:
 
 def forget(name: str) -> None:
     """Remove the user's key called `name`, wherever it is linked from."""
+    for serial in _found(name):
+        syscall("keyctl", KEYCTL_INVALIDATE, serial, about=name)
+
+
+def _found(name: str) -> Iterator[int]:
+    """Yield the keys called `name`, from one keyring after the other."""
     for keyring in _keyrings():
         try:
             serial = _search(keyring, name)
@@ -71,7 +72,7 @@ def forget(name: str) -> None:
             if error.errno in GONE:
                 continue
             raise
-        syscall("keyctl", KEYCTL_INVALIDATE, serial, about=name)
+        yield serial
 
 
 def _search(keyring: int, name: str) -> int:

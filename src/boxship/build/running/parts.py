@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
-from collections.abc import Callable
-from typing import TypeVar
 
 from boxship.build.errors import NoSuchFile
 from boxship.errors import InvalidRequest
 from boxship.kernel import mounts, namespaces, paths
-
-T = TypeVar("T")
+from boxship.lib.threads import apart
 
 
 def part(tree: int, path: str, place: str) -> int:
@@ -34,7 +30,7 @@ def part(tree: int, path: str, place: str) -> int:
             raise
     finally:
         os.close(found)
-    return apart(lambda: _part_attached(tree, path, place))
+    return apart("mount", lambda: _part_attached(tree, path, place))  # it enters namespaces
 
 
 def part_of_folder(folder: int, path: str) -> int:
@@ -90,22 +86,3 @@ def secret_file(data: bytes, uid: int, gid: int, mode: int, place: str) -> int:
 def readonly(tree: int) -> None:
     """Let nobody write through a mount."""
     mounts.mount_setattr(tree, add=mounts.MOUNT_ATTR_RDONLY, recursive=True)
-
-
-def apart(work: Callable[[], T]) -> T:
-    """Do `work` in a thread of its own, which may enter namespaces, and wait for it."""
-    found: list[T] = []
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            found.append(work())
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=run, name="mount", daemon=True)
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
-    return found[0]
