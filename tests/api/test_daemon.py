@@ -232,3 +232,21 @@ def test_secrets_that_clients_send_are_not_logged(daemon: Engine) -> None:
         )
     daemon.stop()
     assert secret not in daemon.log.read_text()
+
+
+def test_a_daemon_that_builds_nothing_has_no_builder_loaded() -> None:
+    """Its modules are a quarter of all: they cost time at every start, and memory for ever."""
+    told = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, boxship.daemon.main as main\n"
+            "main.route_modules()\n"
+            "print(*(name for name in sys.modules if name.startswith('boxship.build.')))",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    light = {"traces", "cache", "cache.record", "cache.records", "cache.tables"}
+    assert {name.removeprefix("boxship.build.") for name in told.stdout.split()} == light

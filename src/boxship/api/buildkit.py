@@ -14,9 +14,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from boxship.api.building import Building
 from boxship.api.progress import Say
-from boxship.build.needs import ClientSession
-from boxship.build.uploads import Upload, Uploads
 from boxship.errors import BoxshipError, InvalidRequest, Unavailable
 from boxship.lib.pipe import Pipe
 from boxship.spec.platform import Platform
@@ -24,10 +23,11 @@ from boxship.transport.upgrade import Upgraded
 
 if TYPE_CHECKING:
     from boxship.api.query import Query
-    from boxship.build.control.needs import Builder, Cache
     from boxship.build.control.service import Service
     from boxship.build.control.solving import Solving
+    from boxship.build.needs import ClientSession
     from boxship.build.session.sessions import Sessions
+    from boxship.build.uploads import Upload
 
 UPLOAD: Final = "upload-request"
 UPLOAD_WITHIN: Final = 30.0
@@ -37,11 +37,8 @@ IMAGE: Final = "moby.image.id"
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What the doors stand before."""
+    """What clients are told of the engine that the doors belong to."""
 
-    builder: Builder
-    cache: Cache
-    uploads: Uploads
     host: Platform
     platforms: Sequence[Platform]
     id: str
@@ -59,12 +56,14 @@ class _Parts:
 class Doors:
     """Lets BuildKit's clients in."""
 
-    def __init__(self) -> None:
-        self.engine: Engine | None = None
+    def __init__(self, building: Building, engine: Engine) -> None:
+        self._building = building
+        self._engine = engine
         self._loaded: _Parts | None = None
         self._archives: dict[str, asyncio.Future[Pipe]] = {}
 
-    def _parts(self) -> _Parts:
+    async def _parts(self) -> _Parts:
+        tools = await self._building.tools()
         if self._loaded is None:
             from boxship.build.control.frontend import Frontend
             from boxship.build.control.history import History
@@ -73,15 +72,13 @@ class Doors:
             from boxship.build.control.solving import Solving
             from boxship.build.session.sessions import Sessions
 
-            if self.engine is None:
-                raise Unavailable("the builder is not ready yet")
-            engine, sessions = self.engine, Sessions()
-            frontend = Frontend(engine.builder, sessions, engine.uploads, engine.host)
-            solving = Solving(engine.builder, frontend, Jobs(), History(), engine.host)
+            engine, sessions = self._engine, Sessions()
+            frontend = Frontend(tools.builder, sessions, tools.uploads, engine.host)
+            solving = Solving(tools.builder, frontend, Jobs(), History(), engine.host)
             service = Service(
                 solving,
                 sessions,
-                engine.cache,
+                tools.builder.cache,
                 engine.platforms,
                 id=engine.id,
                 hostname=engine.hostname,
@@ -92,13 +89,13 @@ class Doors:
 
     async def sessions(self, ids: Sequence[str]) -> Sequence[ClientSession]:
         """Return the clients that are connected; the builder asks this."""
-        return await self._parts().sessions(ids)
+        return await (await self._parts()).sessions(ids)
 
     async def serve_session(self, upgraded: Upgraded, headers: Mapping[str, str]) -> None:
         """Keep a client for as long as it is connected."""
         many = {name: _values(name, value) for name, value in headers.items()}
         try:
-            await self._parts().sessions.serve(upgraded, many)
+            await (await self._parts()).sessions.serve(upgraded, many)
         except BoxshipError:
             upgraded.close()
             raise
@@ -113,7 +110,7 @@ class Doors:
         """Answer a client's calls for as long as it is connected."""
         from boxship.transport.http2 import Http2
 
-        connection = Http2(self._parts().service.serve)
+        connection = Http2((await self._parts()).service.serve)
         upgraded.adopt(connection)
         try:
             await connection.wait_closed()
@@ -131,7 +128,7 @@ class Doors:
         from boxship.api import buildkit_query
         from boxship.build.control import status
 
-        solving = self._parts().solving
+        solving = (await self._parts()).solving
         asked = buildkit_query.read(query)
         async for _ in body:
             pass
@@ -191,9 +188,8 @@ class Doors:
             raise Unavailable("the build's context was not sent") from None
         finally:
             self._archives.pop(id, None)
-        engine = self.engine
-        assert engine is not None
-        return await asyncio.to_thread(engine.uploads.unpack, pipe)
+        tools = await self._building.tools()
+        return await asyncio.to_thread(tools.uploads.unpack, pipe)
 
 
 def _values(name: str, value: str) -> tuple[str, ...]:

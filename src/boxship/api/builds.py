@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from boxship.api.render.classic import Numbers
+from boxship.api.render.numbers import Numbers
 from boxship.errors import BoxshipError, NotFound
 
 

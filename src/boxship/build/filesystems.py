@@ -13,13 +13,12 @@ from boxship.build.cache.record import Layer
 from boxship.build.cache.records import Held
 from boxship.build.files.archive import Archive
 from boxship.build.files.tree import Tree
+from boxship.build.traces import SNAPSHOTS
 from boxship.kernel import mounts
 from boxship.snapshot import pack, trees
 from boxship.snapshot.driver import ChainId, Difference
 from boxship.snapshot.snapshots import Snapshots
 from boxship.spec.digest import Digest
-
-PREFIX: Final = "build-"  # of the keys of snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ class Filesystems:
 
     def change(self, parent: ChainId | None, *, bare: bool) -> Writable:
         """Begin a new result on top of another; `keep` it or `drop` it."""
-        key = PREFIX + secrets.token_hex(16)
+        key = SNAPSHOTS + secrets.token_hex(16)
         self._snapshots.prepare(key, parent, bare=bare)
         try:
             return Writable(key, parent, self._snapshots.open(key, volatile=True))
@@ -187,7 +186,7 @@ class Filesystems:
     def sweep(self) -> None:
         """Remove what a killed daemon has left half done."""
         for key in self._snapshots.keys():  # noqa: SIM118
-            if key.startswith(PREFIX):
+            if key.startswith(SNAPSHOTS):
                 self._snapshots.remove(key)
 
 

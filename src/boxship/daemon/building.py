@@ -1,15 +1,16 @@
-"""The builder, put together; and containers' rules as builds ask for them."""
+"""The builder, put together; and containers' rules as builds ask for them.
+
+Nothing imports this before somebody builds; see `api.building`.
+"""
 
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
-import msgspec
-
+from boxship.api.building import Tools
 from boxship.build.builder import Builder
 from boxship.build.cache.arrivals import Arrivals
 from boxship.build.cache.cache import Cache, Keep
@@ -35,19 +36,21 @@ from boxship.build.sources.git import GitSource
 from boxship.build.sources.http import HttpSource
 from boxship.build.sources.images import ImageSource
 from boxship.build.sources.layouts import LayoutSource
+from boxship.build.traces import CONTEXTS
+from boxship.build.uploads import Uploads
 from boxship.container import bundle
+from boxship.container.background import Background
 from boxship.container.bundle import Host, Setting
 from boxship.container.defaults import Defaults, fill_host_config
 from boxship.container.record import Container
 from boxship.container.users import Accounts
 from boxship.content.store import Blobs
-from boxship.daemon.config import BadConfiguration, Config
+from boxship.daemon.buildsettings import CacheLimits
 from boxship.daemon.joints import Keepers
 from boxship.distribution.pool import Pool
 from boxship.image.images import Images
 from boxship.image.pull import Pulls
 from boxship.image.push import Pushes
-from boxship.lib import units
 from boxship.model.ids import ContainerId
 from boxship.network.networks import Networks
 from boxship.snapshot.snapshots import Snapshots
@@ -121,7 +124,7 @@ def _host_config(program: Program) -> HostConfig:
     )
 
 
-async def make_builder(
+async def make_tools(
     *,
     records: Records,
     images: Images,
@@ -134,10 +137,12 @@ async def make_builder(
     networks: Networks,
     rules: ContainerRules,
     sessions: Sessions,
+    background: Background,
     data: str,
     run: str,
-    allowed: Sequence[str],
-) -> Builder:
+    allowed: Collection[str],
+    limits: CacheLimits | None,
+) -> Tools:
     """Put the parts together, and clean up behind a builder that was killed."""
     filesystems = Filesystems(snapshots, time.time_ns)
     filesystems.sweep()
@@ -146,7 +151,7 @@ async def make_builder(
     folders.reconcile()
     runner = Runner(spawner, Keepers(), networks, rules, run, rules.host.hostname)
     await runner.recover()
-    contexts = Contexts(os.path.join(data, "contexts"))
+    contexts = Contexts(os.path.join(data, CONTEXTS))
     image_source = ImageSource(images, pulls, blobs)
     arrivals = Arrivals(records, snapshots, blobs)
     layouts = LayoutSource(arrivals, images.host)
@@ -170,7 +175,7 @@ async def make_builder(
     )
     packer = LayerPacker(records, filesystems, snapshots, blobs, images)
     image_export = ImageExport(images, blobs, packer, filesystems, images.host)
-    return Builder(
+    builder = Builder(
         solver=Solver(records, filesystems, digests, performing),
         records=records,
         folders=folders,
@@ -193,64 +198,7 @@ async def make_builder(
         allowed=frozenset(allowed),
         host=images.host,
     )
-
-
-class Entitlements(msgspec.Struct, forbid_unknown_fields=True):
-    """`builder.entitlements`: what builds may ask for."""
-
-    network_host: bool = msgspec.field(default=True, name="network-host")
-    security_insecure: bool = msgspec.field(default=False, name="security-insecure")
-
-
-class Collection(msgspec.Struct, forbid_unknown_fields=True):
-    """`builder.gc`: how much the build cache may take; sizes as text."""
-
-    enabled: bool = True
-    default_keep_storage: str = msgspec.field(default="", name="defaultKeepStorage")
-    default_reserved_space: str = msgspec.field(default="", name="defaultReservedSpace")
-    default_max_used_space: str = msgspec.field(default="", name="defaultMaxUsedSpace")
-    default_min_free_space: str = msgspec.field(default="", name="defaultMinFreeSpace")
-
-
-class BuilderDocument(msgspec.Struct, forbid_unknown_fields=True):
-    """`builder` in daemon.json."""
-
-    entitlements: Entitlements = msgspec.field(default_factory=Entitlements)
-    gc: Collection = msgspec.field(default_factory=Collection)
-
-
-def builder_document(config: Config) -> BuilderDocument:
-    """Read what daemon.json says of the builder; BadConfiguration where that makes no sense."""
-    try:
-        document = msgspec.convert(config.values["builder"] or {}, BuilderDocument)
-        cache_policy(document, "/")
-    except (msgspec.ValidationError, ValueError) as error:
-        raise BadConfiguration(f"builder: {error}") from error
-    return document
-
-
-def entitlements(document: BuilderDocument) -> frozenset[str]:
-    """Return what the daemon consents to."""
-    given = {
-        "network.host": document.entitlements.network_host,
-        "security.insecure": document.entitlements.security_insecure,
-    }
-    return frozenset(name for name, allowed in given.items() if allowed)
-
-
-def cache_policy(document: BuilderDocument, data: str) -> Keep | None:
-    """Return how much the build cache may take: a tenth of the disk, 2 GB at least.
-
-    None where it is not to be kept small.
-    """
-    said = document.gc
-    if not said.enabled:
-        return None
-    total = shutil.disk_usage(data).total
-    least = said.default_reserved_space or said.default_keep_storage
-    reserved = units.parse_ram(least) if least else 2 << 30
-    most = units.parse_ram(said.default_max_used_space) if said.default_max_used_space else 0
-    free = units.parse_ram(said.default_min_free_space) if said.default_min_free_space else 0
-    if not most and not free:
-        most = reserved if least else max(total // 10, reserved)
-    return Keep(reserved=reserved, most=most, free=free)
+    if limits is not None:
+        keep = Keep(reserved=limits.reserved, most=limits.most, free=limits.free)
+        background.start("keep the build cache small", builder.cache.watch(keep))
+    return Tools(builder, Uploads(os.path.join(data, CONTEXTS), contexts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import platform
 import socket
@@ -12,12 +13,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final, cast
 
+from boxship.api.building import Building, Tools
 from boxship.api.buildkit import Doors
 from boxship.api.buildkit import Engine as DoorsEngine
 from boxship.api.builds import Builds
-from boxship.build.builder import Builder
+from boxship.build import traces
 from boxship.build.cache.records import Records as BuildRecords
-from boxship.build.uploads import Uploads
 from boxship.container import recovery
 from boxship.container.archive import Archives
 from boxship.container.background import Background
@@ -35,13 +36,7 @@ from boxship.container.starting import Starting
 from boxship.container.tables import Table as ContainerTable
 from boxship.container.trees import Trees
 from boxship.content.store import Blobs
-from boxship.daemon.building import (
-    ContainerRules,
-    builder_document,
-    cache_policy,
-    entitlements,
-    make_builder,
-)
+from boxship.daemon.buildsettings import builder_document, cache_limits, entitlements
 from boxship.daemon.config import Config
 from boxship.daemon.joints import Connected, Counted, Keepers, LiveDefaults
 from boxship.daemon.registries import registry_settings
@@ -69,6 +64,7 @@ from boxship.volume.drivers.local import LocalDriver
 from boxship.volume.volumes import Volumes
 
 FOREIGN_RUNTIME: Final = "runc"
+BUILDER: Final = "boxship.daemon.building"
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,27 +253,34 @@ async def build(
     )
     to_start = await recovered.recover()
     background.start("watch the firewall", networks.watch())
-    doors = Doors()
-    building = builder_document(config)
-    builder = await make_builder(
-        records=records,
-        images=images,
-        pulls=pulls,
-        pushes=pushes,
-        snapshots=snapshots,
-        blobs=blobs,
-        pool=pool,
-        spawner=spawner,
-        networks=networks,
-        rules=ContainerRules(container_host, defaults),
-        sessions=doors.sessions,
-        data=folders.build,
-        run=folders.build_runs,
-        allowed=sorted(entitlements(building)),
-    )
-    policy = cache_policy(building, folders.build)
-    if policy is not None:
-        background.start("keep the build cache small", builder.cache.watch(policy))
+    said = builder_document(config)
+
+    async def put_together() -> Tools:
+        await asyncio.to_thread(
+            importlib.import_module, BUILDER
+        )  # it takes some tenths of a second
+        from boxship.daemon.building import ContainerRules, make_tools
+
+        return await make_tools(
+            records=records,
+            images=images,
+            pulls=pulls,
+            pushes=pushes,
+            snapshots=snapshots,
+            blobs=blobs,
+            pool=pool,
+            spawner=spawner,
+            networks=networks,
+            rules=ContainerRules(container_host, defaults),
+            sessions=doors.sessions,
+            background=background,
+            data=folders.build,
+            run=folders.build_runs,
+            allowed=entitlements(said),
+            limits=cache_limits(said, folders.build),
+        )
+
+    building = Building(put_together)
     system = System(
         Facts.of_host(folders.data, tree.features(), tree.version),
         settings(config),
@@ -287,19 +290,18 @@ async def build(
         networks=networks,
         volumes=volumes,
     )
-    uploads = Uploads(os.path.join(folders.build, "contexts"), builder.contexts)
-    doors.engine = DoorsEngine(
-        builder=builder,
-        cache=builder.cache,
-        uploads=uploads,
+    about = DoorsEngine(
         host=host,
         platforms=(host,),
         id=system.facts.id,
         hostname=system.facts.name,
         driver=config.text("storage_driver") or "overlay2",
     )
+    doors = Doors(building, about)
+    if traces.left(snapshots.keys(), folders.build, folders.build_runs):
+        await building.tools()  # which cleans them up
     ledger = Check(
-        known=lambda: _known(registry, builder),
+        known=lambda: _known(registry, building),
         containers=folders.containers,
         keepers=folders.keepers,
         shm=folders.shm,
@@ -330,9 +332,7 @@ async def build(
             system,
             bootstrap,
             ledger,
-            builder,
-            builder.cache,
-            uploads,
+            building,
             doors,
             Builds(),
             Verification(images, blobs, snapshots),
@@ -361,10 +361,10 @@ async def build(
 start_again = recovery.start_again
 
 
-def _known(registry: Registry, builder: Builder) -> Known:
+def _known(registry: Registry, building: Building) -> Known:
     cells = list(registry)
     running = {cell.id for cell in cells if cell.record.state.has_process}
-    return Known({cell.id for cell in cells}, running | builder.running)
+    return Known({cell.id for cell in cells}, running | building.running)
 
 
 def _now() -> str:

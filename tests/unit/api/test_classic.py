@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from boxship.api.render.classic import Numbers, Teller
+from boxship.api.render.classic import Teller
+from boxship.api.render.numbers import Numbers
 from boxship.build.dockerfile.steps import Step
 from boxship.build.ops import Place
 from boxship.build.progress import Output, VertexState

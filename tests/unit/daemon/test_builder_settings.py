@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from boxship.daemon.building import BuilderDocument, cache_policy, entitlements
+from boxship.daemon.buildsettings import BuilderDocument, cache_limits, entitlements
 
 
 def read(document: object) -> BuilderDocument:
@@ -19,13 +19,13 @@ def test_the_hosts_network_is_allowed_and_insecure_steps_are_not() -> None:
 
 
 def test_the_cache_is_kept_as_small_as_asked() -> None:
-    usual = cache_policy(read({}), "/")
+    usual = cache_limits(read({}), "/")
     assert usual is not None
     assert usual.most >= usual.reserved == 2 << 30
-    asked = cache_policy(read({"gc": {"defaultKeepStorage": "20GB"}}), "/")
+    asked = cache_limits(read({"gc": {"defaultKeepStorage": "20GB"}}), "/")
     assert asked is not None
     assert (asked.reserved, asked.most) == (20 << 30, 20 << 30)
-    assert cache_policy(read({"gc": {"enabled": False}}), "/") is None
+    assert cache_limits(read({"gc": {"enabled": False}}), "/") is None
 
 
 @pytest.mark.parametrize("document", [{"gc": {"colour": 1}}, {"entitlements": []}, {"x": {}}])

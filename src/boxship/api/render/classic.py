@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from boxship.api.render.numbers import Numbers
 from boxship.build.dockerfile.steps import Step
 from boxship.build.progress import Output, Told, VertexState
 from boxship.spec.digest import Digest
@@ -33,26 +34,7 @@ RED: Final = "\x1b[91m"  # what programs write to their standard error
 PLAIN: Final = "\x1b[0m"
 STDERR: Final = 2
 CLIPPED: Final = b"[output clipped, log limit 1MiB reached]\n"
-KEPT: Final = 10_000
 HELD: Final = 1 << 20  # bytes of a later step's output that are kept until its turn
-
-
-class Numbers:
-    """The numbers that steps were given before, so that a cached one has the same again."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, str], str] = {}
-
-    def get(self, key: tuple[str, str]) -> str | None:
-        """Return what the step after a step was called."""
-        return self._known.get(key)
-
-    def keep(self, key: tuple[str, str], number: str) -> None:
-        """Note what a step is called; the oldest are forgotten."""
-        self._known.pop(key, None)
-        self._known[key] = number
-        if len(self._known) > KEPT:
-            del self._known[next(iter(self._known))]
 
 
 def _number(*words: str) -> str:

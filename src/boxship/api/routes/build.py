@@ -2,51 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
-from boxship.api import asked as asking
 from boxship.api import progress
-from boxship.api.asked import Asked
+from boxship.api.building import Building
 from boxship.api.buildkit import Doors
 from boxship.api.builds import Builds
 from boxship.api.progress import Say
-from boxship.api.render.classic import Numbers, Teller
 from boxship.api.routing import Answer, Call, Reply, route
-from boxship.build.builder import Builder
-from boxship.build.dockerfile.convert import Converted
-from boxship.build.dockerfile.lint import NO_EMPTY_CONTINUATION
-from boxship.build.dockerfile.parse import SIZE_LIMIT
-from boxship.build.errors import BuildFailed, NoSuchFile, ProcessFailed
-from boxship.build.progress import Told
-from boxship.build.remote import fetch
-from boxship.build.request import Built, Dockerfile
-from boxship.build.uploads import Upload, Uploads
-from boxship.errors import BoxshipError, InvalidRequest
+from boxship.errors import InvalidRequest
 from boxship.image.images import Images
-from boxship.lib.pipe import Pipe
 
 CLASSIC: Final = ("", "1")
-EMPTY_LINES: Final = "Empty continuation lines will become errors in a future release.\n"
-IN_CONTEXT: Final = "file not found in build context or excluded by .dockerignore: "
 
 
 @route("POST", "/build", streams=True, finishes=False)
 async def build(
-    call: Call, builder: Builder, uploads: Uploads, images: Images, builds: Builds, doors: Doors
+    call: Call, building: Building, images: Images, builds: Builds, doors: Doors
 ) -> Answer:
     if call.query.text("version") not in CLASSIC:
         return await _by_session(call, doors)
-    asked = asking.read(call, images.host)
-    task = _Build(call, asked, builder, uploads, builds.numbers)
+    tools = await building.tools()
+    from boxship.api.classic import ClassicBuild
+
+    task = ClassicBuild(call, images.host, tools, builds.numbers)
 
     async def work(say: Say) -> None:
-        with builds.named(asked.id):
+        with builds.named(task.id):
             await task.perform(say)
 
     return await progress.told(work)
@@ -71,10 +54,11 @@ async def _by_session(call: Call, doors: Doors) -> Answer:
 
 
 @route("POST", "/build/prune")
-async def prune(call: Call, builder: Builder) -> Reply:
+async def prune(call: Call, building: Building) -> Reply:
     query = call.query
+    tools = await building.tools()
     filters = query.filters()
-    gone = await builder.cache.prune(
+    gone = await tools.builder.cache.prune(
         dict(filters.items()),
         everything=query.flag("all"),
         keep=query.integer("reserved-space") or query.integer("keep-storage") or 0,
@@ -85,140 +69,3 @@ async def prune(call: Call, builder: Builder) -> Reply:
     return Reply(
         document={"CachesDeleted": [one.id for one in gone] or None, "SpaceReclaimed": freed}
     )
-
-
-class _Build:
-    """One build of the classic door."""
-
-    def __init__(
-        self, call: Call, asked: Asked, builder: Builder, uploads: Uploads, numbers: Numbers
-    ) -> None:
-        self._numbers = numbers
-        self._call = call
-        self._asked = asked
-        self._builder = builder
-        self._uploads = uploads
-        self._converted: Converted | None = None
-        self._said = False
-
-    async def perform(self, say: Say) -> None:
-        """Take the context, build, and tell of it; what fails late is the last message."""
-        held: list[Mapping[str, Any]] = []
-
-        def tell(message: Mapping[str, Any]) -> None:
-            if self._asked.quiet:
-                held.append(message)
-            else:
-                self._said = True
-                say(message)
-
-        with ExitStack() as undo:
-            upload = await self._context()
-            undo.callback(upload.remove)
-            name, text = await asyncio.to_thread(upload.dockerfile, self._asked.dockerfile)
-            try:
-                built = await self._build(upload, name, text, tell)
-            except BoxshipError as error:
-                if not self._said and not held:
-                    raise
-                for message in held:
-                    say(message)
-                say(self._failure(error))
-                return
-        self._finish(built, say, tell)
-
-    async def _context(self) -> Upload:
-        """Return the context, from the request's body or from where it says."""
-        if self._asked.remote not in ("", "client-session"):
-            async for _ in self._call.stream():
-                pass
-            return await fetch(self._asked.remote, self._uploads, self._builder)
-        pipe = Pipe()
-        feeding = asyncio.ensure_future(progress.fed(self._call.stream(), pipe))
-        try:
-            return await asyncio.to_thread(self._uploads.unpack, pipe)
-        finally:
-            if not feeding.done():
-                feeding.cancel()
-            await asyncio.wait([feeding])
-
-    async def _build(self, upload: Upload, name: str, text: bytes, say: Say) -> Built:
-        loop = asyncio.get_running_loop()
-        teller = Teller(say, self._numbers, remove=self._asked.remove)
-
-        def converted(found: Converted) -> None:
-            self._converted = found
-            for message in _warnings(found):
-                say({"stream": message})
-            teller.begin(found.steps)
-
-        def report(told: Told) -> None:
-            loop.call_soon_threadsafe(teller.tell, told)
-
-        dockerfile = Dockerfile(
-            text,
-            name,
-            left_out=await asyncio.to_thread(upload.left_out, name),
-            classic=True,
-            told=converted,
-            include=lambda path: upload.read(path, SIZE_LIMIT),
-        )
-        request = replace(self._asked.request, frontend=dockerfile, context=upload.identifier)
-        built = await self._builder.build(request, report)
-        await asyncio.sleep(0)  # what was said in threads has its turn first
-        teller.end(built.image.digest.short if built.image else "")
-        return built
-
-    def _finish(self, built: Built, say: Say, tell: Say) -> None:
-        if self._converted is not None and self._converted.unused:
-            names = " ".join(self._converted.unused)
-            tell({"stream": f"[Warning] One or more build-args [{names}] were not consumed\n"})
-        if built.image is None:
-            return
-        id = built.image.digest
-        if self._asked.quiet:
-            say({"stream": f"{id}\n"})
-            return
-        tell({"aux": {"ID": str(id)}})
-        tell({"stream": f"Successfully built {id.short}\n"})
-        for name in self._asked.request.tags:
-            tell({"stream": f"Successfully tagged {name}\n"})
-
-    def _failure(self, error: BoxshipError) -> Mapping[str, Any]:
-        """Return the last message of a build that failed, in the classic builder's words."""
-        text, code = str(error), None
-        cause = _first_cause(error)
-        if isinstance(cause, ProcessFailed):
-            code = cause.code
-            text = f"The command '{cause.command}' returned a non-zero code: {code}"
-        elif isinstance(cause, NoSuchFile) and isinstance(error, BuildFailed):
-            text = self._missing(error, cause)
-        detail: dict[str, Any] = {"message": text}
-        if code is not None:
-            detail["code"] = code
-        return {"errorDetail": detail, "error": text}
-
-    def _missing(self, error: BuildFailed, cause: NoSuchFile) -> str:
-        steps = self._converted.steps if self._converted else ()
-        said = ""
-        for step in steps:
-            if error.vertex is not None and error.vertex.digest in step.vertices:
-                said = step.text
-        kind = said.partition(" ")[0].upper() or "COPY"
-        path = json.loads(str(cause).rpartition(":")[0]).lstrip("/")
-        where = "" if "--from=" in said else IN_CONTEXT
-        return f"{kind} failed: {where}stat {path}: file does not exist"
-
-
-def _warnings(converted: Converted) -> list[str]:
-    """Return the one warning that the classic builder gave of a Dockerfile."""
-    found = [f for f in converted.findings if f.rule is NO_EMPTY_CONTINUATION]
-    lines = [f"[WARNING]: {one.message} (line {one.places[0].first})\n" for one in found]
-    return [*lines, f"[WARNING]: {EMPTY_LINES}"] if lines else []
-
-
-def _first_cause(error: BaseException) -> BaseException:
-    """Return what a failure began with."""
-    while error.__cause__ is not None and isinstance(error, BuildFailed):
-        error = error.__cause__
-    return error

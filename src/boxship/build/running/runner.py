@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 
 from boxship.build.needs import Keepers, Networks, Program, Programs, Shim, Spawner
+from boxship.build.traces import PLACE
 from boxship.errors import BoxshipError, NotFound
 from boxship.model.ids import ContainerId
 from boxship.network.record import BRIDGE, NONE
@@ -62,7 +63,7 @@ class Runner:
         hostname: str,
     ) -> None:
         self.running: set[str] = set()
-        self.place = os.path.join(folder, ".place")
+        self.place = os.path.join(folder, PLACE)
         self._spawner = spawner
         self._keepers = keepers
         self._networks = networks

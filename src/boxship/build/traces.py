@@ -1,0 +1,27 @@
+"""What a builder that was killed has left: seen without loading the builder that cleans it up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Final
+
+SNAPSHOTS: Final = "build-"  # how the keys of a builder's snapshots begin
+PLACE: Final = ".place"  # the one folder of a builder's processes that stays
+CONTEXTS: Final = "contexts"  # beneath a builder's data, while their builds run
+
+
+def left(keys: Iterable[str], data: str, run: str) -> bool:
+    """Tell whether there are snapshots, processes or contexts of builds that have not ended."""
+    return (
+        any(key.startswith(SNAPSHOTS) for key in keys)
+        or any(name != PLACE for name in _names(run))
+        or bool(_names(os.path.join(data, CONTEXTS)))
+    )
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
