@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from boxship.distribution import trust
+from boxship.distribution import resolver, trust
 from boxship.distribution.endpoints import Endpoint, endpoints
 from boxship.distribution.errors import RegistryUnavailable, Unreachable, Untrusted
 from boxship.distribution.settings import Settings, hostname
@@ -133,7 +133,9 @@ class Pool:
             connector = (
                 self._connector()
                 if self._connector
-                else aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_OPEN)
+                else aiohttp.TCPConnector(
+                    limit=0, keepalive_timeout=KEPT_OPEN, resolver=resolver.make()
+                )
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,
