@@ -87,7 +87,7 @@ def main() -> int:
     options.add_argument(
         "--no-crowd", action="store_true", help="leave out the many-container rows"
     )
-    options.add_argument("--registry", action="store_true", help="pull and push too")
+    options.add_argument("--registry", action="store_true", help="load, save, pull and push too")
     asked = options.parse_args()
     done: list[Row] = []
     with fresh_filesystem() as folder, contextlib.ExitStack() as undo:
@@ -112,6 +112,9 @@ def main() -> int:
         if asked.registry:
             done += registry.measure(peers, folder)
     print(table(done, "boxship", peers[-1].name))
+    if any("podman" in row.figures for row in done):
+        print()
+        print(table(done, "boxship", "podman"))
     return 0
 
 

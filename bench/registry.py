@@ -143,13 +143,54 @@ def _again(peer: Peer) -> float:
         return seconds() * 1e3
 
 
+class Podman:
+    """podman with folders of its own, in the network of a registry; it has no daemon."""
+
+    name = "podman"
+
+    def __init__(self, folder: Path, registry: Registry) -> None:
+        self._registry = registry
+        self._roots = ["--root", f"{folder}/podman", "--runroot", f"{folder}/podman-run"]
+
+    def timed(self, *words: str) -> float:
+        command = self._registry.inside("podman", *self._roots, *words)
+        with stopwatch() as seconds:
+            subprocess.run(command, check=True, capture_output=True)
+            return seconds()
+
+
+def _podman(podman: Podman, archive: Path, rows: dict[str, Row], registry: Registry) -> None:
+    """Take podman's figures, beside an engine's registry that has the image."""
+    registry.empty()
+    registry.fill(archive)
+    insecure = "--tls-verify=false"
+    for _ in range(2):
+        for name, words in (
+            ("load", ["load", "-q", "-i", str(archive)]),
+            ("save", ["save", "-q", "-o", f"{archive}.saved", f"{NAME}:made"]),
+            ("push", ["push", "-q", insecure, f"{NAME}:made", f"{NAME}-podman:made"]),
+            ("rmi", ["rmi", "-f", f"{NAME}:made"]),
+            ("pull", ["pull", "-q", insecure, f"{NAME}:gzip"]),
+            ("rmi", ["rmi", "-f", f"{NAME}:gzip"]),
+        ):
+            Path(f"{archive}.saved").unlink(missing_ok=True)
+            took = podman.timed(*words)
+            if name in rows:
+                rows[name].figures.setdefault(podman.name, []).append(took)
+        registry.empty()
+        registry.fill(archive)
+    podman.timed("system", "reset", "--force")
+
+
 def measure(peers: list[Peer], folder: Path, rounds: int = 3) -> list[Row]:
-    """Return the rows of pull and push, each engine beside its own registry."""
+    """Return the rows of load, save, pull and push, each engine beside its own registry."""
 
     def row(name: str, unit: str) -> Row:
         return Row(name, unit, lambda peer: 0.0)
 
-    push = row("docker push of 500 MB, 30,000 files, 8 layers", "s")
+    load = row("docker load of 500 MB, 30,000 files, 8 layers", "s")
+    save = row("docker save of it", "s")
+    push = row("docker push of it", "s")
     known = row("docker push of it again, all blobs known", "ms")
     pull = row("docker pull of it, gzip layers", "s")
     again = row("pull of it again, API", "ms")
@@ -159,7 +200,18 @@ def measure(peers: list[Peer], folder: Path, rounds: int = 3) -> list[Row]:
         for peer in peers:
             registries[peer.name].start()
             undo.callback(registries[peer.name].stop)
-            subprocess.run(peer.docker("load", "-q", "-i", str(archive)), check=True)
+        for number in range(rounds):
+            for peer in peers:
+                subprocess.run(["sync"], check=True)
+                took = _timed(peer, "load", "-q", "-i", str(archive))
+                load.figures.setdefault(peer.name, []).append(took)
+                saved = folder / "saved.tar"
+                took = _timed(peer, "save", "-o", str(saved), f"{NAME}:made")
+                save.figures.setdefault(peer.name, []).append(took)
+                saved.unlink()
+                if number < rounds - 1:
+                    removal = peer.docker("rmi", "-f", f"{NAME}:made")
+                    subprocess.run(removal, stdout=subprocess.DEVNULL)
         for _ in range(rounds):
             for peer in peers:
                 registries[peer.name].empty()
@@ -177,7 +229,11 @@ def measure(peers: list[Peer], folder: Path, rounds: int = 3) -> list[Row]:
                 again.figures.setdefault(peer.name, []).append(_again(peer))
                 subprocess.run(peer.docker("rmi", "-f", f"{NAME}:gzip"), stdout=subprocess.DEVNULL)
                 time.sleep(2)
-    return [push, known, pull, again]
+        if shutil.which("podman"):
+            rows = {"load": load, "save": save, "push": push, "pull": pull}
+            beside = registries[peers[0].name]
+            _podman(Podman(folder, beside), archive, rows, beside)
+    return [load, save, push, known, pull, again]
 
 
 async def fill(archive: Path) -> None:
