@@ -65,7 +65,7 @@ SHIM: Final = (
     "boxship.shim.launching:Planner._plan",
     "boxship.shim.planner:_answer",
     "boxship.shim.planner:_prepare",
-    "boxship.runtime.prepared:Performer.perform",
+    "boxship.runtime.prepared:Performer.begin",
     "boxship.runtime.prepared:Placed.__enter__",
     "boxship.runtime.stub:Stub.clone",
     "boxship.runtime.plans:Plans.make_group",
@@ -83,6 +83,7 @@ SHIM: Final = (
     "boxship.runtime.sources:gather",
     "boxship.runtime.memory:Memory.__init__",
     "boxship.runtime.launch:Launched.follow",
+    "boxship.runtime.launch:Launched.advance",
     "boxship.runtime.launch:Launched.close",
 )
 _STAMP: Final = struct.Struct("QQI48s")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 from typing import Final
 
 from boxship.kernel.syscalls import syscall
 
+ANY_CHILD: Final = 0x40000000  # __WALL: of every kind, whatever signal it ends with
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_DUMPABLE: Final = 4
 PR_SET_KEEPCAPS: Final = 8
@@ -62,6 +64,34 @@ def wait(pidfd: int) -> os.waitid_result | None:
             continue
         except ChildProcessError:
             return None
+
+
+def has_ended(pidfd: int, within: float = 0.0) -> bool:
+    """Whether a process has ended, or does so within some seconds.
+
+    That is so also where wait(2) does not tell its parent: one that is traced is its tracer's to
+    wait for first, and that may be never.
+    """
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(within * 1000))
+
+
+def take_end(pid: int, pidfd: int) -> int | None:
+    """Return how our child has ended, as wait(2) says; None when it has not.
+
+    Where a tracer keeps it, nobody is told before that one lets it go; but all can read it.
+    """
+    if not has_ended(pidfd):
+        return None
+    try:
+        waited, status = os.waitpid(pid, os.WNOHANG | ANY_CHILD)
+        if waited:
+            return status
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[49])
+    except (ChildProcessError, FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def exit_code(ended: os.waitid_result) -> int:

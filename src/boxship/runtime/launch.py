@@ -7,24 +7,39 @@ import os
 import select
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 from boxship.kernel import processes
 from boxship.runtime.errors import NOT_FOUND, StartFailed, exit_code_of
 from boxship.runtime.laid import Laid
-from boxship.runtime.talk import FAILED, SECOND, VALUE
+from boxship.runtime.talk import SECOND, VALUE
 
 SCORE: Final = "/proc/self/oom_score_adj"
 WRONG_KIND: Final = (
     "Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified "
     "host path exists and is the expected type"
 )
-ANYTHING: Final = 0x40000000  # __WALL
-
+KILLED: Final = "the process was killed while it was set up"
+SEEN_BY_OTHERS: Final = 10.0  # seconds from one word to the next of who joins others
+ALONE: Final = 60.0  # of who is in a pid namespace of its own
+ENDS_WITHIN: Final = 2.0  # seconds for a killed process that nobody can hold
+TAKEN_WITHIN: Final = 0.1  # for one that somebody may
 
 Meeting = Callable[["Launched"], None]
 Words = Callable[[int], tuple[str, str]]
 """The name of a call by its index, and what it says could not be done."""
+
+
+class HeldUp(StartFailed):
+    """The process has said nothing for too long. It was killed."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"the process did not come to its program within {seconds:.0f} seconds "
+            "(is it traced, or its container frozen?)",
+            128,
+        )
 
 
 class Launched:
@@ -47,7 +62,9 @@ class Launched:
         self._words = words
         self._wire = wire
         self._master = master
-        self._has_second = has_second
+        self._has_second = self._joins = has_second
+        self._second = -1  # a descriptor of the one that counts, while the first is there too
+        self._said: bytes | None = None  # heard, and not yet dealt with
         self._memory: Laid | None = None
         self._score = OomScore(score)
         try:
@@ -58,48 +75,101 @@ class Launched:
         self.pidfd = self._memory.pidfd
         self.master: int | None = None
 
+    @property
+    def waits_for(self) -> list[int]:
+        """The descriptors of which one becomes readable when it may go on."""
+        wire = [self._wire.fileno()] if self._said is None else []
+        return [*wire, self.pidfd] if self._has_second else wire
+
+    @property
+    def has_second(self) -> bool:
+        """Whether the process that counts is still to come."""
+        return self._has_second
+
+    @property
+    def patience(self) -> float:
+        """How many seconds it may take from one word to the next.
+
+        One with a second comes to where others are, who can hold it up; others are alone.
+        """
+        return SEEN_BY_OTHERS if self._joins else ALONE
+
     def follow(self, meetings: Mapping[bytes, Meeting], until: bytes = b"") -> None:
         """Go along until the process says `until`, or (by its silence) that its program runs.
 
         A failure is a StartFailed, and the process is gone then.
         """
-        while (said := self._hear()) != until:
-            if said == FAILED or said not in meetings:
+        while not self.advance(meetings, until):
+            poll = select.poll()
+            for fd in self.waits_for:
+                poll.register(fd, select.POLLIN)
+            if not poll.poll(self.patience * 1000):
+                self.abandon()
+                raise HeldUp(self.patience)
+
+    def advance(self, meetings: Mapping[bytes, Meeting], until: bytes = b"") -> bool:
+        """Go along as `follow` does as far as there is nothing to wait for; True at the end."""
+        while True:
+            self._note_second()
+            if self._said is None:
+                self._said = self._hear()
+            if self._said is not None and self._said != until and self._said not in meetings:
                 failure = self._why()
                 self.abandon()
                 raise failure
-            if self._has_second:
+            if self._has_second and processes.has_ended(self.pidfd):
                 self._take_second()
+            if self._said is None or (self._has_second and not self._is_from_first):
+                return False
+            said, self._said = self._said, None
+            if said == until:
+                return True
             meetings[said](self)
             self.go_on()
-        if self._has_second:
-            self._take_second()
+
+    def _note_second(self) -> None:
+        """Hold the second process as soon as there is one: it may end before the first does."""
+        assert self._memory
+        if self._has_second and self._second < 0 and (pid := self._memory.scratch(SECOND)):
+            self._second = processes.open_pidfd(pid)
+
+    @property
+    def _is_from_first(self) -> bool:
+        """Whether what was heard was said before there was a second."""
+        return bool(self._said and self._memory and not self._memory.scratch(SECOND))
 
     def go_on(self) -> None:
         """Let the process go on from where it waits."""
         self._wire.send(b"g")
 
-    def _hear(self) -> bytes:
-        while True:
-            try:
-                return self._wire.recv(1)
-            except InterruptedError:
-                continue
-            except ConnectionResetError:
-                return b""
+    def _hear(self) -> bytes | None:
+        """Return what was said; nothing at its end, None when there is something to wait for."""
+        try:
+            return self._wire.recv(1, socket.MSG_DONTWAIT)
+        except (InterruptedError, BlockingIOError):
+            return None
+        except ConnectionResetError:
+            return b""
 
     def _take_second(self) -> None:
         """The process cloned has made another, which is the one that counts, and has ended."""
         assert self._memory
-        self._has_second = False
-        _wait_end(self.pidfd)
+        self._note_second()
+        _reap(self.pidfd)
         os.close(self.pidfd)
-        self.pidfd = -1
-        pid = self._memory.scratch(SECOND)
-        if not pid:  # the silence was that of a process killed
-            raise StartFailed("the process was killed while it was set up", 128)
-        self.pid = pid
-        self.pidfd = processes.open_pidfd(pid)
+        self._has_second = False
+        self.pidfd, self._second = self._second, -1
+        if self.pidfd < 0:
+            failed = self._memory.failure() is not None
+            failure = self._why() if failed else StartFailed(KILLED, 128)
+            self.abandon()
+            raise failure
+        self.pid = self._memory.scratch(SECOND)
+        self._score.restore()  # it has one of its own from here on
+
+    def move(self, memory: Laid) -> None:
+        """Look from now on elsewhere at what was laid out."""
+        self._memory = memory
 
     def take_master(self) -> None:
         """Take a copy of the terminal's side that the process has opened for us."""
@@ -124,27 +194,24 @@ class Launched:
         return StartFailed(f"{about}: {reason}", exit_code_of(number))
 
     def abandon(self) -> None:
-        """Kill the process, wait for its end and give all back."""
+        """Kill the process, and give all back. Who traces it may keep it, but not from ending."""
         if self.pidfd >= 0:
-            processes.send_signal(self.pidfd, 9)
-            _wait_end(self.pidfd)
-            os.close(self.pidfd)
-            self.pidfd = -1
-        if self._has_second and self._memory and (pid := self._memory.scratch(SECOND)):
-            self._end_second(pid)
+            self.pidfd = _end(self.pidfd, TAKEN_WITHIN if self._is_seen else ENDS_WITHIN)
+        if self._memory and self._has_second:
+            with suppress(ProcessLookupError):  # not our child, and waited for by its parent
+                self._note_second()
+        if self._second >= 0:
+            self._second = _end(self._second, TAKEN_WITHIN)
+        self._has_second = False
         if self.master is not None:
             os.close(self.master)
             self.master = None
         self.close()
 
-    def _end_second(self, pid: int) -> None:
-        """End the second process too; it is our child, so its number is still its own."""
-        self._has_second = False
-        try:
-            os.kill(pid, 9)
-            os.waitpid(pid, ANYTHING)
-        except (ProcessLookupError, ChildProcessError):
-            pass
+    @property
+    def _is_seen(self) -> bool:
+        """Whether it is where others are."""
+        return self._joins and not self._has_second
 
     def close(self) -> None:
         """Let go of what only the way to the program needed."""
@@ -155,14 +222,24 @@ class Launched:
             self._memory = None
 
 
-def _wait_end(pidfd: int) -> None:
-    """Wait for a process to end: our child, or a child of our parent, who waits for it too."""
+def _end(pidfd: int, within: float) -> int:
+    """Kill a process, and have no descriptor of it any more."""
+    processes.send_signal(pidfd, 9)
+    if processes.has_ended(pidfd, within):
+        _reap(pidfd)
+    os.close(pidfd)
+    return -1
+
+
+def _reap(pidfd: int) -> None:
+    """Wait for one that has ended, if it is our child: another's is waited for by that one.
+
+    One that is traced stays until its tracer lets it go; who waits for all children then, does.
+    """
     try:
-        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | ANYTHING)
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | processes.ANY_CHILD)
     except ChildProcessError:
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        poll.poll()
+        pass
 
 
 class OomScore:

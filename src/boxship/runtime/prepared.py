@@ -10,7 +10,7 @@ import mmap
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import msgspec
 
@@ -61,6 +61,7 @@ class Performer:
         self.stage = Stage()
         self._stub = Stub()
         self._own = list(_written())
+        self._underway: Underway | None = None
 
     @staticmethod
     def lowest(*, certainly: bool = False) -> int:
@@ -80,10 +81,23 @@ class Performer:
             with suppress(OSError):  # it may be no more, or in part
                 syscall("madvise", start, size, advice)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a process is still performing what was shown to it last."""
+        return self._underway is not None and self._underway.is_on_stage
+
     def perform(
         self, what: Prepared, fds: Sequence[int], given: Mapping[str, int], low: int
     ) -> Init:
-        """Start the process. The descriptors stay the caller's, but for a terminal in `fds`.
+        """Start the process, and wait until its program runs. See `begin`."""
+        underway = self.begin(what, fds, given, low)
+        return underway.follow()
+
+    def begin(
+        self, what: Prepared, fds: Sequence[int], given: Mapping[str, int], low: int
+    ) -> Underway:
+        """Start the process. The descriptors stay the caller's, who keeps them until its end, but
+        for a terminal in `fds`, which is the program's then.
 
         Those `given` have been told to the planner by name, in this order: their numbers, and
         that of the wire, are those from `low` on.
@@ -112,13 +126,85 @@ class Performer:
                         master=what.master,
                         has_second=bool(what.second),
                     )
-            try:
-                launched.follow(_meetings(what))
-            except BaseException:
-                launched.abandon()
-                raise
-            launched.close()
-            return Init(launched.pid, launched.pidfd, launched.master or terminal)
+            undo.pop_all()
+        self._underway = Underway(launched, what, memory, self.stage, terminal)
+        return self._underway
+
+
+class Underway:
+    """A process that performs what was prepared, between its clone and its program."""
+
+    def __init__(
+        self, launched: Launched, what: Prepared, memory: int, stage: Stage, terminal: int | None
+    ) -> None:
+        self._launched = launched
+        self._what = what
+        self._memory = memory
+        self._stage: Stage | None = stage
+        self._terminal = terminal
+        self._meetings = _meetings(what)
+
+    @property
+    def is_on_stage(self) -> bool:
+        """Whether the next one has to wait."""
+        return self._stage is not None
+
+    @property
+    def waits_for(self) -> list[int]:
+        """The descriptors of which one becomes readable when it may go on."""
+        return self._launched.waits_for
+
+    @property
+    def pid(self) -> int:
+        """The process that counts, once there is one."""
+        return self._launched.pid
+
+    def follow(self) -> Init:
+        """Wait until its program runs; StartFailed when that fails, or takes too long."""
+        with self._until_failure():
+            self._launched.follow(self._meetings)
+            return self._done()
+
+    def advance(self) -> Init | None:
+        """Go on as far as there is nothing to wait for; None before its program runs."""
+        with self._until_failure():
+            if self._launched.advance(self._meetings):
+                return self._done()
+            if self._stage and self._what.second and not self._launched.has_second:
+                self._launched.move(self._elsewhere(self._stage.address))
+                self._leave()
+            return None
+
+    def _elsewhere(self, base: int) -> Laid:
+        """Show what is left to be performed, by one with a copy of it, off the stage."""
+        seen = mmap.mmap(self._memory, self._what.size, prot=mmap.PROT_READ)
+        return Laid(seen, base, self._what.count, {talk.SECOND: self._what.second})
+
+    def abandon(self) -> None:
+        """Kill the process; `StartFailed` is no more to come."""
+        self._launched.abandon()
+        self._leave()
+
+    def _done(self) -> Init:
+        launched = self._launched
+        launched.close()
+        self._leave()
+        return Init(launched.pid, launched.pidfd, launched.master or self._terminal)
+
+    @contextmanager
+    def _until_failure(self) -> Iterator[None]:
+        try:
+            with told_as(self._what.prefix):
+                yield
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _leave(self) -> None:
+        """Keep the stage free again."""
+        if self._stage:
+            self._stage.clear()
+            self._stage = None
 
 
 class Placed:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from select import POLLIN, POLLPRI
@@ -16,7 +15,7 @@ from boxship.kernel import processes, terminals
 from boxship.runtime import api
 from boxship.shim import protocol, record
 from boxship.shim.journal import open_journal
-from boxship.shim.launching import Launching
+from boxship.shim.launching import Beginning, Launching
 from boxship.shim.loop import Loop
 from boxship.shim.needs import Host, MemoryEvents
 from boxship.shim.starter import Job, StarterKilled
@@ -51,7 +50,6 @@ _SIGHT = msgspec.json.Decoder(Sight)
 _WHO = msgspec.json.Decoder(Who)
 
 OnDetach = Callable[[bool], None]
-Clients = list[tuple[protocol.Attachment, socket.socket]]
 
 
 class Program:
@@ -202,29 +200,20 @@ class Container:
 
     # -- further programs
 
-    def exec(self, asked: protocol.ExecRequest, clients: Clients, on_detach: OnDetach) -> Program:
-        """Run one more program; StartFailed when it cannot run."""
+    def exec(self, asked: protocol.ExecRequest, streams: Streams) -> tuple[Beginning, Pipes]:
+        """Begin to run one more program; StartFailed when it cannot run. Nothing is waited for."""
         assert self.init
-        streams = Streams(self._loop, None, on_detach, raw=asked.tty)
-        for attachment, sock in clients:
-            streams.attach(attachment, sock)
-        try:
-            with Pipes(_WHO.decode(asked.process), self._sight.linux, asked) as pipes:
-                job = Job(
-                    self.name,
-                    self.request.bundle,
-                    self.request.runtime,
-                    console_size=asked.console_size,
-                    process=asked.process,
-                    init=self.init.pid,
-                )
-                init = self._launch(job, {**pipes.theirs, "init": self.init.pidfd})
-                program = Program(init, streams, self._loop)
-                pipes.give(streams, init.terminal, once=True)
-        except BaseException:
-            streams.end()
-            raise
-        return program
+        with Pipes(_WHO.decode(asked.process), self._sight.linux, asked) as pipes:
+            job = Job(
+                self.name,
+                self.request.bundle,
+                self.request.runtime,
+                console_size=asked.console_size,
+                process=asked.process,
+                init=self.init.pid,
+            )
+            begun = self._launching.begin(job, {**pipes.theirs, "init": self.init.pidfd})
+            return begun, pipes.let_go()
 
     # -- end
 
@@ -290,6 +279,7 @@ class Pipes:
         self._owner = _host_user(process.user.uid, place)
         self._theirs = ExitStack()
         self._ours = ExitStack()
+        self._stays = False
         self.theirs: dict[str, int] = {}
         self._ends: tuple[int | None, int, int] = (None, NO_FILE, NO_FILE)
 
@@ -330,9 +320,19 @@ class Pipes:
         else:
             streams.use_pipes(*self._ends, once=once)
 
+    def let_go(self) -> Pipes:
+        """Keep our ends when the block ends, until they are given, or closed."""
+        self._stays = True
+        return self
+
+    def close(self) -> None:
+        """Close our ends, unless they were given."""
+        self._ours.close()
+
     def __exit__(self, *_: object) -> None:
         self._theirs.close()
-        self._ours.close()
+        if not self._stays:
+            self.close()
 
 
 def _see(bundle: str) -> Sight:

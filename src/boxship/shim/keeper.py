@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from time import time_ns
 
 import msgspec
@@ -23,16 +24,18 @@ from boxship.runtime.errors import StartFailed
 from boxship.shim import fdsocket, protocol, record
 from boxship.shim.container import Container, Program, rehearse_start
 from boxship.shim.control import Connection, Door
+from boxship.shim.entering import Entering, Entries, close_clients
 from boxship.shim.launching import Launching, Planner
 from boxship.shim.loop import Loop
 from boxship.shim.needs import Host
 from boxship.shim.protocol import INIT
+from boxship.shim.streams import Streams
 
 SOON = 0.03  # seconds that a program has run when this is worth noting
 LINGER = 10.0  # seconds for clients to take what they are owed, when everything else is done
 EXEC_OUTPUT = 2.0  # seconds that an exec's output may go on after its own end
+KILLED_WITHIN = 2.0  # seconds for a killed exec to end
 MOST_EXECS = 1024
-_WALL = 0x40000000  # children of every kind, whatever signal they end with
 _REQUESTS = msgspec.msgpack.Decoder(protocol.Request)
 
 
@@ -58,6 +61,7 @@ class Keeper:
         self._launching = Launching(host, planner)
         self._container: Container | None = None
         self._execs: dict[str, Program] = {}
+        self._entries = Entries(self._loop, self._is_busy, self._on_child)
         self._waiting: list[tuple[protocol.Attachment, socket.socket]] = []
         self._is_settled = False
         self._is_over = False
@@ -132,8 +136,10 @@ class Keeper:
             fdsocket.close_all(envelope.fds)
             connection.send(_not_understood(envelope.body, failure))
             return
-        answer = self._answer(request, envelope.fds)
-        connection.send(answer)
+        if isinstance(request, protocol.Exec):
+            self._exec(connection, request, envelope.fds)
+            return
+        connection.send(self._answer(request, envelope.fds))
         if isinstance(request, protocol.Start):
             self._after_start()
 
@@ -141,27 +147,17 @@ class Keeper:
         """Do what was asked; whatever goes wrong is the answer."""
         number = request.number
         try:
-            done = self._perform(request, fds)
-        except StartFailed as failure:
-            return protocol.Failed(
-                number=number, kind="start", message=str(failure), exit_code=failure.exit_code
-            )
-        except Refused as failure:
-            return protocol.Failed(number=number, kind=failure.kind, message=str(failure))
+            return self._perform(request, fds) or protocol.Done(number=number)
         except Exception as failure:
-            report(failure)
-            return protocol.Failed(number=number, kind="start", message=str(failure), exit_code=128)
+            return _failed(number, failure)
         finally:
             fdsocket.close_all(fds)
-        return done or protocol.Done(number=number)
 
     def _perform(self, request: protocol.Request, fds: list[int]) -> protocol.Done | None:
         """Do what was asked. Descriptors that are kept are taken out of `fds`."""
         match request:
             case protocol.Start():
                 return self._start(request, fds)
-            case protocol.Exec():
-                return self._exec(request, fds)
             case protocol.Attach(target=target, attachment=attachment):
                 self._attach(target, attachment, fds)
             case protocol.Resize(target=target, height=height, width=width):
@@ -239,18 +235,46 @@ class Keeper:
 
     # -- further processes
 
-    def _exec(self, request: protocol.Exec, fds: list[int]) -> protocol.Done:
-        container, asked = self._running(), request.request
-        if asked.id in self._execs or len(self._execs) >= MOST_EXECS:
-            raise Refused("conflict", f"exec {asked.id} cannot be started again, or as one more")
-        clients = []
-        for attachment, fd in zip(asked.attachments, list(fds), strict=True):
-            fds.remove(fd)
-            clients.append((attachment, socket.socket(fileno=fd)))
-        program = container.exec(asked, clients, self._on_detach(asked.id))
-        self._execs[asked.id] = program
-        self._loop.watch(program.pidfd, self._on_child)
-        return protocol.Done(number=request.number, pid=program.pid, warnings=program.warnings)
+    def _exec(self, connection: Connection, request: protocol.Exec, fds: list[int]) -> None:
+        """Begin to run one more program; the answer comes when it runs, or never will."""
+        asked = request.request
+        clients = [
+            (attachment, socket.socket(fileno=fd))
+            for attachment, fd in zip(asked.attachments, fds, strict=False)
+        ]
+        fdsocket.close_all(fds[len(clients) :])
+
+        def begin() -> Entering:
+            try:
+                container = self._running()
+                if len(clients) != len(asked.attachments):
+                    raise Refused("conflict", "each attachment takes one socket")
+                streams = Streams(self._loop, None, self._on_detach(asked.id), raw=asked.tty)
+                begun, pipes = container.exec(asked, streams)
+            except BaseException:
+                close_clients(clients)
+                raise
+            return Entering(begun, pipes, streams, clients, self._loop)
+
+        def tell(made: Program | Exception) -> None:
+            if isinstance(made, Exception):
+                connection.send(_failed(request.number, made))
+                return
+            self._execs[asked.id] = made
+            self._loop.watch(made.pidfd, self._on_child)
+            connection.send(
+                protocol.Done(number=request.number, pid=made.pid, warnings=made.warnings)
+            )
+
+        known = asked.id in self._execs or asked.id in self._entries
+        if known or len(self._execs) + len(self._entries) >= MOST_EXECS:
+            close_clients(clients)
+            tell(Refused("conflict", f"exec {asked.id} cannot be started again, or as one more"))
+        else:
+            self._entries.add(asked.id, begin, tell)
+
+    def _is_busy(self) -> bool:
+        return self._launching.is_busy
 
     def _forget(self, name: str) -> None:
         program = self._execs.get(name)
@@ -259,8 +283,11 @@ class Keeper:
 
     def _running(self) -> Container:
         if self._container is None or self._is_over:
-            raise Refused("absent", f"container {self._name} is not running")
+            raise self._not_running()
         return self._container
+
+    def _not_running(self) -> Refused:
+        return Refused("absent", f"container {self._name} is not running")
 
     def _program(self, target: str) -> Program:
         container = self._running()
@@ -280,23 +307,24 @@ class Keeper:
 
     # -- what ends
 
-    def _on_child(self, _events: int) -> None:
+    def _on_child(self, _events: int = 0) -> None:
         """Take note of every child that has ended, ours and those that orphans left to us."""
         drain_wakeups()
-        ended_init = None
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG | _WALL)
-            except ChildProcessError:
-                break
-            if not pid:
-                break
-            if self._container and self._container.init and pid == self._container.init.pid:
-                ended_init = status
-            else:
+        # One of an exec on its way is not waited for before it is known who it is.
+        ends = {} if self._entries.are_going else wait_children()
+        init = self._container.init if self._container else None
+        if not ends:
+            # One that is traced has ended for us, if not for wait(2).
+            for program in [init, *self._execs.values()]:
+                if program and program.exit_code is None:
+                    status = processes.take_end(program.pid, program.pidfd)
+                    if status is not None:
+                        ends[program.pid] = status
+        for pid, status in ends.items():
+            if init is None or pid != init.pid:
                 self._exec_ended(pid, status)
-        if ended_init is not None:
-            self._container_ended(ended_init)
+        if init and init.pid in ends and not self._is_over:
+            self._container_ended(ends[init.pid])
 
     def _exec_ended(self, pid: int, status: int) -> None:
         for name, program in self._execs.items():
@@ -313,6 +341,7 @@ class Keeper:
         assert container
         assert container.init
         self._is_over = True
+        self._entries.give_up_all(self._not_running())
         _attempt(container.stop_the_rest)
         self._reap_the_rest()
         container.init.ended(status)
@@ -337,11 +366,10 @@ class Keeper:
         for program in self._execs.values():
             if program.exit_code is None:
                 program.kill()
-                try:
-                    _, status = os.waitpid(program.pid, _WALL)
-                except ChildProcessError:
-                    continue
-                self._exec_ended(program.pid, status)
+                processes.has_ended(program.pidfd, KILLED_WITHIN)
+                status = processes.take_end(program.pid, program.pidfd)
+                self._exec_ended(program.pid, signal.SIGKILL if status is None else status)
+        wait_children()
 
     def _linger(self) -> bool:
         """Stay while somebody is owed something."""
@@ -379,6 +407,19 @@ def _not_understood(body: bytes, why: msgspec.DecodeError) -> protocol.Failed:
     return protocol.Failed(number=number, kind="conflict", message=str(why))
 
 
+def _failed(number: int, failure: Exception) -> protocol.Failed:
+    """Answer what could not be done."""
+    match failure:
+        case StartFailed():
+            kind, code = "start", failure.exit_code
+        case Refused():
+            return protocol.Failed(number=number, kind=failure.kind, message=str(failure))
+        case _:
+            report(failure)
+            kind, code = "start", 128
+    return protocol.Failed(number=number, kind=kind, message=str(failure), exit_code=code)
+
+
 class _Numbered(msgspec.Struct):
     number: int = 0
 
@@ -405,6 +446,15 @@ def catch_children() -> int:
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, _nothing)
     return _wakeups
+
+
+def wait_children() -> dict[int, int]:
+    """Wait for all children that have ended; return how, by pid."""
+    ends: dict[int, int] = {}
+    with suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG | processes.ANY_CHILD))[0]:
+            ends[ended[0]] = ended[1]
+    return ends
 
 
 def heed_no_signals() -> None:

@@ -6,14 +6,14 @@ import select
 import signal
 import socket
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from boxship.kernel import processes
 from boxship.runtime import api
 from boxship.runtime.errors import StartFailed
-from boxship.runtime.prepared import Occupied, Performer, Prepared
+from boxship.runtime.prepared import Occupied, Performer, Prepared, Underway
 from boxship.shim import fdsocket, planner, protocol, starter
 from boxship.shim.needs import Host
 from boxship.shim.planner import Answer
@@ -26,6 +26,70 @@ _ENCODER: Final = msgspec.msgpack.Encoder()
 
 class NoPlan(Exception):
     """The planner is gone, is held up, or leaves this one to its keeper."""
+
+
+class Beginning(Protocol):
+    """A program between the decision to start it and its first instruction."""
+
+    @property
+    def waits_for(self) -> list[int]:
+        """The descriptors of which one becomes readable when it may go on."""
+
+    def advance(self) -> api.Init | None:
+        """Go on as far as there is nothing to wait for; None before the program runs.
+
+        StartFailed when it never will.
+        """
+
+    def abandon(self) -> None:
+        """Kill it."""
+
+
+class Begun:
+    """A program that runs already."""
+
+    def __init__(self, init: api.Init) -> None:
+        self._init = init
+
+    waits_for: list[int] = []  # noqa: RUF012
+
+    def advance(self) -> api.Init:
+        return self._init
+
+    def abandon(self) -> None:
+        """It is its container's to end."""
+
+
+class Planned:
+    """A program that was planned, with the descriptors that came with its plan."""
+
+    def __init__(self, underway: Underway, fds: list[int]) -> None:
+        self._underway = underway
+        self._fds = fds
+
+    @property
+    def waits_for(self) -> list[int]:
+        return self._underway.waits_for
+
+    def advance(self) -> api.Init | None:
+        try:
+            init = self._underway.advance()
+        except BaseException:
+            self._close()
+            raise
+        if init is not None:
+            if init.terminal in self._fds:
+                self._fds.remove(init.terminal)
+            self._close()
+        return init
+
+    def abandon(self) -> None:
+        self._underway.abandon()
+        self._close()
+
+    def _close(self) -> None:
+        fdsocket.close_all(self._fds)
+        self._fds = []
 
 
 class Planner:
@@ -56,6 +120,27 @@ class Planner:
             return init
         finally:
             fdsocket.close_all(fds)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the next program has to wait for the one that is being started."""
+        return self._performer.is_busy
+
+    def begin(self, job: Job, given: Mapping[str, int]) -> Planned:
+        """Have a job planned, and begin it, without waiting; NoPlan when there is none."""
+        try:
+            return self._begin(job, given, self._performer.lowest())
+        except Occupied:
+            return self._begin(job, given, self._performer.lowest(certainly=True))
+
+    def _begin(self, job: Job, given: Mapping[str, int], low: int) -> Planned:
+        job.low = low
+        plan, fds = self._plan(job, given)
+        try:
+            return Planned(self._performer.begin(plan, fds, given, job.low), fds)
+        except BaseException:
+            fdsocket.close_all(fds)
+            raise
 
     @property
     def asks(self) -> int:
@@ -154,6 +239,28 @@ class Launching:
         if is_first:
             host.adopt(job.runtime, job.container, cgroup, init.pid)
         return init
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether `begin` has to wait for what was begun before."""
+        return self._planner is not None and self._planner.is_busy
+
+    def begin(self, job: Job, given: Mapping[str, int]) -> Beginning:
+        """Begin to start one more program in a container that runs; nothing is waited for.
+
+        The runtime of somebody else's is the exception: it has started the program then.
+        """
+        host = self._host
+        if not host.starts_apart(job.runtime):
+            self._become_whole()
+            return Begun(perform(host.runtime(job.runtime), job, given))
+        try:
+            if self._planner:
+                return self._planner.begin(job, given)
+        except NoPlan:
+            pass
+        self._become_whole()
+        return Starter(host).begin(job, given)
 
     def _become_whole(self) -> None:
         self.is_whole = True

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -134,12 +135,26 @@ class Starter:
 
     def run(self, job: Job, given: Mapping[str, int]) -> api.Init:
         """Have it do the job; StartFailed if that fails, and when the starter dies."""
+        return self.begin(job, given).advance()
+
+    def begin(self, job: Job, given: Mapping[str, int]) -> Starter:
+        """Say what to do; it will have been done when it `waits_for` something no more."""
         job.fds = list(given)
         body = _ENCODER.encode(job)
         head = protocol.HEADER.pack(protocol.VERSION, len(given), len(body))
+        with suppress(OSError):  # it is dead, which shows when it does not answer
+            send(self._ours, head + body, list(given.values()))
+        return self
+
+    @property
+    def waits_for(self) -> list[int]:
+        """The descriptor that becomes readable when it has done it, or is dead."""
+        return [self._ours.fileno()]
+
+    def advance(self) -> api.Init:
+        """Take its answer, for which this waits."""
         with self._ours:
             try:
-                send(self._ours, head + body, list(given.values()))
                 answer = receive(self._ours)
             except OSError:
                 answer = None
@@ -153,6 +168,11 @@ class Starter:
         return api.Init(
             outcome.pid, pidfd, terminal[0] if terminal else None, tuple(outcome.warnings)
         )
+
+    def abandon(self) -> None:
+        """Kill it. What it has started by then is a child of ours that nobody asks for."""
+        processes.kill(self.pid, signal.SIGKILL)
+        self._ours.close()
 
 
 def receive(sock: socket.socket) -> protocol.Envelope | None:
