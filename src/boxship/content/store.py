@@ -22,10 +22,12 @@ from typing import Final
 
 from boxship.content.errors import NoSuchBlob, WrongContent
 from boxship.lib.atomicfile import sync_folder
+from boxship.lib.beside import Beside, gathered
 from boxship.lib.strictjson import SIZE as DOCUMENT_LIMIT
 from boxship.spec.digest import HEX_DIGITS, Digest
 
 CHUNK: Final = 1 << 18
+GATHERED: Final = 1 << 19  # so many bytes are hashed and written at a time
 
 
 class Ingest:
@@ -47,6 +49,17 @@ class Ingest:
         view = memoryview(data)
         while view:
             view = view[os.write(self._file, view) :]
+
+    def take(self, pieces: Iterator[bytes]) -> None:
+        """Take all there is; what is long is hashed and written while more of it is made."""
+        first = next(pieces, b"")
+        if len(first) < GATHERED:
+            self.write(first)
+            return
+        with Beside(self.write) as beside:
+            beside.put(first)
+            for piece in pieces:
+                beside.put(piece)
 
     @property
     def digest(self) -> Digest:
@@ -191,8 +204,7 @@ class Blobs:
     ) -> Digest:
         """Take in a whole blob."""
         with self.arriving(limit=size) as ingest:
-            for piece in pieces:
-                ingest.write(piece)
+            ingest.take(gathered(pieces, GATHERED))
             return self.commit(ingest, lease, expected=expected, size=size)
 
     def put(self, data: bytes, lease: Lease) -> Digest:

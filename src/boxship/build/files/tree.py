@@ -15,10 +15,13 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from itertools import chain
 from typing import ClassVar, Final
 
 from boxship.kernel.paths import MOST_LINKS
+from boxship.lib.beside import Beside, gathered
 from boxship.snapshot.extract import LARGEST_ID, LATEST, clean
 from boxship.wire import tar
 
@@ -27,6 +30,7 @@ LONGEST_NAME: Final = 255
 LONGEST_PATH: Final = 3500
 SMALL: Final = 1 << 20
 CHUNK: Final = 1 << 20
+GATHERED: Final = 1 << 17
 PLAIN: Final = frozenset((tar.FILE, tar.FOLDER, tar.SYMLINK))
 
 
@@ -78,13 +82,23 @@ class Spool:
     def __del__(self) -> None:
         os.close(self.file)
 
-    def taking(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """Pass pieces on, and keep them."""
-        for piece in pieces:
-            view = memoryview(piece)
-            while view:
-                view = view[os.write(self.file, view) :]
-            yield piece
+    def taking(self, pieces: Iterable[bytes]) -> Generator[bytes, None, None]:
+        """Pass pieces on, and keep them; they are written while more are looked at."""
+        every = gathered(pieces, GATHERED)
+        first = next(every, b"")
+        if len(first) < GATHERED:
+            self._write(first)
+            yield first
+            return
+        with Beside(self._write) as beside:
+            for piece in chain((first,), every):
+                beside.put(piece)
+                yield piece
+
+    def _write(self, piece: bytes) -> None:
+        view = memoryview(piece)
+        while view:
+            view = view[os.write(self.file, view) :]
 
     def read(self, at: int, size: int) -> bytes:
         """Return some of what is there."""
@@ -238,13 +252,14 @@ def indexed(pieces: Iterable[bytes], spool: Spool, mode: int, umask: int) -> Tre
 
     `mode` is the root folder's, where no entry speaks of it.
     """
-    reader = tar.Reader(spool.taking(pieces))
     root = Node(stat.S_IFDIR | mode, os.geteuid(), os.getegid(), time.time_ns())
     tree: Tree | None = Tree(spool, root, umask)
-    for entry in reader:
-        if tree is not None and not tree.add(entry, reader):
-            tree = None
-    reader.stream.drain()
+    with closing(spool.taking(pieces)) as kept:
+        reader = tar.Reader(kept)
+        for entry in reader:
+            if tree is not None and not tree.add(entry, reader):
+                tree = None
+        reader.stream.drain()
     return tree
 
 
