@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from glob import glob
 from shutil import which
 from typing import Final
@@ -332,6 +331,8 @@ def _published(suite: str) -> int:
         with open(path, errors="replace") as file:
             for line in file:
                 if line.startswith("Date:"):
+                    from email.utils import parsedate_to_datetime
+
                     return int(parsedate_to_datetime(line[5:].strip()).timestamp())
     return 0
 
