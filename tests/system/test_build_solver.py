@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.support.building import Heard, Workshop, copy, image, run, workshop
+from tests.support.engine import Engine
 
 from boxship.build import ops
 from boxship.build.errors import BuildFailed, NotEntitled
@@ -428,3 +429,16 @@ def test_programs_of_other_machines_are_refused_clearly() -> None:
             await shop.build(step)
 
     tell(story, 14)
+
+
+def test_the_disk_usage_has_the_build_cache(own_engine: Engine, tmp_path: Path) -> None:
+    own_engine.boxship("image", "bootstrap", "busybox")
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN head -c 70000 /dev/zero > /zeros\n")
+    own_engine.boxship("build", "-t", "zeros", str(tmp_path))
+    own_engine.boxship("rmi", "zeros")
+    rows = own_engine.docker("system", "df", "--format", "{{.Type}} {{.TotalCount}}").stdout
+    assert "Build Cache" in rows
+    assert "Build Cache 0" not in rows
+    items = own_engine.docker("system", "df", "-v", "--format", "json").stdout
+    assert "regular" in items
+    assert own_engine.docker("builder", "prune", "-af").returncode == 0

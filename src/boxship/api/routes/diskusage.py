@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from boxship.api.building import Building
 from boxship.api.render import containers as render_container
 from boxship.api.render import images as render_image
 from boxship.api.render import volumes as render_volume
@@ -19,7 +20,11 @@ from boxship.container.containers import Containers
 from boxship.container.registry import Cell
 from boxship.errors import InvalidRequest
 from boxship.image.images import Images
+from boxship.lib import moments
 from boxship.volume.volumes import Volumes
+
+if TYPE_CHECKING:
+    from boxship.build.cache.cache import Cache
 
 KINDS: Final = ("container", "image", "volume", "build-cache")
 SUMMED_SINCE: Final = ApiVersion(1, 52)
@@ -50,7 +55,9 @@ class Usage:
 
 
 @route("GET", "/system/df")
-async def measure(call: Call, containers: Containers, images: Images, volumes: Volumes) -> Reply:
+async def measure(
+    call: Call, containers: Containers, images: Images, volumes: Volumes, building: Building
+) -> Reply:
     kinds = asked(call)
     cells = list(containers.registry)
     found: dict[str, Usage] = {}
@@ -61,7 +68,8 @@ async def measure(call: Call, containers: Containers, images: Images, volumes: V
     if "volume" in kinds:
         found["volume"] = await asyncio.to_thread(of_volumes, volumes)
     if "build-cache" in kinds:
-        found["build-cache"] = Usage()
+        cache = (await building.tools()).builder.cache
+        found["build-cache"] = await asyncio.to_thread(of_build_cache, cache, call.version)
     if call.version < SUMMED_SINCE:
         return Reply(HTTPStatus.OK, listed(found, call.version))
     names = {"container": "ContainerUsage", "image": "ImageUsage", "volume": "VolumeUsage"}
@@ -87,7 +95,7 @@ def listed(found: dict[str, Usage], version: ApiVersion) -> dict[str, Any]:
     for kind, name in {**names, "build-cache": "BuildCache"}.items():
         document[name] = found[kind].items if kind in found else None
     if version < TYPES_SINCE:
-        document["BuilderSize"] = 0
+        document["BuilderSize"] = found["build-cache"].size if "build-cache" in found else 0
     return document
 
 
@@ -134,4 +142,32 @@ def of_volumes(volumes: Volumes) -> Usage:
         else:
             usage.reclaimable += max(0, taken.size)
         usage.items.append(render_volume.volume(volume, taken))
+    return usage
+
+
+def of_build_cache(cache: Cache, version: ApiVersion) -> Usage:
+    """Measure what builds keep; what images have anyway is not counted."""
+    usage = Usage()
+    for one in cache.usage():
+        usage.total += 1
+        usage.active += one.in_use
+        if not one.shared:
+            usage.size += one.size
+            usage.reclaimable += 0 if one.in_use else one.size
+        shown: dict[str, Any] = {
+            "ID": one.id,
+            "Type": one.kind.value,
+            "Description": one.description,
+            "InUse": one.in_use,
+            "Shared": one.shared,
+            "Size": one.size,
+            "CreatedAt": moments.show(one.created),
+            "LastUsedAt": moments.show(one.used) if one.used else None,
+            "UsageCount": one.uses,
+        }
+        if version < TYPES_SINCE:
+            shown["Parent"] = one.parents[0] if one.parents else ""
+        else:
+            shown["Parents"] = list(one.parents) or None
+        usage.items.append(shown)
     return usage
