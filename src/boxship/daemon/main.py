@@ -27,6 +27,7 @@ from boxship.daemon.config import BadUsage, Config
 from boxship.daemon.reload import Reload
 from boxship.daemon.usage import usage
 from boxship.errors import BoxshipError
+from boxship.shim import memory
 from boxship.spec.product import NAME, VERSION
 from boxship.transport.server import Server
 
@@ -101,6 +102,7 @@ async def serve(
         notify.tell(environment, "READY=1")
         gc.collect()
         gc.freeze()
+        memory.trim()
         await ending.wait()
         notify.tell(environment, "STOPPING=1")
         log.info("the daemon stops")

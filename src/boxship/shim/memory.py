@@ -1,4 +1,4 @@
-"""Keeping a forked process small: what it frees goes back to the kernel at once."""
+"""Keeping a process small: what it frees goes back to the kernel."""
 
 from __future__ import annotations
 
@@ -21,5 +21,11 @@ def keep_small() -> None:
         libc.mallopt(M_MMAP_THRESHOLD, _LARGE)
         libc.mallopt(M_TRIM_THRESHOLD, 64 << 10)
         libc.mallopt(M_TOP_PAD, 0)
+    trim()
+
+
+def trim() -> None:
+    """Give back what is free now."""
+    libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):
         libc.malloc_trim(0)
