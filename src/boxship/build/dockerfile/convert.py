@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from boxship.build.dockerfile import casing, scope, settings, transfer
+from boxship.build.dockerfile import casing, limits, scope, settings, transfer
 from boxship.build.dockerfile import image as images
 from boxship.build.dockerfile import instructions as ins
 from boxship.build.dockerfile import run as runs
@@ -67,7 +67,7 @@ async def convert_parsed(parsed: Parsed, options: Options, finder: Images) -> Co
     casing.empty_continuations(parsed, linter)
     found, declared = read_stages(parsed.nodes)
     casing.check(found, declared, linter)
-    lexer = Lexer(parsed.escape)
+    lexer = Lexer(parsed.escape, allowance=limits.text())
     known = scope.platform_args(options, found[-1].begins.alias)
     casing.default_bases(found, declared, known, lexer, linter)
     global_args = scope.global_args(known, declared, options.build_args, lexer)
@@ -113,6 +113,7 @@ async def _resolve(to: Converter, target: State, finder: Images) -> set[State]:
 
 
 def _convert_stage(to: Converter, state: State) -> None:
+    to.limits.inherited.take(state.heritage())
     state.inherit()
     to.state = state
     state.platform = state.platform or to.options.target_platform

@@ -11,6 +11,7 @@ from boxship.build.dockerfile import instructions as ins
 from boxship.build.dockerfile import lint, names
 from boxship.build.dockerfile.drafts import Draft, DraftRef
 from boxship.build.dockerfile.errors import nearest
+from boxship.build.dockerfile.limits import Limits
 from boxship.build.dockerfile.options import Options
 from boxship.build.dockerfile.scope import NOT_ENVIRONMENT
 from boxship.build.dockerfile.shell import Lexer
@@ -40,6 +41,7 @@ class Converter:
     steps: dict[Command, list[Draft]] = field(default_factory=dict)
     said: dict[Command, str] = field(default_factory=dict)
     ports: int = 0
+    limits: Limits = field(default_factory=Limits)
     historian: images.Historian = field(init=False)
     state: State = field(init=False)
     command: Command = field(init=False)
@@ -77,13 +79,13 @@ class Converter:
 
     def expand_document(self, text: str) -> str:
         """Return a document with its variables; quotes in it mean nothing."""
-        return self._told(Lexer(skip_quotes=True), text)
+        return self._told(Lexer(skip_quotes=True, allowance=self.lexer.allowance), text)
 
     def expand_words(self, word: str) -> list[str]:
         """Return the words that a word becomes."""
         if not any(char in word for char in ("$", "'", '"', self.lexer.escape)):
             return word.split()
-        found = self.lexer.expand(word, self.state.env)
+        found = self.lexer.expand(word, self.state.env, words=True)
         self.undefined(found.unmatched)
         return found.words
 
@@ -99,7 +101,8 @@ class Converter:
         for name in sorted(unmatched):
             if name in self.state.args or name in NOT_ENVIRONMENT:
                 continue
-            meant = nearest(name, self.state.env)
+            self.limits.compared -= len(self.state.env)
+            meant = nearest(name, self.state.env) if self.limits.compared > 0 else ""
             hint = f" (did you mean ${meant}?)" if meant else ""
             self.find(lint.UNDEFINED_VAR, f"Usage of undefined variable '${name}'{hint}")
 

@@ -50,10 +50,10 @@ def heredoc_of(word: str) -> Heredoc | None:
     """Read one word; None where it begins no document."""
     if "<<" not in word or not (found := WORD.fullmatch(word)) or not found[3]:
         return None
-    words = PLAIN.expand(found[3], {}).words
+    words = PLAIN.expand(found[3], {}, words=True).words
     if len(words) != 1:
         return None
-    raw = RAW.expand(found[3], {}).words
+    raw = RAW.expand(found[3], {}, words=True).words
     if len(raw) != 1:
         raise DockerfileError(
             f"internal lexing of heredoc produced inconsistent results: {found[3]}"
@@ -73,7 +73,7 @@ def heredoc_or_none(word: str) -> Heredoc | None:
 def heredocs_in(line: str) -> list[Heredoc]:
     """Return the documents that a line begins, in order."""
     try:
-        words = LINE.expand(line, {}).words
+        words = LINE.expand(line, {}, words=True).words
     except DockerfileError:
         return []  # it is the shell that will say what is wrong with its quotes
     return [found for word in words if (found := heredoc_of(word))]

@@ -10,6 +10,7 @@ from boxship.build.dockerfile.errors import DockerfileError
 from boxship.build.dockerfile.shell import quoted
 from boxship.build.ops import Place
 
+MOST: Final = 5_000  # findings
 URL: Final = "https://docs.docker.com/go/dockerfile/rule/"
 TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -225,16 +226,24 @@ class Linter:
     checks: Checks = field(default_factory=Checks)
     findings: list[Finding] = field(default_factory=list)
     _known: set[Finding] = field(default_factory=set)
+    _commented: tuple[object, Checks] | None = None  # the last comments, and what they skip
 
     def find(
         self, rule: Rule, places: Iterable[Place], message: str, comments: Iterable[str] = ()
     ) -> None:
         """Note that a rule is broken, unless it does not count here."""
-        checks = self.checks.with_comments(comments) if comments else self.checks
+        checks = self._with(comments) if comments else self.checks
         finding = Finding(rule, message, tuple(places))
         if checks.counts(rule) and finding not in self._known:
             self._known.add(finding)
             self.findings.append(finding)
+            if len(self.findings) > MOST:
+                raise DockerfileError(f"the checks find more than {MOST} things", finding.places)
+
+    def _with(self, comments: Iterable[str]) -> Checks:
+        if self._commented is None or self._commented[0] is not comments:
+            self._commented = comments, self.checks.with_comments(comments)
+        return self._commented[1]
 
     def settle(self) -> None:
         """Raise where the file asks that findings be errors, and there are some."""

@@ -19,11 +19,19 @@ from boxship.build.dockerfile.directives import DirectiveReader
 from boxship.build.dockerfile.errors import DockerfileError
 from boxship.build.dockerfile.heredoc import Heredoc, heredocs_in
 from boxship.build.dockerfile.shell import SPACES
-from boxship.build.dockerfile.words import key_values, split_command, split_spaces, split_words
+from boxship.build.dockerfile.words import (
+    LINE_WORDS,
+    key_values,
+    split_command,
+    split_spaces,
+    split_words,
+)
 from boxship.build.ops import Place
 
-SIZE_LIMIT: Final = 2 << 20
+SIZE_LIMIT: Final = 1 << 20
 MOST: Final = 5_000  # instructions
+MOST_DOCUMENTS: Final = 1_000
+MOST_WORDS: Final = 50_000
 LINE_LIMIT: Final = 64 * 1024 - 1
 BOM: Final = "\ufeff"
 DOCUMENTED: Final = frozenset({"add", "copy", "run"})  # instructions that take documents
@@ -82,6 +90,8 @@ class _Parser:
         self.comments: list[str] = []
         self.nodes: list[Node] = []
         self.empty: list[tuple[Place, str]] = []
+        self.words = 0
+        self.documents = 0
 
     def parse(self) -> Parsed:
         while (raw := next(self.lines, None)) is not None:
@@ -146,10 +156,16 @@ class _Parser:
     def add(self, line: str, start: int) -> None:
         node = _node(line, self.directives.escape, Place(start, self.number))
         holder = node.sub or node
+        self.words += len(holder.args) + len(holder.flags)
+        if self.words > MOST_WORDS:
+            raise DockerfileError(f"there are more than {MOST_WORDS} words to tell apart")
         documents: list[Heredoc] = []
         if "<<" in line and holder.name.lower() in DOCUMENTED and not holder.is_json:
             for document in heredocs_in(line):
                 documents.append(self.document(document))
+                self.documents += 1
+                if self.documents > MOST_DOCUMENTS:
+                    raise DockerfileError(f"there are more than {MOST_DOCUMENTS} documents")
         place = Place(start, self.number)
         self.nodes.append(
             replace(node, place=place, heredocs=tuple(documents), comments=tuple(self.comments))
@@ -221,6 +237,8 @@ def _maybe_json(rest: str) -> tuple[tuple[str, ...], bool]:
     if not rest:
         return (), False
     if rest.lstrip(SPACES).startswith("["):
+        if rest.count('"') > 4 * LINE_WORDS:
+            raise DockerfileError(f"there are more than {LINE_WORDS} words in one line")
         try:
             words = msgspec.json.decode(rest.strip(SPACES))
         except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):

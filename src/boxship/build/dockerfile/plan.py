@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from boxship.build.dockerfile import contexts, lint, mounts
@@ -17,6 +17,7 @@ from boxship.build.dockerfile.state import SCRATCH, Command, State
 from boxship.errors import InvalidRequest
 from boxship.spec.platform import Platform
 
+SUGGESTED = 20  # names that are looked for, to say what was meant
 FROM_VARIABLE = (
     "variable expansion is not supported for --from, define a new stage with FROM using ARG from "
     "global scope as a workaround"
@@ -39,7 +40,7 @@ def plan(to: Converter, stages: Sequence[Stage], declared: Sequence[ins.Arg]) ->
         to.states.all[0].shown = ""
 
 
-def _stage(to: Converter, number: int, stage: Stage, names: Iterable[str]) -> None:
+def _stage(to: Converter, number: int, stage: Stage, names: Collection[str]) -> None:
     begins = stage.begins
     found = to.lexer.expand(begins.base, to.global_args)
     _undeclared(to, begins, found, names)
@@ -69,9 +70,10 @@ def _stage(to: Converter, number: int, stage: Stage, names: Iterable[str]) -> No
     state.ignore_cache = without is not None and (not without or begins.alias in without)
 
 
-def _undeclared(to: Converter, begins: ins.From, found: Expanded, names: Iterable[str]) -> None:
+def _undeclared(to: Converter, begins: ins.From, found: Expanded, names: Collection[str]) -> None:
     for name in sorted(found.unmatched - set(names)):
-        meant = nearest(name, names)
+        to.limits.compared -= len(names)
+        meant = nearest(name, names) if to.limits.compared > 0 else ""
         hint = f" (did you mean {meant}?)" if meant else ""
         to.linter.find(
             lint.UNDEFINED_ARG_IN_FROM,
@@ -81,7 +83,7 @@ def _undeclared(to: Converter, begins: ins.From, found: Expanded, names: Iterabl
         )
 
 
-def _platform(to: Converter, begins: ins.From, names: Iterable[str]) -> Platform:
+def _platform(to: Converter, begins: ins.From, names: Collection[str]) -> Platform:
     try:
         found = to.lexer.expand(begins.platform, to.global_args)
     except DockerfileError as error:
@@ -102,7 +104,7 @@ def _platform(to: Converter, begins: ins.From, names: Iterable[str]) -> Platform
 
 
 def _with_hint(message: str, found: Expanded, to: Converter) -> str:
-    for name in sorted(found.unmatched):
+    for name in sorted(found.unmatched)[:SUGGESTED]:
         told = suggest(message, name, to.global_args)
         if told != message:
             return told
@@ -184,6 +186,7 @@ def read_triggers(to: Converter, state: State) -> bool:
             for instruction in state.base.instructions
             if isinstance(instruction, ins.OnBuild)
         ]
+    to.limits.triggers.take(len(triggers))
     commands = [_trigger(to, state, text) for text in triggers]
     state.commands[:0] = commands
     state.total += len(commands)

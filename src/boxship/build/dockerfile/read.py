@@ -135,24 +135,29 @@ def _from(line: ins.Line, node: Node, flags: Flags) -> ins.From:
             )
     elif len(node.args) != 1:
         raise DockerfileError("FROM requires either one or three arguments")
-    doc = _doc(node.comments, alias)
+    doc = _docs(node.comments).get(alias, "")
     return ins.From(line, node.args[0], alias, flags.text("platform"), keyword, written, doc)
 
 
 def _arg(line: ins.Line, node: Node, flags: Flags) -> ins.Arg:
     found = []
+    docs = _docs(node.comments)
     for word in node.args:
         key, equals, value = word.partition("=")
         if equals and not key:
             raise DockerfileError("ARG names can not be blank")
-        found.append(ins.Definition(key, value if equals else None, _doc(node.comments, key)))
+        found.append(ins.Definition(key, value if equals else None, docs.get(key, "")))
     return ins.Arg(line, tuple(found))
 
 
-def _doc(comments: Sequence[str], name: str) -> str:
-    if not name:
-        return ""
-    return next((c.removeprefix(name + " ") for c in comments if c.startswith(name + " ")), "")
+def _docs(comments: Sequence[str]) -> dict[str, str]:
+    """Return what comments say, by the name that each begins with; the first one counts."""
+    found: dict[str, str] = {}
+    for comment in comments:
+        name, space, said = comment.partition(" ")
+        if name and space:
+            found.setdefault(name, said)
+    return found
 
 
 def _pairs(node: Node) -> tuple[ins.Pair, ...]:

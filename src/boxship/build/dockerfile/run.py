@@ -39,6 +39,7 @@ def run(to: Converter, it: ins.Run) -> None:
         wanted.mounts.append(ops.Bind(DOCUMENTS, number, "/", readonly=True))
     for mount, source in zip(asked, to.command.sources, strict=True):
         wanted.add(mount, source)
+    to.limits.environment.take(to.state.env_size)
     env = tuple(to.state.environment.values())
     if wanted.agent and "SSH_AUTH_SOCK" not in to.state.env:
         env = (*env, f"SSH_AUTH_SOCK={wanted.agent}")
@@ -115,7 +116,7 @@ def _shown(to: Converter, text: str, secrets: list[ops.SecretEnv]) -> str:
     env: Mapping[str, str] = to.state.env
     if secrets:
         env = {**env, **{secret.name: MASK for secret in secrets}}
-    lexer = Lexer(to.lexer.escape, raw_quotes=True, skip_unset=True)
+    lexer = Lexer(to.lexer.escape, raw_quotes=True, skip_unset=True, allowance=to.lexer.allowance)
     try:
         return lexer.word(text, env)
     except DockerfileError:

@@ -18,10 +18,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
+from boxship.build.dockerfile import limits
 from boxship.build.dockerfile.errors import DockerfileError
+from boxship.build.dockerfile.limits import Allowance
 from boxship.build.dockerfile.wildcards import InvalidWildcard, Wildcard
 
-LIMIT: Final = 4 << 20  # characters that one word may become
+LIMIT: Final = 1 << 20  # characters that one word may become
+SHOWN: Final = 1000  # characters of a word that an error tells
 DEPTH: Final = 100  # substitutions within substitutions
 END: Final = ""
 SPECIAL: Final = frozenset("@*#?-$!0")
@@ -30,6 +33,11 @@ SPACES: Final = (
     "\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 )
 SPACE: Final = frozenset(SPACES)
+BLANK: Final = re.compile(f"[{SPACES}]+")
+PLAIN: Final = {  # by escape character: what means nothing in any place
+    escape: re.compile(rf"""[^$'"/}}{re.escape(escape)}]+""") for escape in ("\\", "`")
+}
+MATCHED: Final = 16  # what it takes to match a character, in characters written
 GO_TEMPLATE: Final = re.compile(r"\$(?:(\$)|[0-9A-Za-z_]+|\{[0-9A-Za-z_]+\})")
 
 
@@ -48,7 +56,8 @@ class Lexer:
     """How words are read.
 
     raw_quotes: quotes stay. raw_escapes: escape characters stay. skip_quotes: quotes mean
-    nothing. skip_unset: a variable that is not set stays as it was written.
+    nothing. skip_unset: a variable that is not set stays as it was written. allowance: what all
+    words together may become.
     """
 
     escape: str = "\\"
@@ -56,17 +65,20 @@ class Lexer:
     raw_escapes: bool = False
     skip_quotes: bool = False
     skip_unset: bool = False
+    allowance: Allowance | None = None
 
-    def expand(self, word: str, env: Mapping[str, str]) -> Expanded:
-        """Return the word with its variables and without its quotes."""
+    def expand(self, word: str, env: Mapping[str, str], *, words: bool = False) -> Expanded:
+        """Return the word with its variables and without its quotes; cut if `words` are wanted."""
         if not (self.escape in word or "$" in word or "'" in word or '"' in word):
-            return Expanded(word, word.split())
-        reader = _Reader(self, word, env)
+            return Expanded(word, word.split() if words else [])
+        reader = _Reader(self, word, env, _Words() if words else None)
         try:
-            text, words = reader.until(END, self.raw_escapes)
+            text = reader.until(END, self.raw_escapes)
         except DockerfileError as error:
-            raise DockerfileError(f"failed to process {quoted(word)}: {error}") from None
-        return Expanded(text, words, reader.matched, reader.unmatched)
+            shown = word if len(word) <= SHOWN else word[:SHOWN] + "…"
+            raise DockerfileError(f"failed to process {quoted(shown)}: {error}") from None
+        cut = reader.words.done() if reader.words else []
+        return Expanded(text, cut, reader.matched, reader.unmatched)
 
     def word(self, word: str, env: Mapping[str, str]) -> str:
         """Return only what the word became."""
@@ -107,14 +119,19 @@ class _Words:
         self.inside = False
 
     def add(self, text: str) -> None:
-        for char in text:
-            if char not in SPACE:
-                self.part.append(char)
-                self.inside = True
-            elif self.inside and (word := "".join(self.part)):
+        first, *others = BLANK.split(text)
+        self._more(first)
+        for piece in others:
+            if self.inside and (word := "".join(self.part)):
                 self.words.append(word)
                 self.part.clear()
                 self.inside = False
+            self._more(piece)
+
+    def _more(self, piece: str) -> None:
+        if piece:
+            self.part.append(piece)
+            self.inside = True
 
     def add_raw(self, text: str) -> None:
         self.part.append(text)
@@ -129,10 +146,15 @@ class _Words:
 class _Reader:
     """One pass over one word."""
 
-    def __init__(self, lexer: Lexer, text: str, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, lexer: Lexer, text: str, env: Mapping[str, str], words: _Words | None
+    ) -> None:
         self.lexer = lexer
         self.text = text
         self.env = env
+        self.words = words
+        self.allowance = lexer.allowance or limits.text()
+        self.plain = PLAIN[lexer.escape]
         self.at = 0
         self.depth = 0
         self.made = 0
@@ -151,39 +173,47 @@ class _Reader:
         self.at += 1
         return char
 
-    def until(self, stop: str, raw_escapes: bool) -> tuple[str, list[str]]:
+    def until(self, stop: str, raw_escapes: bool) -> str:
         """Read up to the character that stops (or the end), which is taken too."""
         if self.depth >= DEPTH:
             raise DockerfileError("syntax error: substitutions within substitutions, too deep")
         before, self.raw_escapes = self.raw_escapes, raw_escapes
         self.depth += 1
         out: list[str] = []
-        words = _Words()
+        words = self.words if self.depth == 1 else None
         escape = self.lexer.escape
         while (char := self.peek()) != END:
+            if run := self.plain.match(self.text, self.at):
+                self.at = run.end()
+                out.append(run[0])
+                if words:
+                    words.add(run[0])
+                continue
             if char == stop:
                 self.at += 1
                 break
             if read := self.special.get(char):
                 piece = read()
                 out.append(piece)
-                if char == "$":
+                if words and char == "$":
                     words.add(piece)
-                else:
+                elif words:
                     words.add_raw(piece)
                 continue
             self.at += 1
             if char != escape:
-                words.add(char)
+                if words:
+                    words.add(char)
                 out.append(char)
                 continue
-            if self.raw_escapes:
-                words.add_raw(char)
-                out.append(char)
-            if (char := self.next()) == END:
+            escaped = char if self.raw_escapes else ""
+            if (char := self.next()) != END:
+                escaped += char
+            if words and escaped:
+                words.add_raw(escaped)
+            out.append(escaped)
+            if char == END:
                 break
-            words.add_raw(char)
-            out.append(char)
         else:
             if stop != END:
                 self.fail(f"unexpected end of statement while looking for matching {stop}")
@@ -191,7 +221,7 @@ class _Reader:
             self.fail(f"unexpected end of statement while looking for matching {stop}")
         self.depth -= 1
         self.raw_escapes = before
-        return "".join(out), words.done()
+        return "".join(out)
 
     def fail(self, message: str) -> NoReturn:
         raise DockerfileError(message)
@@ -223,6 +253,9 @@ class _Reader:
                 if following in ('"', "$", char):
                     char = self.next()
             out.append(char)
+            if run := self.plain.match(self.text, self.at):
+                self.at = run.end()
+                out.append(run[0])
         self.at += 1
         return quote + "".join(out) + quote
 
@@ -238,6 +271,7 @@ class _Reader:
         self.made += len(value)
         if self.made > LIMIT:
             self.fail("the value is too long")
+        self.allowance.take(len(value))
         return value
 
     def braces(self) -> str:
@@ -284,6 +318,7 @@ class _Reader:
                 longest = word[:1] == sign
                 wildcard = self.wildcard(word[1:] if longest else word)
                 value = value or ""
+                self.match(word, value)
                 if sign == "#":
                     return value[wildcard.prefix(value, longest) or 0 :]
                 cut = wildcard.suffix(value, longest)
@@ -302,6 +337,7 @@ class _Reader:
                 return "${" + name + "/" + pattern + "/" + word + "}"
             value = ""
         wildcard = self.wildcard(pattern)
+        self.match(pattern, value * 2)  # once to find where matches begin, and once where they end
         if not every:
             return wildcard.replace(value, word, once=True, limit=LIMIT)
         # every match is replaced by a template of Go's, in which names stand for groups: none
@@ -310,11 +346,15 @@ class _Reader:
 
     def inner(self, stop: str, *, raw: bool, missing: str) -> str:
         try:
-            return self.until(stop, raw)[0]
+            return self.until(stop, raw)
         except DockerfileError:
             if self.at >= len(self.text):
                 self.fail(missing)
             raise
+
+    def match(self, pattern: str, text: str) -> None:
+        """Account for a match: all states of a pattern are looked at for each character."""
+        self.allowance.take(len(text) * (MATCHED + len(pattern) // 64))
 
     def wildcard(self, pattern: str) -> Wildcard:
         try:

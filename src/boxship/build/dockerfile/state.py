@@ -16,6 +16,7 @@ from boxship.spec.oci.image import ImageConfig
 from boxship.spec.platform import Platform
 
 SCRATCH = "scratch"
+MOST = 1_000  # stages, and images that others read
 MOST_VARIABLES = 5_000
 ENVIRONMENT_LIMIT = 256 << 10  # about what the kernel takes of it
 
@@ -71,6 +72,20 @@ class State:
     workdir_set: bool = False
     used: dict[type, Place] = field(default_factory=dict)
 
+    def heritage(self) -> int:
+        """Return how many variables, labels and the like the stage below hands on."""
+        base = self.base
+        if base is None or base.image is None:
+            return 0
+        run = images.run_config(base.image)
+        kept = (run.env, run.labels, run.exposed_ports, run.volumes)
+        return (
+            2 * len(base.env)
+            + len(base.args)
+            + sum(len(one or ()) for one in kept)
+            + len(base.image.history or ())
+        )
+
     def inherit(self) -> None:
         """Begin with what the stage that this one stands on has become."""
         base = self.base
@@ -109,6 +124,8 @@ class States:
     def add(self, state: State) -> None:
         """Add a stage; its base is the stage before it of that name, if there is one."""
         self.all.append(state)
+        if len(self.all) > MOST:
+            raise DockerfileError(f"there are more than {MOST} stages and images", [state.place])
         state.base = self._names.get(state.base_name)
         if state.name:
             self._names[state.name] = state

@@ -8,12 +8,19 @@ from typing import Final
 from boxship.build.dockerfile.errors import DockerfileError
 from boxship.build.dockerfile.shell import SPACE, SPACES, quoted
 
+LINE_WORDS: Final = 20_000  # words of one line
 BLANKS: Final = re.compile(r"[\t\v\f\r ]+")
 
 
 def split_spaces(rest: str) -> tuple[str, ...]:
     """Cut at blanks, whatever the quotes."""
-    return tuple(BLANKS.split(rest)) if rest else ()
+    return tuple(_few(BLANKS.split(rest, maxsplit=LINE_WORDS))) if rest else ()
+
+
+def _few(words: list[str]) -> list[str]:
+    if len(words) > LINE_WORDS:
+        raise DockerfileError(f"there are more than {LINE_WORDS} words in one line")
+    return words
 
 
 def split_command(line: str) -> tuple[str, list[str], str]:
@@ -41,6 +48,7 @@ def _flags(line: str) -> tuple[list[str], int]:
             return flags, at
         if word or was_quoted:
             flags.append(word)
+            _few(flags)
 
 
 def _flag(line: str, at: int) -> tuple[str, int, bool]:
@@ -66,7 +74,7 @@ def _flag(line: str, at: int) -> tuple[str, int, bool]:
 def split_words(rest: str, escape: str) -> list[str]:
     """Cut at spaces that are not quoted; quotes and escape characters stay in the words."""
     if not (escape in rest or "'" in rest or '"' in rest):
-        return rest.split()
+        return _few(rest.split(None, LINE_WORDS))
     words: list[str] = []
     part: list[str] = []
     quote = ""
@@ -78,6 +86,7 @@ def split_words(rest: str, escape: str) -> list[str]:
         if not quote and char in SPACE:
             if inside:
                 words.append("".join(part))
+                _few(words)
                 part.clear()
                 inside = False
             continue
@@ -96,7 +105,7 @@ def split_words(rest: str, escape: str) -> list[str]:
         inside = True
     if inside:
         words.append("".join(part))
-    return words
+    return _few(words)
 
 
 def key_values(rest: str, instruction: str, escape: str) -> tuple[str, ...]:

@@ -140,7 +140,7 @@ def test_what_is_no_word_is_refused(word, message):
     ],
 )
 def test_words_are_parted_after_expansion(word, words):
-    assert Lexer().expand(word, ENV).words == words
+    assert Lexer().expand(word, ENV, words=True).words == words
 
 
 @pytest.mark.parametrize(
