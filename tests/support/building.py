@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from boxship.api.building import Building
 from boxship.build import ops
 from boxship.build.builder import Builder
 from boxship.build.ops import About, Action, Bind, Copy, Exec, Files, Ref, Source, Vertex
@@ -65,12 +66,7 @@ class Workshop:
 
     engine: wiring.Engine
     root: Path
-
-    @property
-    def builder(self) -> Builder:
-        part = self.engine.parts[Builder]
-        assert isinstance(part, Builder)
-        return part
+    builder: Builder
 
     async def build(self, root: Ref | None, heard: Heard | None = None, **more: Any) -> Built:
         """Build a graph's result into an image."""
@@ -120,7 +116,9 @@ async def workshop(number: int, root: Path | None = None) -> AsyncIterator[Works
         async with AsyncExitStack() as undo:
             folders = wiring.Folders(config.data_root, config.exec_root)
             engine = await wiring.build(config, folders, dict(os.environ), undo)
-            yield Workshop(engine, place)
+            building = engine.parts[Building]
+            assert isinstance(building, Building)
+            yield Workshop(engine, place, (await building.tools()).builder)
     finally:
         await asyncio.to_thread(_remove_groups, f"boxship-test-w{number}")
         words = ["ip", "link", "del", f"bxw{number}"]

@@ -451,6 +451,18 @@ def test_what_is_fetched_is_checked(engine: Engine, site: str) -> None:
     assert "digest mismatch" in bad.error["message"]
 
 
+def test_what_was_done_again_is_found_again(engine: Engine) -> None:
+    """A context gets another name each time; what was copied from it is known by its content."""
+    text, files = f"{FROM}COPY f /f-again\nRUN date +%N > /when\n", {"f": "again"}
+    first = build(engine, text, files)
+    anew = build(engine, text, files, nocache="1")
+    assert anew.image != first.image
+    assert "Using cache" not in anew.text
+    third = build(engine, text, files)
+    assert third.image == anew.image
+    assert third.text.count("Using cache") == 2
+
+
 def hostile(name: str, kind: bytes = tarfile.SYMTYPE, link: str = "") -> tarfile.TarInfo:
     entry = tarfile.TarInfo(name)
     entry.type, entry.linkname = kind, link

@@ -40,6 +40,10 @@ class Digests:
         self._known: dict[tuple[int, int], tuple[Stamp, bytes]] = {}
         self._selections: dict[tuple[ChainId | None, bytes], str] = {}
 
+    def is_quick(self, value: Value) -> bool:
+        """Whether what is taken of a value is known without a thread to wait for a disk in."""
+        return isinstance(value, Files) and value.archive is not None and value.archive.is_small
+
     def of_copy(self, value: Value, copy: Copy) -> str:
         """Return the digest of what a copy takes."""
         asked = msgspec.msgpack.encode(

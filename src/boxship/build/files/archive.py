@@ -6,12 +6,15 @@ import os
 import shutil
 import threading
 from contextlib import suppress
+from typing import Final
 
 from boxship.build.files.tree import Spool, Tree
 from boxship.errors import NotFound
 from boxship.kernel import paths
 from boxship.snapshot import trees
 from boxship.snapshot.extract import Extraction, Whiteouts
+
+FEW: Final = 200
 
 
 class Archive:
@@ -24,6 +27,11 @@ class Archive:
         self._turn = threading.Lock()
         self._unpacked = False
         self._closed = False
+
+    @property
+    def is_small(self) -> bool:
+        """Whether all that is in it can be looked at in no time."""
+        return self.tree.count <= FEW
 
     def hide(self, path: bytes) -> None:
         """Take a file away."""

@@ -120,19 +120,19 @@ class Tree:
         self._folders = {b"": root}
         self._root = root
         self._implied = stat.S_IFDIR | (0o755 & ~umask)
-        self._count = 0
+        self.count = 0
 
     def add(self, entry: tar.Entry, reader: tar.Reader) -> bool:
         """Take up an entry; False where the archive is not plain."""
         path = clean(entry.name)
-        self._count += 1
+        self.count += 1
         if (
             entry.type not in PLAIN
             or entry.holes is not None
             or entry.xattrs
             or entry.uid > LARGEST_ID
             or entry.gid > LARGEST_ID
-            or self._count > MOST_NODES
+            or self.count > MOST_NODES
             or len(path) > LONGEST_PATH
         ):
             return False
@@ -186,7 +186,7 @@ class Tree:
                     return None
                 known = Node(self._implied, mtime=time.time_ns())
                 here.names[word] = self._folders[at] = known
-                self._count += 1
+                self.count += 1
             here = known
         return here
 

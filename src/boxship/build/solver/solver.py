@@ -32,6 +32,7 @@ from boxship.build.solver.performing import Performing, Wish
 from boxship.build.solver.shared import Say, Shared
 from boxship.build.sources.source import Asker, Fetched, Told
 from boxship.errors import BoxshipError
+from boxship.snapshot.driver import ChainId
 
 MOST_VERTICES: Final = 10_000
 T = TypeVar("T")
@@ -43,7 +44,8 @@ class Keyed:
     """A vertex that is known: by its identity and, where they are kept, its results.
 
     A fresh one was never seen before, so that nothing that stands on it can be kept either. One
-    of a remote cache was seen elsewhere: its results are fetched when they are wanted.
+    of a remote cache was seen elsewhere: its results are fetched when they are wanted. A passing
+    one stands on a client's folder, which gets another identity each time: its key is not kept.
     """
 
     identity: str
@@ -51,6 +53,7 @@ class Keyed:
     fresh: bool = False
     key: str = ""
     remote: bool = False
+    passing: bool = False
 
 
 @dataclass(slots=True)
@@ -66,6 +69,7 @@ class Job:
     solved: dict[Vertex, asyncio.Task[Outputs]] = field(default_factory=dict)
     states: dict[Vertex, VertexState] = field(default_factory=dict)
     fetched: dict[Vertex, Fetched] = field(default_factory=dict)  # what came from outside
+    used: list[ChainId | None] = field(default_factory=list)  # and not noted yet
 
 
 def known_steps(root: Ref | None, job: Job) -> list[KnownStep]:
@@ -110,10 +114,17 @@ class Solver:
             async with asyncio.TaskGroup() as tasks:
                 one = _Solving(self, job, tasks)
                 asked = [None if ref is None else one.result(ref) for ref in refs]
+            await self._note_used(job)
             return [Layers() if found is None else found.result() for found in asked]
         except BaseExceptionGroup as group:
             first = _first(group)
             raise first from first.__cause__
+
+    async def _note_used(self, job: Job) -> None:
+        """Note all that was found in the cache, at once."""
+        used, job.used = job.used, []
+        if used:
+            await asyncio.to_thread(self._records.used, used)
 
 
 class _Solving:
@@ -171,35 +182,57 @@ class _Solving:
     async def _key(self, vertex: Vertex) -> Keyed:
         if isinstance(vertex.op, Source):
             return await self._key_source(vertex)
-        inputs = [f"{k.identity} {r.output}" for k, r in await self._inputs(vertex)]
+        found = await self._inputs(vertex)
+        inputs = [f"{k.identity} {r.output}" for k, r in found]
         key = keys.key(vertex, inputs)
+        passing = any(k.passing for k, _ in found)
         if vertex.about.ignore_cache:
-            identity = joined("anew", [key, secrets.token_hex(16)])
-            await asyncio.to_thread(self._records.put_key, key, identity)
-            return Keyed(identity, None, fresh=True, key=key)
-        known = self._records.identity(key)
+            return await self._anew(vertex, key, inputs, passing=passing)
+        known = None if passing else self._records.identity(key)
         if known is not None and (outputs := self._kept(known)) is not None:
-            await self._seen(vertex, outputs)
+            self._seen(vertex, outputs)
             return Keyed(known, outputs, key=key)
         remote = self._job.remote
         if remote is not None and (elsewhere := remote.identity(key)) is not None:
             return Keyed(elsewhere, None, key=key, remote=True)
-        identity = await self._by_content(vertex, key)
-        await asyncio.to_thread(self._records.put_key, key, identity)
-        outputs = self._kept(identity)
-        if outputs is not None:
-            await self._seen(vertex, outputs)
-        elif remote is not None and remote.knows(identity):
+        identity = await self._by_content(vertex, key, inputs)
+        if not passing:
+            await asyncio.to_thread(self._records.put_key, key, identity)
+        passing = passing and self._stays_passing(vertex, found)
+        newer = self._records.identity(identity)  # of a build that wanted it done again
+        for one in (identity,) if newer is None else (newer, identity):
+            outputs = self._kept(one)
+            if outputs is not None:
+                self._seen(vertex, outputs)
+                return Keyed(one, outputs, fresh=known is None, key=key, passing=passing)
+        if remote is not None and remote.knows(identity):
             return Keyed(identity, None, key=key, remote=True)
-        return Keyed(identity, outputs, fresh=known is None, key=key)
+        return Keyed(identity, None, fresh=known is None, key=key, passing=passing)
 
-    async def _by_content(self, vertex: Vertex, key: str) -> str:
+    async def _anew(
+        self, vertex: Vertex, key: str, inputs: Sequence[str], *, passing: bool
+    ) -> Keyed:
+        """Key a vertex that is to be done again: later builds find what comes of it."""
+        identity = joined("anew", [key, secrets.token_hex(16)])
+        lasting = await self._by_content(vertex, key, inputs) if passing else key
+        if lasting != key or not passing:
+            await asyncio.to_thread(self._records.put_key, lasting, identity)
+        return Keyed(identity, None, fresh=True, key=key, passing=passing and lasting == key)
+
+    @staticmethod
+    def _stays_passing(vertex: Vertex, inputs: Sequence[tuple[Keyed, Ref]]) -> bool:
+        """Whether a vertex still depends on which folder it was, and not on its content."""
+        taken = keys.by_content(vertex)
+        return any(k.passing for number, (k, _) in enumerate(inputs) if number not in taken)
+
+    async def _by_content(self, vertex: Vertex, key: str, inputs: Sequence[str]) -> str:
         """Return the identity of a vertex; looks at its inputs where their content matters."""
         taken = keys.by_content(vertex)
         if not taken:
             return key
         values = await self._values(vertex, taken)
-        inputs = [f"{k.identity} {r.output}" for k, r in await self._inputs(vertex)]
+        if all(self._digests.is_quick(value) for value in values.values()):
+            return keys.identity(vertex, inputs, taken, values, self._digests)
         return await asyncio.to_thread(keys.identity, vertex, inputs, taken, values, self._digests)
 
     async def _key_source(self, vertex: Vertex) -> Keyed:
@@ -215,9 +248,11 @@ class _Solving:
         if isinstance(fetched.value, Layers):
             self._job.held.chain(fetched.value.chain)
         identity = fetched.identity or joined("unique", [secrets.token_hex(16)])
-        return Keyed(identity, {0: fetched.value})
+        return Keyed(identity, {0: fetched.value}, passing=fetched.identity is None)
 
     async def _inputs(self, vertex: Vertex) -> list[tuple[Keyed, Ref]]:
+        if sum(not self._keyed(ref.vertex).done() for ref in vertex.inputs) <= 1:
+            return [await self._input(ref) for ref in vertex.inputs]
         waiting = [self._tasks.create_task(self._input(ref)) for ref in vertex.inputs]
         return [await task for task in waiting]
 
@@ -246,12 +281,11 @@ class _Solving:
             return None
         return {number: Layers(chain) for number, chain in found.items()}
 
-    async def _seen(self, vertex: Vertex, outputs: Outputs) -> None:
+    def _seen(self, vertex: Vertex, outputs: Outputs) -> None:
         """Say that a vertex, and so all it stands on, need not be done."""
         now = time.time_ns()
         self._tell(vertex, cached=True, started=now, completed=now)
-        chains = [value.chain for value in outputs.values() if isinstance(value, Layers)]
-        await asyncio.to_thread(self._records.used, chains)
+        self._job.used += [one.chain for one in outputs.values() if isinstance(one, Layers)]
 
     # ---- results
 
@@ -263,9 +297,10 @@ class _Solving:
         if keyed.remote:
             if (brought := await self._brought(vertex, keyed)) is not None:
                 return brought
-            identity = await self._by_content(vertex, keyed.key)
+            said = [f"{k.identity} {r.output}" for k, r in await self._inputs(vertex)]
+            identity = await self._by_content(vertex, keyed.key, said)
             if (kept := self._kept(identity)) is not None:
-                await self._seen(vertex, kept)
+                self._seen(vertex, kept)
                 return kept
         inputs = await self._values(vertex, range(len(vertex.inputs)))
 
@@ -304,7 +339,7 @@ class _Solving:
         await asyncio.to_thread(self._records.put, keyed.identity, chains, [])
         await asyncio.to_thread(self._records.put_key, keyed.key, keyed.identity)
         outputs = {number: Layers(chain) for number, chain in chains.items()}
-        await self._seen(vertex, outputs)
+        self._seen(vertex, outputs)
         return outputs
 
     async def _perform(
