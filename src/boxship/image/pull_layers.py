@@ -25,6 +25,7 @@ from boxship.image.sharing import Shared
 from boxship.image.telling import LayerTeller, Tell, Told
 from boxship.lib.feed import Feed
 from boxship.lib.finishing import finished, settled
+from boxship.lib.groups import first_of
 from boxship.lib.pipe import Abandoned
 from boxship.snapshot.driver import ChainId
 from boxship.snapshot.snapshots import Snapshots, Unpacked
@@ -107,7 +108,7 @@ class Layers:
                 for wanted in missing:
                     tasks.create_task(self._join(wanted, origin, tell))
         except BaseExceptionGroup as group:
-            raise _first(group) from group
+            raise first_of(group) from group
 
     async def _join(self, wanted: Wanted, origin: Origin, tell: Tell) -> None:
         """Wait for one layer, whoever began with it."""
@@ -288,11 +289,3 @@ def _counted(pieces: Iterable[bytes], tell: Callable[[int], None]) -> Iterator[b
         at += len(piece)
         tell(at)
         yield piece
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the failure that is worth telling."""
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found

@@ -27,6 +27,7 @@ from boxship.image.record import Image, Variant
 from boxship.image.refusals import DENIED
 from boxship.image.telling import InsteadOfIndex, LayerTeller, Pushed, Tell, Told
 from boxship.lib.finishing import in_thread
+from boxship.lib.groups import first_of
 from boxship.spec.digest import Digest
 from boxship.spec.oci import image as oci
 from boxship.spec.oci.image import Descriptor
@@ -185,10 +186,7 @@ class Pushes:
                         )
                     )
         except BaseExceptionGroup as group:
-            found: BaseException = group
-            while isinstance(found, BaseExceptionGroup):
-                found = found.exceptions[0]
-            raise found from group
+            raise first_of(group) from group
 
     async def _send_blob(
         self,

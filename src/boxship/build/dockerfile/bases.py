@@ -13,6 +13,7 @@ from boxship.build.dockerfile.options import Images, Options
 from boxship.build.dockerfile.state import SCRATCH, State, States
 from boxship.build.ops import About, Source
 from boxship.errors import BoxshipError, InvalidRequest, NotFound
+from boxship.lib.groups import first_of
 from boxship.spec.oci.image import ImageConfig
 from boxship.spec.platform import Platform
 from boxship.spec.reference import Reference
@@ -44,7 +45,7 @@ class Bases:
                     for state in sorted(waiting, key=self._states.all.index):
                         tasks.create_task(self._one(state))
             except BaseExceptionGroup as errors:
-                raise errors.exceptions[0] from None
+                raise first_of(errors) from None
 
     async def _one(self, state: State) -> None:
         state.resolved = True

@@ -27,6 +27,7 @@ from boxship.image import packing
 from boxship.image.images import Images
 from boxship.lib import strictjson
 from boxship.lib.finishing import in_thread
+from boxship.lib.groups import first_of
 from boxship.snapshot.driver import ChainId
 from boxship.spec.digest import Digest
 from boxship.spec.oci.image import Descriptor, Index, Manifest
@@ -87,7 +88,7 @@ class CacheExports:
                     for blob in written.blobs:
                         tasks.create_task(put(blob))
             except BaseExceptionGroup as group:
-                raise _first(group) from group
+                raise first_of(group) from group
             with tell(f"writing cache manifest {written.descriptor.digest}"):
                 await target.finish(written.media_type, written.top)
         return {"cache.manifest": strictjson.encode(written.descriptor).decode()}
@@ -189,10 +190,3 @@ def _manifest(
     if as_image:
         return document.manifest(config, layers)
     return document.index(config, layers, docker=docker)
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found

@@ -15,6 +15,7 @@ from boxship.cli.building.failure import told
 from boxship.cli.building.show import EVERY, display
 from boxship.client.builds import Builds
 from boxship.lib import quickjson
+from boxship.lib.groups import first_of
 from boxship.spec.buildkit import control_pb2 as pb
 from boxship.wire.grpc import Failed
 
@@ -77,10 +78,7 @@ async def _build_all(
             for name, asked in wanted.items():
                 tasks.create_task(one(name, asked, builds))
     except* Exception as errors:
-        first: BaseException = errors
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        error: BaseException | None = first
+        error: BaseException | None = first_of(errors)
     else:
         error = None
     finally:
