@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE: Final = "application/vnd.docker.distribution.events.v2+json"
 WAITING: Final = 10_000  # events for one endpoint
 AT_ONCE: Final = 100  # events in one envelope
+ANSWER: Final = 64 << 10  # bytes of what an endpoint says to an envelope
 PAUSE: Final = 1.0  # seconds before another try, while it has failed only a few times
 
 
@@ -119,7 +120,7 @@ class Notifier:
             async with session.post(
                 self._endpoint.url, data=body, headers=headers, allow_redirects=False
             ) as answer:
-                await answer.read()
+                await answer.content.read(ANSWER)  # the connection is used again
                 return "" if 200 <= answer.status < 400 else f"it answered {answer.status}"
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return f"{type(error).__name__}: {error}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import weakref
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -30,7 +31,8 @@ class Download:
         self._upload = upload
         self._uploads = uploads
         self._descriptor = os.open(upload.path, os.O_RDONLY | os.O_CLOEXEC)
-        self._readers = 0
+        # When the last who reads has let go, also of those who have not begun yet.
+        weakref.finalize(self, os.close, self._descriptor)
         self._changed = asyncio.Condition()
         self._ended = False
         self._problem: BaseException | None = None
@@ -57,7 +59,6 @@ class Download:
             self._ended = True
             async with self._changed:
                 self._changed.notify_all()
-            self._close_if_unused()
 
     async def wait(self) -> None:
         """Wait until it is a blob; Incomplete when it does not become one."""
@@ -68,21 +69,14 @@ class Download:
 
     async def read(self) -> AsyncIterator[bytes]:
         """Yield the content as it arrives; Incomplete when the rest does not come."""
-        if self._descriptor < 0:
-            raise Incomplete("the blob has gone before it was read")
-        self._readers += 1
-        try:
-            at = 0
-            while at < self.size:
-                count = await self._more(at)
-                data = await asyncio.to_thread(os.pread, self._descriptor, min(PIECE, count), at)
-                if not data:
-                    raise Incomplete("the blob is shorter than was said")
-                at += len(data)
-                yield data
-        finally:
-            self._readers -= 1
-            self._close_if_unused()
+        at = 0
+        while at < self.size:
+            count = await self._more(at)
+            data = await asyncio.to_thread(os.pread, self._descriptor, min(PIECE, count), at)
+            if not data:
+                raise Incomplete("the blob is shorter than was said")
+            at += len(data)
+            yield data
 
     async def _write(self, batch: list[bytes]) -> None:
         await asyncio.to_thread(self._upload.append, batch)
@@ -101,8 +95,3 @@ class Download:
         if self._problem is not None:
             raise Incomplete("the blob could not be fetched") from self._problem
         return ready()
-
-    def _close_if_unused(self) -> None:
-        if self._ended and not self._readers and self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
