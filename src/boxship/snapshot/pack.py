@@ -24,6 +24,7 @@ from boxship.snapshot.trees import Node, walk
 from boxship.wire import tar, tarwriter
 
 CHUNK: Final = 1 << 18
+SMALL: Final = 1 << 16
 READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 REPLACED: Final = frozenset((errno.ELOOP, errno.ENXIO, errno.ENOTDIR, errno.EINVAL, errno.ENODEV))
 
@@ -148,6 +149,10 @@ def _file(node: Node, entry: tar.Entry) -> Iterator[bytes]:
             return  # it was replaced since it was looked at
         entry.size = status.st_size
         entry.xattrs = _attributes(file)
+        if 0 < status.st_size <= SMALL:
+            data = os.read(file, status.st_size).ljust(status.st_size, b"\0")
+            yield b"".join((tarwriter.header(entry), data, tarwriter.padding(len(data))))
+            return
         yield tarwriter.header(entry)
         if status.st_size:
             pieces = iter(lambda: os.read(file, CHUNK), b"")

@@ -17,6 +17,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from boxship.errors import InvalidRequest
@@ -233,9 +234,9 @@ class Reader:
         entry = Entry(
             name,
             kind,
-            number(mode) & 0o7777,
-            number(uid),
-            number(gid),
+            _common(mode) & 0o7777,
+            _common(uid),
+            _common(gid),
             size,
             number(mtime) * NANOSECOND,
             long_link or target.split(b"\0", 1)[0],
@@ -332,6 +333,9 @@ def number(raw: bytes) -> int:
         return int(digits, 8)
     except ValueError:
         raise InvalidArchive("invalid tar header: bad number") from None
+
+
+_common = lru_cache(1024)(number)  # modes and owners are the same in most entries
 
 
 def decimal(raw: bytes) -> int:

@@ -7,6 +7,7 @@ or foreign names, large numbers, times finer than a second, extended attributes.
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -132,7 +133,8 @@ def _block(
         b"",
     )
     block = HEADER.pack(*fields)
-    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+    # Adler-32's lower half is the sum of the bytes and one, which here cannot reach its modulus
+    return block[:148] + b"%06o\0 " % ((zlib.adler32(block) & 0xFFFF) - 1) + block[156:]
 
 
 def _record(key: bytes, value: bytes) -> bytes:

@@ -30,6 +30,8 @@ SMALL: Final = 1 << 17
 OVERLAY: Final = "trusted.overlay."
 UNSHARED: Final = frozenset((errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS))
 
+_Level = tuple[bytes, int, bool, Status | None]  # path, folder, whether it is new, times to be set
+
 
 def copy(source: int | Tree, target: int, match: Match, wanted: Copy, given: Given) -> None:
     """Copy one match from the tree at `source`, or an archive, into the one at `target`."""
@@ -104,25 +106,26 @@ class Copying:
         self, top: Picked, rest: Iterable[Picked], parent: int, name: bytes, base: bytes
     ) -> None:
         fd, made = self._folder(top, parent, name)
-        stack = [(b"", fd, top.stat if made and not top.implied else None)]
+        stack: list[_Level] = [(b"", fd, made, top.stat if made and not top.implied else None)]
         if made and not top.implied:
             self._describe_folder(top, fd)
         try:
             for one in rest:
                 up, _, last = one.rel.rpartition(b"/")
                 while stack[-1][0] != up:
-                    self._leave(*stack.pop()[1:])
-                here = stack[-1][1]
+                    self._leave(stack.pop())
+                _, here, empty, _ = stack[-1]
                 if stat.S_ISDIR(one.stat.st_mode):
                     inner, made = self._folder(one, here, last)
-                    stack.append((one.rel, inner, None if one.implied else one.stat))
+                    stack.append((one.rel, inner, made, None if one.implied else one.stat))
                     if not one.implied or made:
                         self._describe_folder(one, inner)
                 else:
-                    self._file(one, here, last, base + b"/" + one.rel if base else one.rel)
+                    path = base + b"/" + one.rel if base else one.rel
+                    self._file(one, here, last, path, empty=empty)
         finally:
             while stack:
-                self._leave(*stack.pop()[1:])
+                self._leave(stack.pop())
 
     def _folder(self, one: Picked, at: int, name: bytes) -> tuple[int, bool]:
         """Open the folder that a folder becomes; say whether it is new."""
@@ -148,16 +151,19 @@ class Copying:
         finally:
             os.close(source)
 
-    def _leave(self, target: int, status: Status | None) -> None:
+    def _leave(self, level: _Level) -> None:
         """Close a folder; its times are set when nothing more is made in it."""
+        _, target, _, status = level
         if status is not None:
             self._set_times(target, status)
         os.close(target)
 
     # ---- files
 
-    def _file(self, one: Picked, at: int, name: bytes, path: bytes) -> None:
-        self._make_room(at, name, one)
+    def _file(self, one: Picked, at: int, name: bytes, path: bytes, *, empty: bool = False) -> None:
+        """Make a file; an empty folder has only what this copy has made, each name once."""
+        if not empty:
+            self._make_room(at, name, one)
         status = one.stat
         kind = stat.S_IFMT(status.st_mode)
         identity = (status.st_dev, status.st_ino)
