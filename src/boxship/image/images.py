@@ -22,6 +22,7 @@ from boxship.image import (
     removal,
     saving,
 )
+from boxship.image.announcing import Announcing
 from boxship.image.attestations import Statement
 from boxship.image.catalog import Catalog
 from boxship.image.errors import NoSuchImage, PruneRunning
@@ -45,7 +46,7 @@ from boxship.spec.reference import InvalidReference, Reference
 from boxship.store.database import Database
 
 
-class Images(Measured):
+class Images(Announcing, Measured):
     """The engine's images; safe to use from any thread."""
 
     def __init__(
@@ -329,30 +330,6 @@ class Images(Measured):
                         return descriptor, variant.diff_ids[at]
         return None
 
-    def announce_build(self, image: Image, names: Sequence[str]) -> None:
-        """Tell that an image was built, and what it is called."""
-        self._tell("build", image, str(image.id))
-        for name in names:
-            self._tell("tag", image, Reference.parse(name).familiar)
-
-    def announce_pull(self, image: Image, name: Reference) -> None:
-        """Tell that an image was pulled."""
-        self._exchanged("pull", image, name)
-
-    def announce_load(self, image: Image, name: Reference | None) -> None:
-        """Tell that an image came in one piece."""
-        self._tell("load", image, str(image.id) if name is None else name.familiar)
-
-    def announce_push(self, image: Image, name: Reference) -> None:
-        """Tell that an image was pushed."""
-        self._exchanged("push", image, name)
-
-    def _exchanged(self, action: str, image: Image, name: Reference) -> None:
-        if builtin.recipe(name.with_default_tag(), self.host) is None:
-            self._catalog.originate(image.id, name.repository)
-        attributes = {**image.labels, "name": name.familiar_repository}
-        self._publisher.publish("image", action, name.familiar, attributes)
-
     def save(self, refs: Sequence[str], platforms: Sequence[Platform] = ()) -> Iterator[bytes]:
         """Return the archive of images; what is not found is known before its first byte."""
         chosen = saving.choose(self._catalog, refs)
@@ -493,9 +470,6 @@ class Images(Measured):
 
     def _now(self) -> int:
         return self._clock() // SECOND
-
-    def _tell(self, action: str, image: Image, name: str) -> None:
-        self._publisher.publish("image", action, image.id, {**image.labels, "name": name})
 
 
 __all__ = ["Image", "Images", "Loaded", "Progress", "Removed", "Step", "Wanted", "created_at"]
