@@ -96,6 +96,8 @@ class Places:
 
 
 def _digest(kind: type, value: object) -> object:
-    if kind is Digest and isinstance(value, str):
+    if kind is Digest:
+        if not isinstance(value, str):
+            raise ValueError("a digest is text")
         return Digest.parse(value)
     raise NotImplementedError(kind)

@@ -82,7 +82,9 @@ def _own_types(kind: type, value: Any) -> Any:
     """A text type of our own says itself what it accepts; `object` accepts all."""
     if kind is object:
         return value
-    if issubclass(kind, str) and isinstance(value, str) and hasattr(kind, "parse"):
+    if issubclass(kind, str) and hasattr(kind, "parse"):
+        if not isinstance(value, str):
+            raise ValueError(f"expected text, got {type(value).__name__}")
         try:
             return kind.parse(value)
         except InvalidRequest as error:
