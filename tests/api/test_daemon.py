@@ -11,11 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import docker
 import pytest
+from tests.support import certificates
 from tests.support.engine import CHECKOUT, Engine
 from tests.support.remote import free_port
 
@@ -165,36 +166,17 @@ def test_sockets_of_a_service_manager_are_served(root: Path) -> None:
         listening.close()
 
 
-def certificates(folder: Path, names: Sequence[str]) -> None:
-    """Make a CA and a certificate for each name, with openssl."""
-
-    def openssl(*words: str) -> None:
-        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
-
-    new = ["-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    openssl("req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca")
-    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
-    for name in names:
-        openssl(
-            "req", *new[:3], "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}"
-        )
-        openssl(
-            "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2",
-            "-CAcreateserial", "-out", f"{name}.pem", "-extfile", "names",
-        )  # fmt: skip
-
-
 def test_tls_serves_known_clients_only(daemon: Engine, root: Path) -> None:
-    certificates(root, ["server", "client"])
+    certificates.make(root)
     port = free_port()
     daemon.flags = [
         *daemon.flags, "-H", f"tcp://127.0.0.1:{port}", "--tlsverify",
-        "--tlscacert", f"{root}/ca.pem", "--tlscert", f"{root}/server.pem",
-        "--tlskey", f"{root}/server.key",
+        "--tlscacert", f"{root}/ca.pem", "--tlscert", f"{root}/server-cert.pem",
+        "--tlskey", f"{root}/server-key.pem",
     ]  # fmt: skip
     daemon.start()
     flags = ["--tlsverify", "--tlscacert", f"{root}/ca.pem", "-H", f"tcp://127.0.0.1:{port}"]
-    own = ["--tlscert", f"{root}/client.pem", "--tlskey", f"{root}/client.key"]
+    own = ["--tlscert", f"{root}/cert.pem", "--tlskey", f"{root}/key.pem"]
     words = ["docker", *flags, *own, "version", "--format", "{{.Server.APIVersion}}"]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout.strip()) == (0, "1.56"), done.stderr

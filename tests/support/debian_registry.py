@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import ipaddress
 import shutil
 import socket
 import subprocess
@@ -24,7 +22,7 @@ from tests.support.remote import free_port
 def debian_registry(
     folder: Path, *, user: str = "", password: str = "", tls: Path | None = None
 ) -> Iterator[str]:
-    """Yield the host and port of a registry; `tls` is a folder made by `certificates`."""
+    """Yield the host and port of a registry; `tls` is one of `certificates.make_for_registry`."""
     program = shutil.which("docker-registry") or shutil.which("docker-registry", path=str(CLIENTS))
     if program is None:
         pytest.skip("docker-registry is not installed")
@@ -73,47 +71,3 @@ def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
             return
         time.sleep(0.02)
     raise AssertionError(f"docker-registry does not listen: {log.read_text()}")
-
-
-def certificates(folder: Path, *, client: bool = False) -> Path:
-    """Make an authority, a certificate for 127.0.0.1 and, if asked for, one for clients."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    folder.mkdir(parents=True, exist_ok=True)
-    now = datetime.datetime.now(datetime.UTC)
-
-    def make(name: str, issuer: tuple[Any, Any] | None) -> tuple[Any, Any]:
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer[1].subject if issuer else subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
-            .add_extension(x509.BasicConstraints(issuer is None, None), True)
-        )
-        if issuer is not None:
-            names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
-        return key, builder.sign(issuer[0] if issuer else key, hashes.SHA256())
-
-    def write(stem: str, suffix: str, pair: tuple[Any, Any]) -> None:
-        pem = serialization.Encoding.PEM
-        (folder / f"{stem}{suffix}").write_bytes(pair[1].public_bytes(pem))
-        (folder / f"{stem}.key").write_bytes(
-            pair[0].private_bytes(
-                pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-
-    authority = make("test authority", None)
-    write("ca", ".crt", authority)
-    write("server", ".crt", make("127.0.0.1", authority))
-    if client:
-        write("client", ".cert", make("client", authority))
-    return folder

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.debian_registry import certificates
+from tests.support import certificates
 from tests.support.faulty_registry import FaultyRegistry
 from tests.support.images import archive
 from tests.support.pulling import QUICK
@@ -86,7 +86,7 @@ def asking(
 
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
-    return certificates(tmp_path / "made", client=True)
+    return certificates.make_for_registry(tmp_path / "made", client=True)
 
 
 @pytest.fixture
