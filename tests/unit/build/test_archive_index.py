@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -196,3 +197,20 @@ def test_what_is_not_plain_has_no_index(tmp_path: Path, change: dict[str, object
             setattr(entry, key, value)
         tar.addfile(entry)
     assert indexed((out.getvalue(),), Spool(str(tmp_path)), 0o700, 0o022) is None
+
+
+def test_a_filesystem_where_files_must_have_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.open
+
+    def opened(path: str, flags: int, *more: int, **named: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "not supported")
+        return real(path, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", opened)
+    tree = indexed((packed(),), Spool(str(tmp_path)), 0o700, 0o022)
+    assert tree is not None
+    assert tree.read(b"link/z.txt", 10) == b"z"
+    assert os.listdir(tmp_path) == []

@@ -10,10 +10,12 @@ else an archive may hold is left to the kernel, which knows all the rules: see `
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
 import sys
+import tempfile
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
@@ -31,6 +33,7 @@ LONGEST_PATH: Final = 3500
 SMALL: Final = 1 << 20
 CHUNK: Final = 1 << 20
 GATHERED: Final = 1 << 17
+UNNAMED: Final = frozenset((errno.EOPNOTSUPP, errno.EISDIR))  # where files must have a name
 PLAIN: Final = frozenset((tar.FILE, tar.FOLDER, tar.SYMLINK))
 
 
@@ -77,10 +80,17 @@ class Spool:
     """An archive in a file; it stays for as long as anybody has this object."""
 
     def __init__(self, folder: str) -> None:
-        self.file = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            self.file = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno not in UNNAMED:
+                raise
+            self.file, path = tempfile.mkstemp(dir=folder)
+            os.unlink(path)
 
     def __del__(self) -> None:
-        os.close(self.file)
+        if (file := getattr(self, "file", -1)) >= 0:
+            os.close(file)
 
     def taking(self, pieces: Iterable[bytes]) -> Generator[bytes, None, None]:
         """Pass pieces on, and keep them; they are written while more are looked at."""
