@@ -15,6 +15,7 @@ from boxship.errors import InvalidRequest
 
 DEPTH: Final = 64
 SIZE: Final = 4 << 20
+MOST: Final = 280_000  # signs that part values: a small document of many takes much memory
 
 T = TypeVar("T")
 
@@ -40,7 +41,9 @@ def encode(document: object) -> bytes:
 
 
 def check(data: bytes, what: str) -> None:
-    """Refuse duplicate keys, values that JSON does not have, and deep nesting."""
+    """Refuse duplicate keys, values that JSON does not have, too many of them, and deep nesting."""
+    if sum(map(data.count, (b",", b"[", b"{"))) > MOST:
+        raise InvalidDocument(f"{what}: invalid JSON: it has too many values")
     try:
         document = json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
