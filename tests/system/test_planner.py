@@ -108,3 +108,20 @@ def test_a_keeper_comes_back_for_another_container(own_engine: Engine) -> None:
             made.remove(force=True)
             time.sleep(0.05)
     assert len(set(keepers)) < len(keepers)
+
+
+def test_a_rehearsal_leaves_nothing(own_engine: Engine) -> None:
+    """The spawner has kept containers that were none before it forks its first shim."""
+    engine = own_engine
+    engine.boxship("image", "bootstrap", "busybox")
+    engine.docker("run", "--rm", IMAGE, "true")
+    spawner = spawner_of(engine)
+    below = [*children(spawner, "boxship-planner"), *children(spawner, "boxship-shim")]
+    with open(f"/proc/{spawner}/task/{spawner}/children") as file:
+        assert {int(pid) for pid in file.read().split()} == set(below)
+    left = [path for path in engine.root.rglob("*rehearsal*") if "data" not in path.parts]
+    assert left == []
+    folder = f"/proc/{spawner}/fd"
+    open_now = [os.readlink(f"{folder}/{number}") for number in os.listdir(folder)]
+    assert sum(link.startswith("pipe:") for link in open_now) <= 2  # its standard error, at most
+    assert engine.docker("ps", "-aq").stdout == ""

@@ -25,7 +25,7 @@ from boxship.shim import fdsocket, protocol, record
 from boxship.shim.container import Container, Program, rehearse_start
 from boxship.shim.control import Connection, Door
 from boxship.shim.entering import Entering, Entries, close_clients
-from boxship.shim.launching import Launching, Planner
+from boxship.shim.launching import Launching
 from boxship.shim.loop import Loop
 from boxship.shim.needs import Host
 from boxship.shim.protocol import INIT
@@ -50,7 +50,7 @@ class Refused(BoxshipError):
 class Keeper:
     """Serves the daemon's requests for one container and watches its processes."""
 
-    def __init__(self, host: Host, planner: Planner | None = None) -> None:
+    def __init__(self, host: Host, launching: Launching) -> None:
         self._name = ""
         self._folder = ""
         self._host = host
@@ -58,7 +58,7 @@ class Keeper:
         self._loop = Loop(on_error=report)
         self._connections: list[Connection] = []
         self._door: Door | None = None
-        self._launching = Launching(host, planner)
+        self._launching = launching
         self._container: Container | None = None
         self._execs: dict[str, Program] = {}
         self._entries = Entries(self._loop, self._is_busy, self._on_child)
@@ -446,6 +446,16 @@ def catch_children() -> int:
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, _nothing)
     return _wakeups
+
+
+def uncatch_children() -> None:
+    """Let each copy of this process have a descriptor of its own for that."""
+    global _wakeups
+    if _wakeups >= 0:
+        os.close(signal.set_wakeup_fd(-1))
+        os.close(_wakeups)
+        _wakeups = -1
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def wait_children() -> dict[int, int]:

@@ -16,7 +16,7 @@ import msgspec
 from boxship.kernel import processes
 from boxship.shim import fdsocket, protocol
 from boxship.shim.keeper import Keeper, report
-from boxship.shim.launching import Planner
+from boxship.shim.launching import Launching, Planner
 from boxship.shim.needs import Host
 from boxship.shim.title import Title
 
@@ -51,7 +51,7 @@ class Life:
             os.setsid()
             processes.become_subreaper()
             self._title.set("boxship-shim (ready)")
-            keeper = Keeper(self._host, self._planner)
+            keeper = Keeper(self._host, Launching(self._host, self._planner))
             keeper.rehearse()
             at_first = _pages()
             for _ in range(MOST_CONTAINERS):
@@ -63,7 +63,7 @@ class Life:
                 if _pages() > at_first + GROWN or _has_children() or not self._come_back():
                     break
                 self._title.set("boxship-shim (ready)")
-                keeper = Keeper(self._host, self._planner)
+                keeper = Keeper(self._host, Launching(self._host, self._planner))
             status = 0
         except BaseException as failure:
             report(failure)

@@ -25,8 +25,9 @@ from boxship.shim import fdsocket, planner, protocol
 from boxship.shim.keeper import heed_no_signals, report
 from boxship.shim.launching import Planner
 from boxship.shim.life import Life
-from boxship.shim.memory import keep_small
+from boxship.shim.memory import fill_gaps, keep_small
 from boxship.shim.needs import Host
+from boxship.shim.rehearsal import rehearse
 from boxship.shim.title import Title
 
 UNLIKELY_VICTIM: Final = b"-999"  # of the kernel's search for memory
@@ -38,8 +39,13 @@ RETRY: Final = 1.0  # seconds after a fork that was refused
 QUIET: Final = 0.012  # seconds after a request before the next shim is made, which takes a while
 
 
-def serve(daemon: socket.socket, host: Host) -> None:
-    """Provide shims until the daemon's end of the connection closes."""
+def serve(daemon: socket.socket, host: Host, folder: str | None = None) -> None:
+    """Provide shims until the daemon's end of the connection closes.
+
+    What they will do is rehearsed in a `folder`, which is made and removed, if there is one.
+    """
+    if folder is not None:
+        rehearse(host, folder)
     nursery = Nursery(daemon, host, prepare())
     inbox = protocol.Inbox()
     nursery.prepare_one()
@@ -77,6 +83,7 @@ def prepare() -> Title:
     keep_small()
     gc.collect()
     gc.disable()
+    fill_gaps()
     gc.freeze()
     return title
 
