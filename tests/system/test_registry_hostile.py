@@ -220,13 +220,15 @@ def test_clients_that_are_slow_hold_up_nobody(server: RegistryServer) -> None:
 # Kills
 
 
-def test_a_registry_that_is_killed_has_whole_blobs_or_none(tmp_path: Path) -> None:
+def test_a_registry_that_is_killed_has_whole_blobs_or_none(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """kill -9 at random moments of pushes: after each the folder is whole, and pushing goes on."""
     chance = random.Random(7)
     images = {f"v{n}": os.urandom(400_000) for n in range(6)}
     with registry_server(tmp_path) as server:
         acknowledged: dict[str, bytes] = {}
-        for _ in range(4):
+        for _ in range(20 if request.config.getoption("--slow") else 2):
             ending = threading.Event()
 
             def push(number: int, ending: threading.Event = ending) -> None:
@@ -273,7 +275,7 @@ def test_a_collection_that_is_killed_leaves_all_whole(tmp_path: Path) -> None:
     storage = {"delete": {"enabled": True}, "collection": {"grace": "1ns"}}
     with registry_server(tmp_path, storage=storage) as server:
         kept = server.push_image("kept", "v1")
-        for number in range(25):
+        for number in range(12):
             data = server.push_image("gone", f"v{number}", f"layer {number}".encode())
             server.ask("DELETE", f"/v2/gone/manifests/{digest(data)}")
         when = time.time() - 86400
