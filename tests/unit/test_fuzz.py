@@ -23,7 +23,7 @@ import h2.config
 import h2.connection
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support import images as made
 from tests.support.fuzzing import documents, nearly
@@ -179,14 +179,15 @@ def test_websocket_frames(data: bytes) -> None:
             pass
 
 
-def call() -> bytes:
-    """What a client sends for one call."""
+def call(kind: str = grpc.CONTENT_TYPE) -> bytes:
+    """What a client sends for one call, and for one that it gives up at once."""
     client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
     client.initiate_connection()
     headers = grpc.request_headers("/t/Echo", [("dir-name", "ctx")], 5.0)
     client.send_headers(1, headers)
     client.send_data(1, grpc.frame(b"x" * 40), end_stream=True)
     client.ping(b"12345678")
+    headers = [(name, kind if name == "content-type" else value) for name, value in headers]
     client.send_headers(3, headers, end_stream=True)
     client.reset_stream(3)
     return client.data_to_send()
@@ -196,6 +197,7 @@ CALL = call()
 
 
 @given(nearly(CALL), st.integers(1, 200))
+@example(call("text/plain"), 1000)
 @settings(deadline=None)
 def test_http2(data: bytes, size: int) -> None:
     async def serve(stream: Stream) -> None:

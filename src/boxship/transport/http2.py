@@ -306,7 +306,8 @@ class Http2(asyncio.Protocol):
         path = headers.get(":path", ("",))[0]
         kind = headers.get("content-type", ("",))[0]
         if headers.get(":method", ("",))[0] != "POST" or not kind.startswith(grpc.CONTENT_TYPE):
-            self.send_headers(number, [(":status", "415")], end=True)
+            with contextlib.suppress(ConnectionLost):  # it was given up in the same breath
+                self.send_headers(number, [(":status", "415")], end=True)
             return
         stream = self._streams[number] = Stream(self, number, path, self._limit)
         stream.metadata = headers
