@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from functools import lru_cache
 from typing import Final
@@ -32,13 +31,13 @@ def compiled(profile: runtime.Seccomp, machine: str, folder: str | None = None) 
 def _compiled(encoded: bytes, machine: str, folder: str | None) -> bytes:
     if folder is None:
         return _compile(encoded, machine)
-    name = hashlib.sha256(b"\0".join((EDITION, machine.encode(), encoded))).hexdigest()
+    name = _digest(b"\0".join((EDITION, machine.encode(), encoded))).hex()
     path = os.path.join(folder, name)
     found = _read(path)
     if found is None:
         found = _compile(encoded, machine)
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        atomicfile.write(path, hashlib.sha256(found).digest() + found, durable=False)
+        atomicfile.write(path, _digest(found) + found, durable=False)
     return found
 
 
@@ -54,4 +53,11 @@ def _read(path: str) -> bytes | None:
     except FileNotFoundError:
         return None
     digest, program = kept[:DIGEST], kept[DIGEST:]
-    return program if hashlib.sha256(program).digest() == digest else None
+    return program if _digest(program) == digest else None
+
+
+def _digest(data: bytes) -> bytes:
+    # With it comes a large library, which only one who plans should have.
+    import hashlib
+
+    return hashlib.sha256(data).digest()
