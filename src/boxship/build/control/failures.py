@@ -54,7 +54,10 @@ def _details(
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    """Yield an error and what caused it; one taken out of a group may have that as its cause."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__
 
