@@ -76,9 +76,7 @@ class Builds:
         finally:
             telling.cancel()
 
-    async def graph(
-        self, request: pb.SolveRequest, heard: Heard
-    ) -> tuple[Definition, bytes]:
+    async def graph(self, request: pb.SolveRequest, heard: Heard) -> tuple[Definition, bytes]:
         """Return the definition and image configuration that a request comes to, unsolved."""
         from boxship.spec.buildkit import gateway_pb2 as gateway
 
