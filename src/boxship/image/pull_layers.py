@@ -108,7 +108,7 @@ class Layers:
                 for wanted in missing:
                     tasks.create_task(self._join(wanted, origin, tell))
         except BaseExceptionGroup as group:
-            raise first_of(group) from group
+            raise first_of(group) from None  # the group leads back to it
 
     async def _join(self, wanted: Wanted, origin: Origin, tell: Tell) -> None:
         """Wait for one layer, whoever began with it."""

@@ -186,7 +186,7 @@ class Pushes:
                         )
                     )
         except BaseExceptionGroup as group:
-            raise first_of(group) from group
+            raise first_of(group) from None  # the group leads back to it
 
     async def _send_blob(
         self,

@@ -88,7 +88,7 @@ class CacheExports:
                     for blob in written.blobs:
                         tasks.create_task(put(blob))
             except BaseExceptionGroup as group:
-                raise first_of(group) from group
+                raise first_of(group) from None  # the group leads back to it
             with tell(f"writing cache manifest {written.descriptor.digest}"):
                 await target.finish(written.media_type, written.top)
         return {"cache.manifest": strictjson.encode(written.descriptor).decode()}
