@@ -21,6 +21,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 BOXSHIP = [sys.executable, "-I", "-S", str(CHECKOUT / "src/boxship/cli/launch.py")]
 CLIENTS = CHECKOUT / ".cache/clients"  # what packaging/setup/clients has fetched
 PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))  # greater on an emulated machine
+PASSES = 5
 READY_WITHIN = 20.0 * PATIENCE  # seconds; generous, since machines are noisy
 Finished = subprocess.CompletedProcess[str]
 
@@ -207,14 +208,21 @@ def sweep(engine: Engine) -> None:
             with contextlib.suppress(OSError), open(f"/proc/{entry}/cmdline", "rb") as file:
                 if str(engine.root).encode() in file.read():
                     os.kill(int(entry), signal.SIGKILL)
-    subprocess.run(["ip", "link", "del", engine.bridge], capture_output=True, check=False)
-    for line in subprocess.run(
-        ["nft", "list", "tables"], capture_output=True, text=True, check=False
-    ).stdout.splitlines():
-        if engine.bridge in line:
-            subprocess.run(["nft", "delete", *line.split()], capture_output=True, check=False)
+    for _ in range(PASSES):  # what a killed process was at when it died may come after the first
+        subprocess.run(["ip", "link", "del", engine.bridge], capture_output=True, check=False)
+        tables = [line.split() for line in _tables() if engine.bridge in line]
+        for table in tables:
+            subprocess.run(["nft", "delete", *table], capture_output=True, check=False)
+        if not tables and not os.path.exists(f"/sys/class/net/{engine.bridge}"):
+            break
+        time.sleep(0.1)
     parent = engine.cgroup_parent.strip("/")
     for folder, _, _ in os.walk("/sys/fs/cgroup", topdown=False):
         if f"/{parent}" in folder:
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
+
+
+def _tables() -> list[str]:
+    done = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False)
+    return done.stdout.splitlines()
