@@ -7,11 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from boxship.build.cache.records import Held
-from boxship.build.export.images import Assembled, ImageExport, Part, wanted_names
-from boxship.build.export.provenance import Course
+from boxship.build.export.images import Assembled, ImageExport, Order, Part
 from boxship.build.filesystems import Filesystems
-from boxship.build.request import BuildRequest, Export, Kind
+from boxship.build.request import Export, Kind
 from boxship.content.store import Blobs
 from boxship.image import record, saving
 from boxship.image.images import Images
@@ -31,38 +29,23 @@ class Archives:
     host: Platform
 
     @contextmanager
-    def of_image(
-        self,
-        request: BuildRequest,
-        export: Export,
-        parts: Sequence[Part],
-        held: Held,
-        course: Course,
-    ) -> Iterator[tuple[Assembled, Iterator[bytes]]]:
+    def of_image(self, order: Order) -> Iterator[tuple[Assembled, Iterator[bytes]]]:
         """An archive that `docker load` and OCI tools read; the image itself is not kept."""
-        names = wanted_names(request, export)
         with self.images.working_on() as lease:
-            made = self.image_export.assemble(request, export, parts, lease, held, course)
+            made = self.image_export.assemble(order, lease)
             image = record.read(self.blobs, made.top, self.host)
             content = {digest for digest in saving.content(image, ()) if self.blobs.has(digest)}
-            named = [(image, tuple(names))]
+            named = [(image, tuple(order.names))]
             pieces = saving.archive(self.blobs, named, content)
-            if export.kind is Kind.OCI:
+            if order.export.kind is Kind.OCI:
                 pieces = _without(pieces, b"manifest.json")
             yield made, pieces
 
     @contextmanager
-    def content_of(
-        self,
-        request: BuildRequest,
-        export: Export,
-        parts: Sequence[Part],
-        held: Held,
-        course: Course,
-    ) -> Iterator[tuple[Assembled, Sequence[Descriptor]]]:
+    def content_of(self, order: Order) -> Iterator[tuple[Assembled, Sequence[Descriptor]]]:
         """All that an image is made of, what points to it last; the image itself is not kept."""
         with self.images.working_on() as lease:
-            made = self.image_export.assemble(request, export, parts, lease, held, course)
+            made = self.image_export.assemble(order, lease)
             image = record.read(self.blobs, made.top, self.host)
             digests = [digest for digest in saving.content(image, ()) if self.blobs.has(digest)]
             content = [

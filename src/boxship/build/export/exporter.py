@@ -12,7 +12,7 @@ from boxship.build.announcing import Tell, announced
 from boxship.build.cache.places import AtClient
 from boxship.build.export import archives
 from boxship.build.export.archives import Archives
-from boxship.build.export.images import ImageExport, Part, metadata, wanted_names
+from boxship.build.export.images import ImageExport, Order, Part, metadata
 from boxship.build.export.provenance import Course
 from boxship.build.needs import ClientSession
 from boxship.build.progress import Report
@@ -55,43 +55,28 @@ class Exporter:
         built = Built()
         for wanted in request.exports:
             with announced(report, NAMES[wanted.kind]) as tell:
-                made = await self._one(request, wanted, parts, asker, tell, course)
+                order = Order(request, wanted, parts, asker.held, course)
+                made = await self._one(order, asker, tell)
             built = replace(made, metadata={**built.metadata, **made.metadata})
         return built
 
-    async def _one(
-        self,
-        request: BuildRequest,
-        wanted: Export,
-        parts: Sequence[Part],
-        asker: Asker,
-        tell: Tell,
-        course: Course,
-    ) -> Built:
-        match wanted.kind:
+    async def _one(self, order: Order, asker: Asker, tell: Tell) -> Built:
+        match order.export.kind:
             case Kind.IMAGE:
-                return await self._image(request, wanted, parts, asker, tell, course)
+                return await self._image(order, asker, tell)
             case Kind.DOCKER | Kind.OCI:
-                return await self._archive(request, wanted, parts, asker, tell, course)
+                return await self._archive(order, asker, tell)
             case Kind.LOCAL | Kind.TAR:
-                return await self._files(wanted, parts, asker)
+                return await self._files(order.export, order.parts, asker)
 
-    async def _image(
-        self,
-        request: BuildRequest,
-        wanted: Export,
-        parts: Sequence[Part],
-        asker: Asker,
-        tell: Tell,
-        course: Course,
-    ) -> Built:
+    async def _image(self, order: Order, asker: Asker, tell: Tell) -> Built:
         with tell("exporting layers"):
-            made = await _to_the_end(self.images.store, request, wanted, parts, asker.held, course)
+            made = await _to_the_end(self.images.store, order)
         if made.image is not None:
             tell.done(f"writing image {made.image.digest}")
         for name in made.names:
             tell.done(f"naming to {name}")
-        if wanted.attrs.get("push", "") in YES:
+        if order.export.attrs.get("push", "") in YES:
             await self._push(made, asker, tell)
         return made
 
@@ -109,42 +94,22 @@ class Exporter:
             with tell(f"pushing {name}"):
                 await self.pushes.push(reference, login, heard)
 
-    async def _archive(
-        self,
-        request: BuildRequest,
-        wanted: Export,
-        parts: Sequence[Part],
-        asker: Asker,
-        tell: Tell,
-        course: Course,
-    ) -> Built:
+    async def _archive(self, order: Order, asker: Asker, tell: Tell) -> Built:
         session = _client(asker)
-        names = wanted_names(request, wanted)
-        if wanted.attrs.get("tar", "true") in NO:
-            return await self._layout(request, wanted, parts, asker, tell, course)
-        async with entered(self.archives.of_image(request, wanted, parts, asker.held, course)) as (
-            made,
-            pieces,
-        ):
+        names = order.names
+        if order.export.attrs.get("tar", "true") in NO:
+            return await self._layout(order, asker, tell)
+        async with entered(self.archives.of_image(order)) as (made, pieces):
             found = metadata(made, names)
             with tell("sending tarball"):
-                await session.send_archive(pieces, found, wanted.target)
+                await session.send_archive(pieces, found, order.export.target)
             return Built(made.top, made.manifests, made.configs, tuple(names), found)
 
-    async def _layout(
-        self,
-        request: BuildRequest,
-        wanted: Export,
-        parts: Sequence[Part],
-        asker: Asker,
-        tell: Tell,
-        course: Course,
-    ) -> Built:
+    async def _layout(self, order: Order, asker: Asker, tell: Tell) -> Built:
         """Put an image's content into a folder in OCI layout, which the client keeps."""
         target = AtClient("the folder of the result", _client(asker).store("export"))
-        names = wanted_names(request, wanted)
-        assembled = self.archives.content_of(request, wanted, parts, asker.held, course)
-        async with entered(assembled) as (made, content):
+        names = order.names
+        async with entered(self.archives.content_of(order)) as (made, content):
             with tell("copying files"):
                 for blob in content:
                     await target.put(blob, self.archives.blobs)

@@ -49,6 +49,22 @@ class Assembled:
     configs: Mapping[str, Digest]
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One export: what was asked for, of which results, and how these came to be."""
+
+    request: BuildRequest
+    export: Export
+    parts: Sequence[Part]
+    held: Held
+    course: Course
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What the image is to be called."""
+        return wanted_names(self.request, self.export)
+
+
 class ImageExport:
     """Makes images; blocks."""
 
@@ -66,18 +82,11 @@ class ImageExport:
         self._filesystems = filesystems
         self._host = host
 
-    def store(
-        self,
-        request: BuildRequest,
-        export: Export,
-        parts: Sequence[Part],
-        held: Held,
-        course: Course,
-    ) -> Built:
+    def store(self, order: Order) -> Built:
         """Put the image into the engine's store, under every name that was asked for."""
-        names = wanted_names(request, export)
+        names = order.names
         with self._images.working_on() as lease:
-            made = self.assemble(request, export, parts, lease, held, course)
+            made = self.assemble(order, lease)
             image = record.read(self._blobs, made.top, self._host)
             added = self._images.add(image, names)
         self._images.announce_build(added, names)
@@ -89,24 +98,18 @@ class ImageExport:
             metadata=metadata(made, names),
         )
 
-    def assemble(
-        self,
-        request: BuildRequest,
-        export: Export,
-        parts: Sequence[Part],
-        lease: Lease,
-        held: Held,
-        course: Course,
-    ) -> Assembled:
+    def assemble(self, order: Order, lease: Lease) -> Assembled:
         """Write the documents; several platforms' are held together by an index."""
-        docker = export.attrs.get("oci-mediatypes") == "false"
+        docker = order.export.attrs.get("oci-mediatypes") == "false"
         manifests: dict[str, Descriptor] = {}
         configs: dict[str, Digest] = {}
-        for part in parts:
+        for part in order.parts:
             name = str(part.target.platform or self._host)
-            config, manifests[name] = self._one(request, part, lease, held, docker=docker)
+            config, manifests[name] = self._one(
+                order.request, part, lease, order.held, docker=docker
+            )
             configs[name] = config.digest
-        attested = self._attested(request, export, parts, manifests, course, lease)
+        attested = self._attested(order, manifests, lease)
         if len(manifests) == 1 and not attested:
             return Assembled(next(iter(manifests.values())), manifests, configs)
         listed = [self._with_platform(name, one) for name, one in manifests.items()]
@@ -115,21 +118,15 @@ class ImageExport:
         return Assembled(top, manifests, configs)
 
     def _attested(
-        self,
-        request: BuildRequest,
-        export: Export,
-        parts: Sequence[Part],
-        manifests: Mapping[str, Descriptor],
-        course: Course,
-        lease: Lease,
+        self, order: Order, manifests: Mapping[str, Descriptor], lease: Lease
     ) -> list[Descriptor]:
-        if not attestations.wanted(request):
+        if not attestations.wanted(order.request):
             return []
-        names = wanted_names(request, export)
+        names = order.names
         return [
             attestations.attest(
-                request,
-                course,
+                order.request,
+                order.course,
                 part.target,
                 part.value,
                 manifests[str(part.target.platform or self._host)],
@@ -139,7 +136,7 @@ class ImageExport:
                 self._blobs,
                 lease,
             )
-            for part in parts
+            for part in order.parts
         ]
 
     def _one(
