@@ -4,6 +4,7 @@ import io
 import os
 import stat
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -347,3 +348,32 @@ def test_a_layer_is_laid_on_another_parent(snapshots):
             os.stat("etc/a", dir_fd=mounted)
     finally:
         os.close(mounted)
+
+
+def test_a_layer_is_found_while_its_name_changes(snapshots):
+    """Two builds that share a step: one gives its layer a name while the other mounts it."""
+    base = snapshots.apply(None, [BASE]).chain
+    name = first = Digest.of(b"name 0")
+    snapshots.prepare("work", base, bare=True)
+    snapshots.seal("work", name)
+    troubles, done = [], threading.Event()
+
+    def look():
+        while not done.is_set():
+            try:
+                os.close(snapshots.view(first))
+            except BaseException as error:
+                troubles.append(error)
+                return
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for number in range(1, 200):
+            new = Digest.of(b"name %d" % number)
+            assert snapshots.rename(name, new, base)
+            name = new
+    finally:
+        done.set()
+        looking.join()
+    assert not troubles

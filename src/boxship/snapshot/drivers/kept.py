@@ -13,8 +13,9 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -24,6 +25,8 @@ from boxship.snapshot.drivers import layerfile
 from boxship.snapshot.drivers.layerfile import LayerFile
 from boxship.snapshot.errors import NoSuchSnapshot
 from boxship.snapshot.trees import Usage
+
+T = TypeVar("T")
 
 
 class Kept:
@@ -85,9 +88,9 @@ class Kept:
                 os.rename(self._path("init", old.hex), self._path("init", new.hex))
             self._rename_links(record, new)
             layerfile.write(self._path("layers", new.hex), record)
-            del self._layers[old]
             self._layers[new] = record
-            self._renamed[old] = new
+            self._renamed[old] = new  # before the old name goes: readers take no turn
+            del self._layers[old]
             self._move_children(old, new)
             return True
 
@@ -121,6 +124,14 @@ class Kept:
 
     def _drop_links(self, record: LayerFile) -> None:
         """Delete what a driver keeps beside a layer's folder."""
+
+    def _by_name(self, work: Callable[[], T]) -> T:
+        """Do what finds layers by their names; if one is renamed meanwhile, again, in its turn."""
+        try:
+            return work()
+        except FileNotFoundError:
+            with self._turn:
+                return work()
 
     def _name(self, chain: ChainId) -> ChainId:
         """Return what a layer is called now."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 import base64
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from typing import Final
 
@@ -224,10 +224,9 @@ class Overlay2(Kept):
         Two mounts of one snapshot at a time do not see each other's changes in order; what
         wants into a running container goes through its own root.
         """
-        record = self._active(key)
         folder = self._path("active", key)
         return self._mount(
-            self._below(record),
+            lambda: self._below(self._active(key)),
             os.path.join(folder, "diff"),
             os.path.join(folder, "work"),
             [("volatile", None)] if volatile else [],
@@ -235,11 +234,12 @@ class Overlay2(Kept):
 
     def view(self, chain: ChainId | None) -> int:
         """Return a new detached read-only mount of a layer and those below it."""
-        lower = [self._path("l", self._layer(c).link) for c in self._lineage(chain)]
-        lower.append(self._path("empty"))
-        if chain is None:
-            lower.append(self._path("empty-too"))
-        return self._mount(lower, None, None)
+        ends = [self._path("empty")] + ([self._path("empty-too")] if chain is None else [])
+        return self._mount(
+            lambda: [self._path("l", self._layer(c).link) for c in self._lineage(chain)] + ends,
+            None,
+            None,
+        )
 
     def info(self, key: str) -> dict[str, str]:
         """Return the folders, as Docker names them."""
@@ -257,8 +257,9 @@ class Overlay2(Kept):
 
     def differences(self, key: str) -> Iterator[Difference]:
         """Yield what the upper folder holds, compared with what is below."""
-        record = self._active(key)
-        below = self._mount([*self._below(record), self._path("empty-too")], None, None)
+        below = self._mount(
+            lambda: [*self._below(self._active(key)), self._path("empty-too")], None, None
+        )
         try:
             upper = os.open(self._path("active", key, "diff"), trees.FOLDER)
             try:
@@ -314,10 +315,20 @@ class Overlay2(Kept):
 
     def _mount(
         self,
-        lower: list[str],
+        lower: Callable[[], list[str]],
         upper: str | None,
         work: str | None,
         more: Sequence[tuple[str, mounts.Option]] = (),
+    ) -> int:
+        """Mount; a layer below that gets another name meanwhile is looked for by that one."""
+        return self._by_name(lambda: self._mount_once(lower(), upper, work, more))
+
+    def _mount_once(
+        self,
+        lower: list[str],
+        upper: str | None,
+        work: str | None,
+        more: Sequence[tuple[str, mounts.Option]],
     ) -> int:
         """Mount; names too long for a kernel that wants one page go by our folder's descriptor."""
         long = sum(map(len, lower)) + len(lower) > PAGE or any(len(name) > 250 for name in lower)

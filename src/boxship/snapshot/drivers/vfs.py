@@ -106,7 +106,7 @@ class Vfs(Kept):
 
     def view(self, chain: ChainId | None) -> int:
         """Return a detached read-only mount of the layer's tree."""
-        return _detached(self._tree(chain), mounts.MOUNT_ATTR_RDONLY)
+        return self._by_name(lambda: _detached(self._tree(chain), mounts.MOUNT_ATTR_RDONLY))
 
     def info(self, key: str) -> dict[str, str]:
         """Docker's vfs driver shows nothing."""
