@@ -153,7 +153,7 @@ class Disk:
         )
         os.close(fuse)
         with contextlib.ExitStack() as undo:
-            undo.callback(server.wait, 10)
+            undo.callback(_end, server)
             undo.callback(mounts.umount, point)
             device = run("losetup", "-f", "--show", f"{point}/{NAME.decode()}")
             undo.callback(run, "losetup", "-d", device)
@@ -220,6 +220,16 @@ def attached(image: Path, point: Path) -> Iterator[Path]:
             _unmount(str(point))
     finally:
         run("losetup", "-d", device)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End the server of a file system that nobody can reach here any more.
+
+    It ends by itself once the last mount is gone; a mount namespace that was made meanwhile, by
+    any process of the machine, holds a copy for as long as it lives.
+    """
+    server.kill()
+    server.wait(10)
 
 
 def _unmount(point: str) -> None:
