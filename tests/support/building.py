@@ -105,9 +105,9 @@ async def workshop(number: int, root: Path | None = None) -> AsyncIterator[Works
     config_file.touch()
     words = [
         "--data-root", f"{place}/data", "--exec-root", f"{place}/x",
-        "--config-file", str(config_file), "--bridge", f"bxw{number}",
+        "--config-file", str(config_file), "--bridge", f"bxw{number:05}",
         "--bip", f"10.{150 + number % 50}.{number // 50}.1/24",
-        "--cgroup-parent", f"/boxship-test-w{number}",
+        "--cgroup-parent", f"/boxship-test-w{number:05}",
     ]  # fmt: skip
     os.makedirs(place / "data", exist_ok=True)
     flags = configuration.parse_flags(words)
@@ -120,8 +120,8 @@ async def workshop(number: int, root: Path | None = None) -> AsyncIterator[Works
             assert isinstance(building, Building)
             yield Workshop(engine, place, (await building.tools()).builder)
     finally:
-        await asyncio.to_thread(_remove_groups, f"boxship-test-w{number}")
-        words = ["ip", "link", "del", f"bxw{number}"]
+        await asyncio.to_thread(_remove_groups, f"boxship-test-w{number:05}")
+        words = ["ip", "link", "del", f"bxw{number:05}"]
         await asyncio.to_thread(subprocess.run, words, capture_output=True, check=False)
         if root is None:
             await asyncio.to_thread(shutil.rmtree, place, True)

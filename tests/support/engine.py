@@ -38,11 +38,11 @@ class Engine:
 
     @property
     def bridge(self) -> str:
-        return f"bxt{self.number}"
+        return f"bxt{self.number:05}"  # of one length: none is the beginning of another's
 
     @property
     def cgroup_parent(self) -> str:
-        return f"/boxship-test-{self.number}"
+        return f"/boxship-test-{self.number:05}"
 
     @property
     def socket(self) -> str:
