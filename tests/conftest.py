@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import ledger
-from tests.support.engine import Engine, private_engine
+from tests.support.engine import SPREAD, Engine, engine_number, private_engine
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,14 +23,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(skip_slow)
         if "root" in item.keywords and os.geteuid() != 0:
             item.add_marker(skip_root)
-
-
-SPREAD = 6000
-
-
-def engine_number() -> int:
-    """Return a number for this process's engine that no other test run here is likely to use."""
-    return os.getpid() % SPREAD
 
 
 @pytest.fixture(scope="session")

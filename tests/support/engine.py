@@ -23,7 +23,19 @@ CLIENTS = CHECKOUT / ".cache/clients"  # what packaging/setup/clients has fetche
 PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))  # greater on an emulated machine
 PASSES = 5
 READY_WITHIN = 20.0 * PATIENCE  # seconds; generous, since machines are noisy
+SPREAD = 6000  # numbers below it are for shared engines, then come one test's own, then others
+FURTHER = 800
 Finished = subprocess.CompletedProcess[str]
+
+
+def engine_number() -> int:
+    """Return a number for this process's engine that no other test run here is likely to use."""
+    return os.getpid() % SPREAD
+
+
+def another_number() -> int:
+    """Return a number for an engine beside both fixtures' engines."""
+    return 2 * SPREAD + os.getpid() % FURTHER
 
 
 @dataclass

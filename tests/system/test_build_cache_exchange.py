@@ -12,9 +12,15 @@ from pathlib import Path
 
 import pytest
 from tests.support.debian_registry import debian_registry
-from tests.support.engine import CHECKOUT, Engine, docker_command, link_plugins, private_engine
+from tests.support.engine import (
+    CHECKOUT,
+    Engine,
+    another_number,
+    docker_command,
+    link_plugins,
+    private_engine,
+)
 
-NUMBER = 5471
 DOCKERFILE = """
 FROM busybox:latest AS one
 COPY f /f
@@ -29,7 +35,7 @@ RUN --mount=from=two,target=/m cat /m/two > /three
 
 @pytest.fixture(scope="module")
 def other() -> Iterator[Engine]:
-    with private_engine(NUMBER + os.getpid() % 100) as made:
+    with private_engine(another_number()) as made:
         made.boxship("image", "bootstrap", "busybox")
         yield made
 

@@ -9,9 +9,7 @@ import tarfile
 import threading
 import time
 
-from tests.support.engine import Engine, private_engine
-
-NUMBER = 476
+from tests.support.engine import Engine, another_number, private_engine
 
 
 def context(dockerfile: str) -> io.BytesIO:
@@ -46,7 +44,7 @@ def wait_until(true: object, within: float = 30.0) -> None:
 
 def test_a_killed_daemon_leaves_no_process_and_a_cache_that_is_right() -> None:
     seconds = "4761.25"
-    with private_engine(NUMBER) as engine:
+    with private_engine(another_number()) as engine:
         engine.boxship("image", "bootstrap", "busybox")
         first = "FROM busybox\nRUN cat /proc/sys/kernel/random/uuid > /once\n"
         build(engine, first, "t:first")

@@ -7,8 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.conftest import SPREAD, engine_number
-from tests.support.engine import BOXSHIP, docker_command, link_plugins
+from tests.support.engine import BOXSHIP, SPREAD, docker_command, engine_number, link_plugins
 from tests.support.remote import behind_tls, proving
 
 

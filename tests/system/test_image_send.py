@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.conftest import SPREAD, engine_number
 from tests.support import certificates
 from tests.support import images as made
-from tests.support.engine import BOXSHIP, Engine, docker_command
+from tests.support.engine import BOXSHIP, Engine, another_number, docker_command
 from tests.support.remote import behind_tls, proving, sshd
 
 pytestmark = pytest.mark.root
@@ -38,7 +37,7 @@ class Far:
 @pytest.fixture(scope="module")
 def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
     folder = tmp_path_factory.mktemp("tls")
-    with behind_tls(2 * SPREAD + engine_number() % 500, folder) as (found, address):
+    with behind_tls(another_number(), folder) as (found, address):
         yield Far(found, address, folder)
 
 

@@ -15,7 +15,7 @@ import docker
 import pytest
 from tests.support import certificates
 from tests.support.debian_registry import debian_registry
-from tests.support.engine import Engine, private_engine
+from tests.support.engine import Engine, another_number, private_engine
 from tests.support.registry_server import RegistryServer
 
 pytestmark = [pytest.mark.root, pytest.mark.docker_cli]
@@ -210,7 +210,10 @@ def test_a_password_is_asked_for_and_kept(engine: Engine, tmp_path: Path) -> Non
 def test_a_registry_s_own_authority_and_client_certificate(tmp_path: Path) -> None:
     """certs.d: without the authority nothing is believed; with it, and a certificate, all is."""
     made = certificates.make_for_registry(tmp_path / "made", client=True)
-    with debian_registry(tmp_path / "r", tls=made) as host, private_engine(7411) as engine:
+    with (
+        debian_registry(tmp_path / "r", tls=made) as host,
+        private_engine(another_number()) as engine,
+    ):
         engine.boxship("image", "bootstrap", "busybox")
         engine.docker("tag", "busybox", f"{host}/x:1")
         refused = engine.docker("push", f"{host}/x:1", check=False)

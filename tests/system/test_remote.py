@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.conftest import SPREAD, engine_number
-from tests.support.engine import BOXSHIP, Engine, docker_command
+from tests.support.engine import BOXSHIP, SPREAD, Engine, docker_command, engine_number
 from tests.support.remote import behind_tls, proving, sshd
 
 IMAGE = "busybox:latest"
