@@ -65,7 +65,7 @@ class Command:
         return found
 
     def wait(self, name: str, status: str) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while self.state(name)["status"] != status:
             assert time.monotonic() < deadline
             time.sleep(0.02)

@@ -30,7 +30,7 @@ def in_child(work: Callable[[], T], within: float = 120.0) -> T:
         result, failure = ours.recv()
     finally:
         ours.close()
-        child.join(10)
+        child.join(30)
         if child.is_alive():
             child.kill()
             child.join()

@@ -117,7 +117,7 @@ class Engine:
             return
         self.process.terminate()
         try:
-            self.process.wait(15)
+            self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"the daemon did not stop: {self.tail()}") from None

@@ -382,7 +382,7 @@ def test_a_context_from_a_repository(engine: Engine, tmp_path: Path) -> None:
 
 
 def _wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while True:
         try:
             socket.create_connection(("127.0.0.1", port)).close()

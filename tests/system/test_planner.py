@@ -47,7 +47,7 @@ def spawner_of(engine: Engine) -> int:
 
 
 def wait_gone(pid: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while processes.is_alive(pid):
         assert time.monotonic() < deadline
         time.sleep(0.01)

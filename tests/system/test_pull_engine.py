@@ -137,7 +137,7 @@ def test_a_daemon_that_stops_ends_its_pulls(own_engine: Engine, registry: Faulty
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as client:
         wait_until(lambda: len(stored(own_engine)[0]) == 4)  # all but the last layer
         own_engine.stop()
-        assert client.wait(10)
+        assert client.wait(30)
     assert stored(own_engine) == ([], [])
     own_engine.start()
     own_engine.docker("pull", f"{registry.host}/a/b:1")

@@ -353,7 +353,7 @@ def test_health_and_metrics_have_a_listener_of_their_own(tmp_path: Path) -> None
         assert server.ask("GET", "/v2/").headers["x-mine"] == "yes"
         assert server.ask("GET", "/metrics").status == 404
         down.touch()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while server.ask("GET", "/readyz").status == 200 and time.monotonic() < deadline:
             time.sleep(0.02)
         answer = server.ask("GET", "/readyz")
@@ -397,7 +397,7 @@ def test_what_is_being_sent_is_sent_to_its_end(tmp_path: Path) -> None:
         begin = answer.read(1000)
         assert server.process is not None
         server.process.terminate()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while time.monotonic() < deadline:  # until nobody is let in any more
             try:
                 server.connect().connect()
