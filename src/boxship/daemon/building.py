@@ -28,15 +28,16 @@ from boxship.build.files.perform import FileChanges
 from boxship.build.filesystems import Filesystems
 from boxship.build.needs import Program, Sessions, Spawner
 from boxship.build.running.execution import Executions
+from boxship.build.running.helpers import Helpers
 from boxship.build.running.runner import Runner
 from boxship.build.solver.performing import Performing
 from boxship.build.solver.solver import Solver
 from boxship.build.sources.contexts import Contexts, LocalSource
-from boxship.build.sources.git import GitSource
+from boxship.build.sources.git.source import GitSource
 from boxship.build.sources.http import HttpSource
 from boxship.build.sources.images import ImageSource
 from boxship.build.sources.layouts import LayoutSource
-from boxship.build.traces import CONTEXTS
+from boxship.build.traces import CONTEXTS, FOLDERS
 from boxship.build.uploads import Uploads
 from boxship.container import bundle
 from boxship.container.background import Background
@@ -57,6 +58,7 @@ from boxship.snapshot.snapshots import Snapshots
 from boxship.spec.engine.container import ContainerConfig, HostConfig, HostConfigUlimitsItem
 from boxship.spec.oci import runtime as oci
 
+KNOWN_HOSTS = "known_hosts"  # beneath a builder's data: the keys of git's ssh servers
 AT_ONCE = 8  # vertices that are performed at the same time, and no fewer
 
 
@@ -147,10 +149,12 @@ async def make_tools(
     filesystems = Filesystems(snapshots, time.time_ns)
     filesystems.sweep()
     records.reconcile({*snapshots.layers()})
-    folders = Folders(os.path.join(data, "folders"), records, time.time_ns)
+    folders = Folders(os.path.join(data, FOLDERS), records, time.time_ns)
     folders.reconcile()
     runner = Runner(spawner, Keepers(), networks, rules, run, rules.host.hostname)
     await runner.recover()
+    helpers = Helpers(run)
+    await helpers.recover()
     contexts = Contexts(os.path.join(data, CONTEXTS))
     image_source = ImageSource(images, pulls, blobs)
     arrivals = Arrivals(records, snapshots, blobs)
@@ -165,7 +169,7 @@ async def make_tools(
             "local": local,
             "http": files,
             "https": files,
-            "git": GitSource(folders),
+            "git": GitSource(folders, helpers, os.path.join(data, KNOWN_HOSTS)),
         },
         Executions(filesystems, folders, runner),
         FileChanges(filesystems, rules),

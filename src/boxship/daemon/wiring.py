@@ -298,7 +298,7 @@ async def build(
         driver=config.text("storage_driver") or "overlay2",
     )
     doors = Doors(building, about)
-    if traces.left(snapshots.keys(), folders.build, folders.build_runs):
+    if traces.left(snapshots.keys(), records.folders, folders.build, folders.build_runs):
         await building.tools()  # which cleans them up
     ledger = Check(
         known=lambda: _known(registry, building),

@@ -80,18 +80,22 @@ class Folders:
         self._records.drop_folders([folder.id])
         trees.remove_path(os.path.join(self._root, folder.id))
 
+    def turn(self, key: str) -> asyncio.Lock:
+        """Return what those hold, one after the other, who change the folders of a key."""
+        return self._locks.setdefault(key, asyncio.Lock())
+
     @asynccontextmanager
     async def cache(
         self, key: str, sharing: Sharing, held: Held, fill: Callable[[str], None]
     ) -> AsyncIterator[Folder]:
         """The folder of a cache mount, as it may be shared; `fill` fills one that is new."""
         if sharing is Sharing.LOCKED:
-            async with self._locks.setdefault(key, asyncio.Lock()):
+            async with self.turn(key):
                 yield await self._cache(self.find(Kind.CACHE_MOUNT, key), key, held, fill)
             return
         found = self.all(Kind.CACHE_MOUNT, key)
         if sharing is Sharing.SHARED:
-            async with self._locks.setdefault("\0" + key, asyncio.Lock()):
+            async with self.turn("\0" + key):
                 found = self.all(Kind.CACHE_MOUNT, key)
                 folder = await self._cache(next(iter(found), None), key, held, fill)
             yield folder

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from boxship.build.needs import ClientSession, Pipe
-from boxship.errors import BoxshipError
+from boxship.errors import BoxshipError, NotFound
 
 CHUNK = 1 << 14
 
@@ -43,6 +43,15 @@ class Agent:
             self._server.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    async def is_offered(self) -> bool:
+        """Whether a client has such an agent."""
+        try:
+            pipe = await self._agent()
+        except BoxshipError:
+            return False
+        await pipe.close()
+        return True
+
     async def _joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             pipe = await self._agent()
@@ -60,13 +69,12 @@ class Agent:
             writer.close()
 
     async def _agent(self) -> Pipe:
-        failed: BoxshipError | None = None
+        failed: BoxshipError = NotFound(f"no ssh agent {self._id!r} is forwarded by the client")
         for session in self._sessions:
             try:
                 return await session.agent(self._id)
             except BoxshipError as error:
                 failed = error
-        assert failed is not None
         raise failed
 
 

@@ -22,11 +22,12 @@ from boxship.build.cache.record import Layer
 from boxship.build.cache.records import Held, Records
 from boxship.build.cache.remote import Remote
 from boxship.build.digests import Digests, joined
-from boxship.build.errors import BadGraph, BuildFailed
+from boxship.build.errors import BadGraph, BuildFailed, NotEntitled
 from boxship.build.filesystems import Filesystems, Layers, Value
 from boxship.build.inline import KnownStep
 from boxship.build.ops import Exec, Files, Ref, Source, Vertex, ancestry
 from boxship.build.progress import Output, PartState, Report, VertexState, Warned
+from boxship.build.running.execution import check_consent
 from boxship.build.solver import keys
 from boxship.build.solver.performing import Performing, Wish
 from boxship.build.solver.shared import Say, Shared
@@ -109,7 +110,7 @@ class Solver:
 
     async def solve(self, refs: Sequence[Ref | None], job: Job) -> list[Value]:
         """Return the results asked for; BuildFailed names the vertex that failed."""
-        _check(refs)
+        _check(refs, job.entitlements)
         try:
             async with asyncio.TaskGroup() as tasks:
                 one = _Solving(self, job, tasks)
@@ -413,8 +414,11 @@ class _Solving:
         )
 
 
-def _check(refs: Sequence[Ref | None]) -> None:
-    """Refuse graphs that are too large; a vertex is made of its inputs, so none has a circle."""
+def _check(refs: Sequence[Ref | None], entitlements: frozenset[str]) -> None:
+    """Refuse graphs that are too large, and what nobody has consented to, kept or not.
+
+    A vertex is made of its inputs, so none has a circle.
+    """
     seen: set[Vertex] = set()
     waiting = [ref.vertex for ref in refs if ref is not None]
     while waiting:
@@ -425,6 +429,11 @@ def _check(refs: Sequence[Ref | None]) -> None:
         if len(seen) > MOST_VERTICES:
             raise BadGraph("the definition has too many vertices")
         _check_numbers(vertex)
+        if isinstance(vertex.op, Exec):
+            try:
+                check_consent(vertex.op, entitlements)
+            except NotEntitled as error:
+                raise BuildFailed(str(error), vertex) from error
         waiting.extend(ref.vertex for ref in vertex.inputs)
 
 

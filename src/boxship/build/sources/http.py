@@ -6,39 +6,29 @@ import asyncio
 import email.utils
 import hashlib
 import os
-import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote, urljoin, urlsplit
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from boxship.build.cache.folders import Folders
 from boxship.build.cache.record import Folder, Kind
 from boxship.build.digests import joined
-from boxship.build.errors import BadGraph, Outside
+from boxship.build.errors import BadGraph
 from boxship.build.filesystems import Files
 from boxship.build.ops import Source
-from boxship.build.sources import reach
+from boxship.build.sources import web
 from boxship.build.sources.source import Asker, Fetched, Tell, Told
-from boxship.errors import InvalidRequest, Unavailable
 from boxship.spec.platform import Platform
 
 if TYPE_CHECKING:
     import aiohttp
 
-REDIRECTS: Final = 10
 LARGEST: Final = 16 << 30
-SILENCE: Final = 60.0  # seconds without a byte
-CONNECT: Final = 30.0
 CHUNK: Final = 1 << 18
 UNNAMED: Final = "download"
-
-
-class Wrong(InvalidRequest):
-    """What came is not what was asked for."""
 
 
 class Known(msgspec.Struct, omit_defaults=True):
@@ -86,7 +76,6 @@ class HttpSource:
 
     def __init__(self, folders: Folders) -> None:
         self._folders = folders
-        self._turns: dict[str, asyncio.Lock] = {}
 
     async def fetch(
         self, source: Source, platform: Platform | None, asker: Asker, tell: Tell
@@ -97,14 +86,14 @@ class HttpSource:
             "http",
             [source.identifier, shape.name, oct(shape.mode), str(shape.uid), str(shape.gid)],
         )
-        async with self._turns.setdefault(key, asyncio.Lock()):
+        async with self._folders.turn(key):
             folder, known = await self._current(source.identifier, shape, key, asker, tell)
         if shape.checksum and known.digest != shape.checksum:
-            raise Wrong(f"digest mismatch {known.digest}: {shape.checksum}")
+            raise web.Wrong(f"digest mismatch {known.digest}: {shape.checksum}")
         return Fetched(
             Files(self._folders.path(folder)),
             f"http {known.digest} {key}",
-            _shown(source.identifier),
+            web.shown(source.identifier),
             {"sha256": known.digest.removeprefix("sha256:")},
         )
 
@@ -120,12 +109,13 @@ class HttpSource:
                 await asyncio.to_thread(self._folders.keep, kept)
                 return kept, known
         headers = _condition(known)
-        async with opened(url, headers) as answer:
+        async with web.opened(url, headers) as found:
+            answer = found.answer
             if kept is not None and known is not None and answer.status == 304:
                 await asyncio.to_thread(self._folders.keep, kept)
                 return kept, known
             if answer.status != 200:
-                raise Wrong(f"invalid response status {answer.status}")
+                raise web.Wrong(f"invalid response status {answer.status}")
             return await self._take(answer, url, shape, key, asker, tell)
 
     async def _take(
@@ -137,7 +127,7 @@ class HttpSource:
         asker: Asker,
         tell: Tell,
     ) -> tuple[Folder, Known]:
-        folder = self._folders.make(Kind.HTTP, key, f"http url {_shown(url)}", asker.held)
+        folder = self._folders.make(Kind.HTTP, key, f"http url {web.shown(url)}", asker.held)
         path = os.path.join(self._folders.path(folder), shape.name)
         try:
             digest = await _save(answer, path, url, tell)
@@ -162,72 +152,6 @@ def _condition(known: Known | None) -> Mapping[str, str]:
     return {"If-Modified-Since": known.modified} if known.modified else {}
 
 
-@asynccontextmanager
-async def opened(url: str, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
-    """Ask for a URL, through redirects; each address on the way is looked at first."""
-    import aiohttp
-
-    timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT, sock_read=SILENCE)
-    connector = aiohttp.TCPConnector(resolver=_resolver(), use_dns_cache=False)
-    async with aiohttp.ClientSession(
-        connector=connector, timeout=timeout, auto_decompress=False, trust_env=False
-    ) as session:
-        for _ in range(REDIRECTS + 1):
-            _check(url)
-            try:
-                answer = await session.get(
-                    url, headers={"Accept-Encoding": "identity", **headers}, allow_redirects=False
-                )
-            except Outside:
-                raise
-            except (aiohttp.ClientError, OSError, TimeoutError) as failure:
-                if isinstance(failure.__cause__, Outside):
-                    raise failure.__cause__ from None
-                raise Unavailable(f"{_shown(url)}: {failure}") from failure
-            async with answer:
-                if answer.status not in (301, 302, 303, 307, 308):
-                    yield answer
-                    return
-                url = urljoin(url, answer.headers.get("Location", ""))
-    raise Wrong(f"stopped after {REDIRECTS} redirects")
-
-
-def _check(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Outside(f"{parts.scheme or 'no'} is not a scheme that files are fetched by")
-    try:
-        reach.check(parts.hostname)
-    except ValueError:
-        return  # a name, which is looked at when it is looked up
-
-
-def _resolver() -> Any:
-    """Return a resolver that refuses what may not be reached."""
-    from aiohttp.abc import AbstractResolver, ResolveResult
-
-    class Resolver(AbstractResolver):
-        async def resolve(
-            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-        ) -> list[ResolveResult]:
-            return [
-                ResolveResult(
-                    hostname=host,
-                    host=address,
-                    port=port,
-                    family=kind,
-                    proto=0,
-                    flags=socket.AI_NUMERICHOST,
-                )
-                for kind, address in await reach.addresses(host, port)
-            ]
-
-        async def close(self) -> None:
-            pass
-
-    return Resolver()
-
-
 async def _save(answer: aiohttp.ClientResponse, path: str, url: str, tell: Tell) -> str:
     """Write the body; return its digest."""
     digest, size = hashlib.sha256(), 0
@@ -238,12 +162,12 @@ async def _save(answer: aiohttp.ClientResponse, path: str, url: str, tell: Tell)
         async for piece in answer.content.iter_chunked(CHUNK):
             size += len(piece)
             if size > LARGEST:
-                raise Wrong(f"{_shown(url)} is larger than {LARGEST >> 30} GiB")
+                raise web.Wrong(f"{web.shown(url)} is larger than {LARGEST >> 30} GiB")
             await asyncio.to_thread(_write, file, digest, piece)
-            tell(Told(_shown(url), "downloading", size, total))
+            tell(Told(web.shown(url), "downloading", size, total))
     finally:
         os.close(file)
-    tell(Told(_shown(url), "downloading", size, size, done=True))
+    tell(Told(web.shown(url), "downloading", size, size, done=True))
     return "sha256:" + digest.hexdigest()
 
 
@@ -264,12 +188,3 @@ def _finish(path: str, shape: Shape, modified: str) -> None:
         except ValueError:
             at = 0.0
     os.utime(path, (at, at))
-
-
-def _shown(url: str) -> str:
-    """Return a URL without what it may hold of a password."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.port:
-        host = f"{host}:{parts.port}"
-    return parts._replace(netloc=host, query="").geturl()
