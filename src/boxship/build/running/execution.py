@@ -83,49 +83,9 @@ class Executions:
             await self._run(op, asked, prepared, identifier, folder)
             return await asyncio.to_thread(self._keep, prepared, asked)
 
-    async def prepare(self, op: Exec, asked: Asked, undo: AsyncExitStack) -> Prepared:
-        """Make the mounts of a process; they last as long as `undo`."""
-        check_consent(op, asked.entitlements)
-        identifier = secrets.token_hex(32)
-        prepared = Prepared(identifier)
-        folder = self._runner.folder_of(identifier)
-        for mount in op.mounts:
-            await self._prepare(mount, asked, prepared, folder, undo)
-        if prepared.root < 0:
-            writable = await self._writable(EMPTY, asked, undo)
-            prepared.root = writable.mount
-        prepared.mounts.sort(key=lambda one: one.destination.rstrip("/").count("/"))
-        return prepared
-
-    async def run(
-        self, op: Exec, asked: Asked, prepared: Prepared, talk: Talk | None = None
-    ) -> Ended:
-        """Run the process that the mounts are for; its end is no failure, whatever the code."""
-        program = await self._program(op, asked, prepared, talk)
-        made = await asyncio.to_thread(stubs.missing, prepared.root, [*program.taken, *FILES])
-        try:
-            return await self._runner.run(
-                program,
-                [f"{name}:{address}" for name, address in op.hosts],
-                prepared.root,
-                prepared.mounts,
-                prepared.trees,
-                asked.output,
-                talk,
-            )
-        finally:
-            if made:
-                await asyncio.to_thread(stubs.remove, prepared.root, made)
-
-    async def join(self, op: Exec, asked: Asked, prepared: Prepared, shim: Shim, talk: Talk) -> int:
-        """Run one more process beside the one that the mounts are for; return its exit code."""
-        program = await self._program(op, asked, prepared, talk)
-        return await self._runner.join(shim, program, prepared.root, talk)
-
-    async def _program(
-        self, op: Exec, asked: Asked, prepared: Prepared, talk: Talk | None
-    ) -> Program:
-        check_consent(op, asked.entitlements)
+    async def _run(
+        self, op: Exec, asked: Asked, prepared: Prepared, identifier: str, folder: str
+    ) -> None:
         env = [*op.env]
         named = {line.partition("=")[0] for line in env}
         env += [f"{name}={value}" for name, value in op.proxies if name not in named]
