@@ -160,6 +160,74 @@ def test_sec_04_nothing_is_taken_from_who_enters(armed: Start, rounds: int) -> N
     assert [line for line in said.splitlines() if line.startswith("FOUND")] == []
 
 
+RIGHTS_HUNTER = """
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+canary, allowed = sys.argv[1], int(sys.argv[2], 16)
+ATTACH, DETACH = 16, 17
+seen, traced, end = set(), 0, time.monotonic() + 1200
+
+def judge(pid):
+    status = dict(line.split(":", 1) for line in open(f"/proc/{pid}/status") if ":" in line)
+    for field in ("CapPrm", "CapEff", "CapInh", "CapBnd"):
+        if int(status[field], 16) & ~allowed:
+            print("FOUND", pid, field, status[field].strip(), flush=True)
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        link = f"/proc/{pid}/fd/{number}"
+        where = os.readlink(link)
+        if where.startswith(("mnt:", "net:", "pid:")) or os.path.exists(link + canary):
+            print("FOUND", pid, number, where, flush=True)
+    for name in ("root", "cwd", "root/..", "root/proc/self/root"):
+        if os.path.exists(f"/proc/{pid}/{name}{canary}"):
+            print("FOUND", pid, name, flush=True)
+
+print("hunting", flush=True)
+while time.monotonic() < end and not os.path.exists("/tmp/enough"):
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        if pid == os.getpid():
+            continue
+        attached = libc.ptrace(ATTACH, pid, 0, 0) == 0
+        try:
+            if attached:
+                os.waitpid(pid, 0x40000000)
+                traced += 1
+            judge(pid)
+            seen.add(pid)
+        except OSError:
+            pass
+        if attached:
+            libc.ptrace(DETACH, pid, 0, 0)
+            try:
+                os.kill(pid, 18)
+            except OSError:
+                pass
+print("traced", traced, "seen", len(seen), flush=True)
+"""
+
+
+@pytest.mark.parametrize("rounds", [5, pytest.param(300, marks=pytest.mark.slow)])
+def test_sec_04_who_joins_anothers_processes_has_nothing_left_to_take(
+    engine: Engine, armed: Start, start: Start, rounds: int
+) -> None:
+    """A program that may trace everything looks at each that joins it, from its first moment."""
+    canary = engine.root / "canary"
+    canary.write_text("of the host")
+    own = int(inside_of_host(start(cap_add=["SYS_PTRACE"]), "CapBnd"), 16)
+    tracer = armed(*PYTHON, RIGHTS_HUNTER, str(canary), f"{own:x}", cap_add=["SYS_PTRACE"])
+    deadline = time.monotonic() + 60
+    while b"hunting" not in tracer.logs():
+        assert time.monotonic() < deadline
+    shared = f"container:{tracer.id}"
+    for _ in range(rounds):
+        joined = start("sleep", "0.2", pid_mode=shared, sysctls={"net.core.somaxconn": "77"})
+        joined.wait(timeout=60)
+    tracer.exec_run(["touch", "/tmp/enough"])
+    tracer.wait(timeout=60)
+    said = tracer.logs().decode()
+    assert int(said.rpartition("seen ")[2]) >= rounds
+    assert [line for line in said.splitlines() if line.startswith("FOUND")] == []
+
+
 HOLDER = """
 import ctypes, os, signal
 libc = ctypes.CDLL(None, use_errno=True)

@@ -55,6 +55,22 @@ def is_alive(pid: int, started: int | None = None) -> bool:
     return after_name[0] not in b"ZX" and (started is None or int(after_name[19]) == started)
 
 
+def is_child(pidfd: int) -> bool:
+    """Whether a process is our child; one that has ended is until it is waited for."""
+    try:
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT | ANY_CHILD)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def is_sibling(pid: int) -> bool:
+    """Whether a process has the same parent as we have."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        after_name = file.read().rpartition(b")")[2].split()
+    return int(after_name[1]) == os.getppid()
+
+
 def wait(pidfd: int) -> os.waitid_result | None:
     """Wait for our child to end; None when it is not our child, or was waited for already."""
     while True:

@@ -15,16 +15,18 @@ import msgspec
 
 from boxship.errors import BoxshipError
 from boxship.kernel.namespaces import FLAGS
-from boxship.runtime import consoles, hooks, mapping, options, sources, stage
+from boxship.runtime import consoles, hooks, mapping, options, procfs, sources, stage
 from boxship.runtime.api import CreateRequest, ExecRequest, Stdio
 from boxship.runtime.cgroups import Cgroup
+from boxship.runtime.dividing import SECOND
 from boxship.runtime.executor import clone_of
 from boxship.runtime.holding import joined
-from boxship.runtime.init import SECOND, Plan
+from boxship.runtime.init import Plan
 from boxship.runtime.memory import Memory
 from boxship.runtime.native import ways_in
 from boxship.runtime.plans import DEFAULT_GROUP, Held, Plans, path_of_group
 from boxship.runtime.prepared import WIRE, Prepared
+from boxship.runtime.procfs import SharedProc
 from boxship.runtime.table import ALWAYS
 from boxship.runtime.telling import CREATING, EXECUTING, told_as
 from boxship.runtime.templates import Template, Templates
@@ -74,19 +76,21 @@ class Ahead:
                     else msgspec.structs.replace(source, tree=numbers.send(source.tree))
                     for source in sources.gather(spec.mounts, request.root, request.bundle, held)
                 ]
+                spaces, proc = self._joined(spec, numbers, held)
                 have = Held(
                     wire=numbers.of[WIRE],
                     root=numbers.of["root"],
                     stdio=numbers.stdio(),
                     sources=found,
-                    join=self._joined(spec, numbers, held),
+                    join=spaces,
                     join_cgroup=join,
                     into_cgroup=into,
+                    proc=proc,
                 )
                 key = said and (
                     self._templates.marked(said, request.id),
                     tuple((one.tree, one.is_folder, one.covered_by, one.mode) for one in found),
-                    tuple(have.join.items()),
+                    (*have.join.items(), have.proc),
                     (low, *given, *join, into, request.console_size, request.init_program),
                 )
 
@@ -167,8 +171,11 @@ class Ahead:
         sent = [numbers.send(file) for file in files]
         return sent, None if into is None else numbers.send(into)
 
-    def _joined(self, spec: oci.Spec, numbers: Numbers, held: ExitStack) -> Mapping[str, int]:
-        """Return the namespaces to join: those given, and those that the spec names by path."""
+    def _joined(
+        self, spec: oci.Spec, numbers: Numbers, held: ExitStack
+    ) -> tuple[Mapping[str, int], SharedProc | None]:
+        """Return the namespaces to join: those given, and those that the spec names by path; and
+        what shows the processes of the pid namespace among them."""
         given = {
             name.removeprefix("join."): number
             for name, number in numbers.of.items()
@@ -177,11 +184,18 @@ class Ahead:
         if "netns" in numbers.of:
             given["network"] = numbers.of["netns"]
         opened = joined(spec, given, None, held)
-        return {
+        known_as = {
             kind: given[kind] if kind in given else numbers.send(opened[kind])
             for kind in FLAGS
             if kind in opened
         }
+        if "pid" in given and not procfs.can_be_named():
+            raise Unsuited("this namespace is not here to be looked for")
+        proc = procfs.shared(opened.get("pid"), held, known_as.get("pid"))
+        if proc is not None and proc.tree >= 0:
+            sent = numbers.send(proc.tree), numbers.send(proc.spaces)
+            proc = SharedProc(proc.namespace, *sent)
+        return known_as, proc
 
     def _lay_out(self, plan: Plan, prefix: str) -> Template:
         flags, signal, group = clone_of(plan)
@@ -196,6 +210,7 @@ class Ahead:
             places=[],
             master=plan.master.index if plan.master else None,
             second=memory.place_of(SECOND.name) if plan.has_second else 0,
+            divides_last=plan.divides_last,
         )
         return Template(what, memory.image, _ENCODER.encode(words))
 

@@ -13,14 +13,11 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from boxship.kernel import namespaces
-from boxship.runtime import descriptors, entry, identity, init, talk
+from boxship.runtime import descriptors, dividing, entry, identity, init, talk
 from boxship.runtime.api import Stdio
 from boxship.runtime.init import Plan
 from boxship.runtime.program import ANY, Program
-from boxship.runtime.verdict import allows
 from boxship.spec.oci import runtime as oci
-
-ADOPTED = namespaces.CLONE_PARENT | init.CLONE_PARENT_SETTID
 
 
 class Facts(Struct, frozen=True):
@@ -71,7 +68,7 @@ def plan(spec: oci.Spec, process: oci.Process, facts: Facts) -> Plan:
     program.put(told)
     program.add("write", facts.wire, talk.FAILED, 1, tolerated=ANY)
     program.add("exit_group", 127)
-    return Plan(program, 0, facts.into_cgroup, has_second=True)
+    return Plan(program, 0, facts.into_cgroup, has_second=True, divides_last=True)
 
 
 def _join(program: Program, spec: oci.Spec, facts: Facts) -> None:
@@ -88,30 +85,14 @@ def _join(program: Program, spec: oci.Spec, facts: Facts) -> None:
 
 
 def _drop_and_divide(program: Program, process: oci.Process, facts: Facts) -> None:
-    """Give up rights and make the second process.
+    """Give up rights and make the second process."""
 
-    The second comes last, unless the filter has to be loaded with rights (no_new_privs is not
-    asked for) and would then not let us make it.
-    """
-    late = process.no_new_privileges
-    filtered = facts.filter if not late else None
-    divided = filtered is not None and not allows(filtered, "clone", ADOPTED)
-    if divided:
-        _divide(program, process, facts)
-    identity.forbid_new_privileges(program, process)
-    identity.load_filter(program, filtered, facts.filter_flags)
-    identity.become_user(program, process)
-    entry.find(program, process.args, process.env)
-    if not divided:
-        _divide(program, process, facts)
-    if facts.dies_with_us:
-        identity.die_with_parent(program)
-    if filtered is None:
-        identity.load_filter(program, facts.filter, facts.filter_flags)
+    def divide() -> None:
+        dividing.go_on_in_child(program)
+        program.add("setsid", about="setsid")
+        if process.terminal:
+            init.control(program, 0, facts.console_size, process)
 
-
-def _divide(program: Program, process: oci.Process, facts: Facts) -> None:
-    init.go_on_in_child(program)
-    program.add("setsid", about="setsid")
-    if process.terminal:
-        init.control(program, 0, facts.console_size, process)
+    rights = dividing.Rights(facts.filter, facts.filter_flags, facts.dies_with_us)
+    rights.give_up(program, process, divide)
+    rights.load_late_filter(program, process)

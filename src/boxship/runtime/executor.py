@@ -43,4 +43,5 @@ def start(executor: Executor, plan: Plan, wire: socket.socket, score: int | None
         score,
         master=plan.master.index if plan.master else None,
         has_second=plan.has_second,
+        divides_last=plan.divides_last,
     )

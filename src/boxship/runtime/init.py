@@ -7,6 +7,7 @@ import struct
 import termios
 from collections.abc import Mapping, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from boxship.kernel import mounts as kernel
@@ -16,23 +17,22 @@ from boxship.runtime import (
     confine,
     descriptors,
     devices,
+    dividing,
     entry,
     identity,
     options,
     parts,
     rootfs,
-    talk,
 )
 from boxship.runtime.api import Stdio
 from boxship.runtime.errors import BadBundle
-from boxship.runtime.program import ANY, Program, Result, Scratch
+from boxship.runtime.procfs import SharedProc
+from boxship.runtime.program import ANY, Program, Result
 from boxship.runtime.rootfs import CgroupView
 from boxship.runtime.sources import Source
 from boxship.runtime.talk import FAILED, HOSTED, MAPPED, PROGRAM, READY, TERMINAL
 from boxship.spec.oci import runtime as oci
 
-SECOND = Scratch(talk.SECOND, 8)
-CLONE_PARENT_SETTID = 0x00100000
 INIT_PATH = "/sbin/docker-init"
 
 
@@ -61,6 +61,7 @@ class Facts(Struct, frozen=True):
     new_keyring: bool = True
     dies_with_us: bool = True
     gate: int | None = None  # where the word to start comes from, if not by the wire
+    proc: SharedProc | None = None  # of a pid namespace that is joined
 
 
 class Plan(Struct):
@@ -71,6 +72,7 @@ class Plan(Struct):
     cgroup: int | None = None  # to be born into
     master: Result | None = None
     has_second: bool = False  # the process that counts is a child of the one cloned
+    divides_last: bool = False  # the second is made when there is nothing left to give up
 
 
 def plan(spec: oci.Spec, facts: Facts) -> Plan:
@@ -88,6 +90,7 @@ def plan(spec: oci.Spec, facts: Facts) -> Plan:
     kept += [source.tree for source in facts.sources if source.tree >= 0]
     kept += range(descriptors.FIRST, descriptors.FIRST + facts.kept)
     kept += [] if facts.gate is None else [facts.gate]
+    kept += facts.proc.descriptors if facts.proc else []
     descriptors.close_others(program, kept)
     _enter_namespaces(made, own, joined, facts)
     _set_up(made, spec, facts, own)
@@ -124,13 +127,16 @@ def _enter_namespaces(
 
     A user namespace comes first, since it owns those made after it. A cgroup namespace begins at
     the group that its maker is in, so it is made once that is the container's. A pid namespace
-    that is joined holds the next process only.
+    that is joined holds the next process only: who is in there may trace it, so that one is made
+    when the container is set up and all rights are given up. Hooks of the host's want to know the
+    container's process before that, and so it is made at once for them.
     """
     program = made.program
     flags = sum(namespaces.FLAGS[kind] for kind in own - {"cgroup", "time"})
     later = 0
     if joined.keys() & {"user", "pid"}:
         made.has_second = True
+        made.divides_last = "pid" in joined and not facts.hooked_outside
         flags, later = 0, flags
     made.flags = flags
     if "user" in own:
@@ -147,33 +153,20 @@ def _enter_namespaces(
             _become_root(program)
     if later:
         program.add("unshare", later, about="error creating namespaces")
-    if made.has_second:
-        go_on_in_child(program)
+    if made.has_second and not made.divides_last:
+        dividing.go_on_in_child(program)
     if kinds := own & {"cgroup", "time"}:
         program.add(
             "unshare", sum(namespaces.FLAGS[kind] for kind in kinds),
             about="error creating namespaces",
         )  # fmt: skip
-    program.add("setsid", about="setsid")
+    if not made.divides_last:
+        program.add("setsid", about="setsid")
 
 
 def _become_root(program: Program) -> None:
     program.add("setresgid", 0, 0, 0, about="setgid in the user namespace")
     program.add("setresuid", 0, 0, 0, about="setuid in the user namespace")
-
-
-def go_on_in_child(program: Program) -> None:
-    """Leave the rest to a child, which is our parent's own; nothing is shared with it."""
-    go_on, gone = program.place(), program.place()
-    flags = namespaces.CLONE_PARENT | CLONE_PARENT_SETTID
-    program.add(
-        "clone", flags, 0, SECOND, 0, 0,
-        about="error creating a process", on_success=gone, if_nonzero=True,
-    )  # fmt: skip
-    program.jump(go_on)
-    program.put(gone)
-    program.add("exit_group", 0)
-    program.put(go_on)
 
 
 def _set_up(made: Plan, spec: oci.Spec, facts: Facts, own: frozenset[str]) -> None:
@@ -186,7 +179,8 @@ def _set_up(made: Plan, spec: oci.Spec, facts: Facts, own: frozenset[str]) -> No
     if facts.new_keyring:
         identity.join_keyring(program, facts.keyring)
     rootfs.leave_peers(program)
-    trees = rootfs.make_all(program, facts.sources, facts.cgroup)
+    proc_of = None if not made.divides_last else facts.proc
+    trees = rootfs.make_all(program, facts.sources, facts.cgroup, proc_of)
     masks = confine.Masks(program, linux.masked_paths)
     own_dev = not any(one.tree >= 0 and one.destination == "/dev" for one in facts.sources)
     mapped = "user" in own or "user" in facts.join
@@ -282,7 +276,8 @@ def _take_terminal(
         program.add("fchown", terminal, process.user.uid, identity.ALL, tolerated=ANY)
     if own_dev:
         devices.attach_console(program, facts.root, terminal)
-    control(program, terminal, facts.console_size, process)
+    if not made.divides_last:
+        control(program, terminal, facts.console_size, process)
     for number in range(3):
         program.add("dup3", terminal, number, 0, about="dup3")
     parts.meet(program, facts.wire, TERMINAL)
@@ -341,11 +336,12 @@ def _attach_init_program(program: Program, root: int, copy: Result) -> None:
 
 def _finish(made: Plan, spec: oci.Spec, facts: Facts) -> None:
     """Drop what the program may not have, and become it."""
-    program, process = made.program, spec.process
-    assert process is not None
-    arguments = process.args
+    program, asked = made.program, spec.process
+    assert asked is not None
+    arguments = asked.args
     if facts.init_program is not None:
         arguments = [INIT_PATH, "--", *arguments]
+    process = msgspec.structs.replace(asked, args=arguments)
     low = descriptors.FIRST + facts.kept
     left = [facts.wire] if facts.gate is None else [facts.wire, facts.gate]
     descriptors.close_others(program, [*range(descriptors.FIRST, low), *left])
@@ -353,18 +349,19 @@ def _finish(made: Plan, spec: oci.Spec, facts: Facts) -> None:
     identity.set_limits(program, process.rlimits)
     identity.own_streams(program, process.user)
     program.add("umask", 0o022 if process.user.umask is None else process.user.umask)
-    filtered = facts.filter if not process.no_new_privileges else None
-    identity.forbid_new_privileges(program, process)
-    identity.load_filter(program, filtered, facts.filter_flags)
-    identity.become_user(program, process)
-    if facts.dies_with_us:
-        identity.die_with_parent(program)
-    entry.find(program, arguments, process.env)
+
+    def divide() -> None:
+        dividing.go_on_in_child(program)
+        program.add("setsid", about="setsid")
+        if process.terminal:
+            control(program, 0, facts.console_size, process)
+
+    rights = dividing.Rights(facts.filter, facts.filter_flags, facts.dies_with_us)
+    rights.give_up(program, process, divide if made.divides_last else None)
     if facts.waits:
         parts.meet(program, facts.wire, READY, facts.gate)
     if facts.hooked_inside:
         parts.meet(program, facts.wire, PROGRAM)
-    if filtered is None:
-        identity.load_filter(program, facts.filter, facts.filter_flags)
+    rights.load_late_filter(program, process)
     descriptors.close_on_exec(program, low)
     entry.become(program, arguments, process.env)

@@ -13,7 +13,7 @@ from typing import Final
 from boxship.kernel import processes
 from boxship.runtime.errors import NOT_FOUND, StartFailed, exit_code_of
 from boxship.runtime.laid import Laid
-from boxship.runtime.talk import SECOND, VALUE
+from boxship.runtime.talk import PROGRAM, READY, SECOND, VALUE
 
 SCORE: Final = "/proc/self/oom_score_adj"
 WRONG_KIND: Final = (
@@ -25,6 +25,8 @@ SEEN_BY_OTHERS: Final = 10.0  # seconds from one word to the next of who joins o
 ALONE: Final = 60.0  # of who is in a pid namespace of its own
 ENDS_WITHIN: Final = 2.0  # seconds for a killed process that nobody can hold
 TAKEN_WITHIN: Final = 0.1  # for one that somebody may
+
+INSIDE: Final = frozenset({READY, PROGRAM})  # where a second that is made last waits
 
 Meeting = Callable[["Launched"], None]
 Words = Callable[[int], tuple[str, str]]
@@ -54,16 +56,20 @@ class Launched:
         *,
         master: int | None = None,
         has_second: bool = False,
+        divides_last: bool = False,
     ) -> None:
         """`clone` makes it; `master` is the index of the call that opens its terminal.
 
-        With a second the process that counts is a child of the one that is cloned.
+        With a second the process that counts is a child of the one that is cloned. When it is made
+        last, others may be able to speak for it: it is heard about nothing but its being ready.
         """
         self._words = words
         self._wire = wire
         self._master = master
         self._has_second = self._joins = has_second
+        self._divides_last = divides_last
         self._second = -1  # a descriptor of the one that counts, while the first is there too
+        self._second_pid = 0
         self._said: bytes | None = None  # heard, and not yet dealt with
         self._memory: Laid | None = None
         self._score = OomScore(score)
@@ -73,6 +79,7 @@ class Launched:
             self._score.restore()
             raise
         self.pidfd = self._memory.pidfd
+        self._is_ours = has_second and processes.is_child(self.pidfd)
         self.master: int | None = None
 
     @property
@@ -124,6 +131,9 @@ class Launched:
             said, self._said = self._said, None
             if said == until:
                 return True
+            if self._divides_last and not self._has_second and said not in INSIDE:
+                self.abandon()
+                raise StartFailed(KILLED, 128)
             meetings[said](self)
             self.go_on()
 
@@ -131,7 +141,16 @@ class Launched:
         """Hold the second process as soon as there is one: it may end before the first does."""
         assert self._memory
         if self._has_second and self._second < 0 and (pid := self._memory.scratch(SECOND)):
-            self._second = processes.open_pidfd(pid)
+            self._second, self._second_pid = self._hold(pid), pid
+
+    def _hold(self, pid: int) -> int:
+        """Hold the second process. Who traces it can write its number: another's is none."""
+        pidfd = processes.open_pidfd(pid)
+        ours = processes.is_child(pidfd) if self._is_ours else processes.is_sibling(pid)
+        if not ours:
+            os.close(pidfd)
+            raise ProcessLookupError(f"{pid} is another's process")
+        return pidfd
 
     @property
     def _is_from_first(self) -> bool:
@@ -164,7 +183,7 @@ class Launched:
             failure = self._why() if failed else StartFailed(KILLED, 128)
             self.abandon()
             raise failure
-        self.pid = self._memory.scratch(SECOND)
+        self.pid = self._second_pid
         self._score.restore()  # it has one of its own from here on
 
     def move(self, memory: Laid) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from boxship.kernel import processes
 from boxship.kernel.namespaces import CLONE_PARENT
 from boxship.kernel.syscalls import MACHINE
-from boxship.runtime import cgroups, consoles, executor, holding, hooks, sources, talk
+from boxship.runtime import cgroups, consoles, executor, holding, hooks, procfs, sources, talk
 from boxship.runtime.api import CreateRequest, ExecRequest, Init, Stdio
 from boxship.runtime.cgroups import Cgroup, CgroupTree
 from boxship.runtime.errors import NoSuchContainer, StartFailed, WrongState
@@ -97,6 +97,7 @@ class NativeRuntime:
             undo.callback(self.delete, request.id)
             wire, theirs = holding.wire(undo, held)
             join, into = ways_in(group, held)
+            joined = holding.joined(spec, request.join, request.netns, held)
             have = Held(
                 wire=theirs.fileno(),
                 root=holding.copy(request.root, held),
@@ -104,7 +105,8 @@ class NativeRuntime:
                 sources=sources.gather(
                     spec.mounts, request.root, request.bundle, held, request.trees
                 ),
-                join=holding.joined(spec, request.join, request.netns, held),
+                join=joined,
+                proc=procfs.shared(joined.get("pid"), held),
                 join_cgroup=[holding.high(descriptor, held) for descriptor in join],
                 into_cgroup=into,
                 gate=None if gate is None else holding.high(gate, held),

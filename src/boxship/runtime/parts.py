@@ -94,9 +94,10 @@ def new_filesystem(
     data: Iterable[tuple[str, str | None]],
     attrs: int,
     *,
+    given: Iterable[tuple[str, int]] = (),
     about: str,
 ) -> Result:
-    """Make a filesystem; the result is its detached mount."""
+    """Make a filesystem; the result is its detached mount. `given` options are descriptors."""
     context = program.add("fsopen", fstype.encode(), kernel.FSOPEN_CLOEXEC, about=about)
     for name, value in data:
         if value is None:
@@ -109,6 +110,10 @@ def new_filesystem(
                 "fsconfig", context, kernel.FSCONFIG_SET_STRING, name.encode(), text, 0,
                 about=about,
             )  # fmt: skip
+    for name, descriptor in given:
+        program.add(
+            "fsconfig", context, kernel.FSCONFIG_SET_FD, name.encode(), 0, descriptor, about=about
+        )
     program.add("fsconfig", context, kernel.FSCONFIG_CMD_CREATE, 0, 0, 0, about=about)
     return program.add("fsmount", context, kernel.FSMOUNT_CLOEXEC, attrs, about=about)
 

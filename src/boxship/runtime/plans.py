@@ -13,6 +13,7 @@ from boxship.runtime.api import CreateRequest, ExecRequest, Stdio
 from boxship.runtime.cgroups import Cgroup, CgroupTree, layout
 from boxship.runtime.errors import StartFailed
 from boxship.runtime.init import Plan
+from boxship.runtime.procfs import SharedProc
 from boxship.runtime.rootfs import CgroupView
 from boxship.runtime.small_init import code_of_init
 from boxship.runtime.sources import Source
@@ -49,6 +50,7 @@ class Held(Struct):
     gate: int | None = None
     init: int = -1  # a pidfd of the container's first process
     terminal: int | None = None
+    proc: SharedProc | None = None
 
 
 class Plans:
@@ -84,6 +86,7 @@ class Plans:
             hooked_inside=terms.hooks_inside and hooks.any_inside(spec.hooks),
             kept=terms.kept,
             gate=held.gate,
+            proc=held.proc,
             dies_with_us=terms.dies_with_us,
             pivot=terms.pivot,
             new_keyring=terms.new_keyring,

@@ -44,6 +44,7 @@ class Prepared(msgspec.Struct, omit_defaults=True):
     terminal: bool = False
     master: int | None = None
     second: int = 0  # where the number of a second process is
+    divides_last: bool = False
     score: int | None = None
     users: str = ""  # a new user namespace's ids
     groups: str = ""
@@ -125,6 +126,7 @@ class Performer:
                         what.score,
                         master=what.master,
                         has_second=bool(what.second),
+                        divides_last=what.divides_last,
                     )
             undo.pop_all()
         self._underway = Underway(launched, what, memory, self.stage, terminal)

@@ -30,6 +30,7 @@ from boxship.runtime.parts import (
     open_inside,
     set_attributes,
 )
+from boxship.runtime.procfs import SharedProc
 from boxship.runtime.program import Program, Result
 from boxship.runtime.sources import Source
 
@@ -64,12 +65,15 @@ def leave_peers(program: Program) -> None:
     )  # fmt: skip
 
 
-def make_all(program: Program, sources: Sequence[Source], view: CgroupView) -> list[Made]:
-    """Make every mount, with what it is asked to be like."""
-    return [_make(program, source, view) for source in sources]
+def make_all(
+    program: Program, sources: Sequence[Source], view: CgroupView, proc: SharedProc | None = None
+) -> list[Made]:
+    """Make every mount, with what it is asked to be like; `proc` shows other processes than the
+    maker's."""
+    return [_make(program, source, view, proc) for source in sources]
 
 
-def _make(program: Program, source: Source, view: CgroupView) -> Made:
+def _make(program: Program, source: Source, view: CgroupView, proc: SharedProc | None) -> Made:
     asked, kind, said = source.options, source.mount.type, about(source)
     if source.tree >= 0:
         _prepare_bind(program, source)
@@ -79,6 +83,8 @@ def _make(program: Program, source: Source, view: CgroupView) -> Made:
         return _make_cgroups(program, source, view)
     if kind in ("cgroup", "cgroup2"):
         tree = _make_unified(program, view, attrs, said)
+    elif kind == "proc" and proc is not None:
+        tree = proc.make(program, source.mount.source or kind, asked.data, attrs, about=said)
     else:
         if asked.copy_up:
             raise BadBundle('mount option "tmpcopyup" is not supported')
