@@ -69,16 +69,11 @@ class Numbered:
     layer: int
 
 
-def read(config: bytes, chains: Sequence[ChainId]) -> list[KnownStep]:
-    """Return the steps that an image's configuration tells of; none where it is not ours."""
-    return [
-        KnownStep(one.key, one.identity, one.output, chains[one.layer])
-        for one in read_numbered(config, len(chains))
-    ]
+def read(config: bytes, layers: int) -> list[Numbered]:
+    """Return the steps that the configuration of an image of so many layers tells of.
 
-
-def read_numbered(config: bytes, layers: int) -> list[Numbered]:
-    """Return the same for an image of so many layers, none of which need be here."""
+    None where it is not ours; the layers need not be here.
+    """
     try:
         said = msgspec.json.decode(config, type=Config).cache
         document = msgspec.json.decode(base64.b64decode(said), type=Document) if said else None

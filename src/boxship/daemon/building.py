@@ -195,7 +195,7 @@ async def make_tools(
             pushes,
         ),
         cache_exports=CacheExports(images, blobs, packer, filesystems, pool),
-        imports=Imports(images, blobs, records, arrivals, pool),
+        imports=Imports(images, blobs, arrivals, pool),
         cache=Cache(records, folders, images, data, time.time_ns),
         runner=runner,
         sessions=sessions,

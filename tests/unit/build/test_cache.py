@@ -106,10 +106,14 @@ def test_a_cache_in_an_image_is_read_back_and_nonsense_is_passed_over() -> None:
         [*steps, KnownStep("m" * 64, "x" * 64, 0, ChainId(Digest.of(b"no")))], chains
     )
     config = json.dumps({inline.MEMBER: written}).encode()
-    assert inline.read(config, chains) == steps
-    assert inline.read(config, chains[:2]) == steps[:1]
+    numbered = [
+        inline.Numbered("k" * 64, "i" * 64, 0, 1),
+        inline.Numbered("l" * 64, "j" * 64, 1, 2),
+    ]
+    assert inline.read(config, 3) == numbered
+    assert inline.read(config, 2) == numbered[:1]
     for nonsense in ("", "%%", base64.b64encode(b'[{"layers":[]}]').decode(), "e30="):
-        assert inline.read(json.dumps({inline.MEMBER: nonsense}).encode(), chains) == []
+        assert inline.read(json.dumps({inline.MEMBER: nonsense}).encode(), 3) == []
 
 
 def test_the_times_of_a_history_are_those_of_its_layers() -> None:

@@ -17,8 +17,7 @@ from boxship.build.announcing import announced
 from boxship.build.cache import document
 from boxship.build.cache.arrivals import Arrivals
 from boxship.build.cache.document import Known, Travelling
-from boxship.build.cache.places import AtClient, InRegistry, Place, small
-from boxship.build.cache.records import Records
+from boxship.build.cache.places import AtClient, Here, InRegistry, Place, small
 from boxship.build.cache.remote import Remote
 from boxship.build.progress import Report, Warned
 from boxship.build.request import CacheOption
@@ -55,12 +54,9 @@ def check_targets(wanted: Sequence[CacheOption]) -> None:
 class Imports:
     """Takes in what other machines have done."""
 
-    def __init__(
-        self, images: Images, blobs: Blobs, records: Records, arrivals: Arrivals, pool: Pool
-    ) -> None:
+    def __init__(self, images: Images, blobs: Blobs, arrivals: Arrivals, pool: Pool) -> None:
         self._images = images
         self._blobs = blobs
-        self._records = records
         self._arrivals = arrivals
         self._pool = pool
 
@@ -98,7 +94,7 @@ class Imports:
             raise InvalidRequest("a cache import from a registry needs a ref")
         reference = Reference.parse(name).with_default_tag()
         image = self._images.find(str(reference))
-        if image is not None and await asyncio.to_thread(self._take, image):
+        if image is not None and await asyncio.to_thread(self._take, image, remote):
             asker.held.chain(image.chain_id)
             return
         login = await asker.login(reference.host)
@@ -121,20 +117,18 @@ class Imports:
         remote.add(known, place)
         return bool(known.results)
 
-    def _take(self, image: Image) -> bool:
-        """Take in what an image that is here carries; say whether it does."""
+    def _take(self, image: Image, remote: Remote) -> bool:
+        """Take in what an image that is here carries; say whether it does.
+
+        It counts for the one build that asks: what an image says is no more than its word.
+        """
         manifest = image.variant.manifest
         if manifest is None:
             return False
-        config = self._blobs.read(manifest.config.digest)
-        steps = inline.read(config, image.variant.chains)
-        if steps:
-            self._images.ensure_unpacked(image)
-        for one in steps:
-            if self._records.outputs(one.identity) is None:
-                self._records.put(one.identity, {one.output: one.chain}, [])
-                self._records.put_key(one.key, one.identity)
-        return bool(steps)
+        known = Known()
+        _read_inline(self._blobs.read(manifest.config.digest), manifest.layers, known)
+        remote.add(known, Here(image.id, self._blobs))
+        return bool(known.results)
 
 
 def _at_client(option: CacheOption, asker: Asker) -> AtClient:
@@ -165,16 +159,19 @@ async def _inline(place: Place, manifest: bytes, known: Known) -> None:
     said = strictjson.decode(manifest, Manifest, "manifest")
     if said.config.media_type not in oci.CONFIGS:
         return
-    data = await small(place, said.config)
-    config = strictjson.decode(data, ImageConfig, "image configuration")
-    diff_ids = config.rootfs.diff_ids
-    if len(diff_ids) != len(said.layers):
+    _read_inline(await small(place, said.config), said.layers, known)
+
+
+def _read_inline(data: bytes, listed: Sequence[Descriptor], known: Known) -> None:
+    """Add what an image's configuration says of its layers."""
+    diff_ids = strictjson.decode(data, ImageConfig, "image configuration").rootfs.diff_ids
+    if len(diff_ids) != len(listed):
         return
     layers = [
         Travelling(_plain(layer), Digest.parse(diff_id))
-        for layer, diff_id in zip(said.layers, diff_ids, strict=True)
+        for layer, diff_id in zip(listed, diff_ids, strict=True)
     ]
-    for one in inline.read_numbered(data, len(layers)):
+    for one in inline.read(data, len(layers)):
         known.results.setdefault(
             document.name(one.identity, one.output), tuple(layers[: one.layer + 1])
         )

@@ -12,7 +12,7 @@ from boxship.build.needs import ContentStore
 from boxship.content.store import CHUNK, Blobs
 from boxship.distribution import manifests
 from boxship.distribution.client import Registry
-from boxship.errors import InvalidRequest
+from boxship.errors import InvalidRequest, NotSupported
 from boxship.lib import strictjson
 from boxship.spec.digest import Digest
 from boxship.spec.oci import image as oci
@@ -87,6 +87,23 @@ class InRegistry:
     async def finish(self, media_type: str, data: bytes) -> None:
         tag = self.reference.tag or ""
         await self.registry.put_manifest(self.reference.path, tag, media_type, data)
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """An image of the engine's own, of which only layers are read."""
+
+    name: str
+    blobs: Blobs
+
+    async def top(self) -> tuple[str, bytes]:
+        raise NotSupported(f"{self.name} is no cache")
+
+    async def document(self, about: Descriptor) -> bytes:
+        raise NotSupported(f"{self.name} lists no manifests")
+
+    def read(self, about: Descriptor) -> AsyncIterator[bytes]:
+        return pieces(self.blobs, about.digest, 0, about.size)
 
 
 @dataclass(frozen=True, slots=True)
