@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.support.buildkit import AMD64, BUSYBOX, CONTROL, driven, on_engine, run
 from tests.support.engine import Engine
 from tests.support.pipes import connect
 
@@ -23,39 +24,8 @@ from boxship.client.offers import Offers
 from boxship.errors import NotFound
 from boxship.spec.buildkit import control_pb2 as pb
 from boxship.spec.buildkit import gateway_pb2 as gateway
-from boxship.spec.platform import Platform
 from boxship.transport.http2 import ConnectionLost, Http2
 from boxship.wire.grpc import Code, Failed
-
-CONTROL = "/moby.buildkit.v1.Control/"
-BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge/"
-BUSYBOX = ops.Ref(
-    ops.Vertex(
-        ops.Source("docker-image://docker.io/library/busybox:latest"),
-        platform=Platform("linux", "amd64"),
-    )
-)
-
-
-@contextlib.asynccontextmanager
-async def plain_http2(engine: Engine) -> AsyncIterator[Http2]:
-    """Speak HTTP/2 from its preface, as newer clients do."""
-    client = Http2()
-    loop = asyncio.get_running_loop()
-    await loop.create_unix_connection(lambda: client, engine.socket)
-    try:
-        async with asyncio.timeout(60):
-            yield client
-    finally:
-        client.close()
-
-
-def on_engine(engine: Engine, story: Callable[[Http2], Awaitable[None]]) -> None:
-    async def run() -> None:
-        async with plain_http2(engine) as client:
-            await story(client)
-
-    asyncio.run(run())
 
 
 def test_the_builder_answers_over_plain_http2(engine: Engine) -> None:
@@ -70,11 +40,6 @@ def test_the_builder_answers_over_plain_http2(engine: Engine) -> None:
         assert failure.value.code is Code.UNIMPLEMENTED
 
     on_engine(engine, story)
-
-
-def run(*args: str, on: ops.Ref = BUSYBOX) -> ops.Ref:
-    process = ops.Exec(args, mounts=(ops.Bind("/", 0, output=0),))
-    return ops.Ref(ops.Vertex(process, (on,), platform=Platform("linux", "amd64")))
 
 
 def test_a_definition_is_solved_and_its_progress_told(engine: Engine) -> None:
@@ -102,36 +67,28 @@ def test_a_definition_is_solved_and_its_progress_told(engine: Engine) -> None:
 
 def test_a_client_drives_a_build_through_the_bridge_and_looks_into_results(engine: Engine) -> None:
     async def story(client: Http2) -> None:
-        id = [("buildkit-controlapi-buildid", "bridge-1")]
-        solving = asyncio.ensure_future(
-            client.ask(CONTROL + "Solve", pb.SolveRequest(ref="bridge-1").SerializeToString())
-        )
-        pong = gateway.PongResponse.FromString(await client.ask(BRIDGE + "Ping", b"", id))
-        assert {cap.id for cap in pong.llb_caps} >= {"source.image", "mergeop", "diffop"}
-        root = run("sh", "-c", "mkdir /d; echo inside > /d/f; ln -s /etc/passwd /d/l")
-        asked = gateway.SolveRequest(definition=llbwriting.write(root), evaluate=True)
-        answer = await client.ask(BRIDGE + "Solve", asked.SerializeToString(), id)
-        ref = gateway.SolveResponse.FromString(answer).result.ref.id
+        async with driven(client, "bridge-1") as bridge:
+            pong = await bridge.ask("Ping", gateway.PingRequest(), gateway.PongResponse)
+            assert {cap.id for cap in pong.llb_caps} >= {"source.image", "mergeop", "diffop"}
+            ref = await bridge.solve(
+                run("sh", "-c", "mkdir /d; echo inside > /d/f; ln -s /etc/passwd /d/l")
+            )
 
-        async def read(path: str) -> bytes:
-            wanted = gateway.ReadFileRequest(ref=ref, path=path)
-            found = await client.ask(BRIDGE + "ReadFile", wanted.SerializeToString(), id)
-            return gateway.ReadFileResponse.FromString(found).data
+            async def read(path: str) -> bytes:
+                wanted = gateway.ReadFileRequest(ref=ref, path=path)
+                return (await bridge.ask("ReadFile", wanted, gateway.ReadFileResponse)).data
 
-        assert await read("/d/f") == b"inside\n"
-        assert (await read("/d/l")).startswith(b"root:x:0:0:root:/root")  # the image's own
-        assert b"inside" in await read("../../../d/f")
-        listing = gateway.ReadDirRequest(ref=ref, path="d")
-        found = await client.ask(BRIDGE + "ReadDir", listing.SerializeToString(), id)
-        names = [one.path for one in gateway.ReadDirResponse.FromString(found).entries]
-        assert names == [b"f", b"l"]
-        with pytest.raises(Failed) as failure:
-            await read("/nothing")
-        assert failure.value.code is Code.NOT_FOUND
-        result = gateway.Result(ref=gateway.Ref(id=ref))
-        returned = gateway.ReturnRequest(result=result).SerializeToString()
-        await client.ask(BRIDGE + "Return", returned, id)
-        await solving
+            assert await read("/d/f") == b"inside\n"
+            assert (await read("/d/l")).startswith(b"root:x:0:0:root:/root")  # the image's own
+            assert b"inside" in await read("../../../d/f")
+            listing = gateway.ReadDirRequest(ref=ref, path="d")
+            found = await bridge.ask("ReadDir", listing, gateway.ReadDirResponse)
+            assert [one.path for one in found.entries] == [b"f", b"l"]
+            with pytest.raises(Failed) as failure:
+                await read("/nothing")
+            assert failure.value.code is Code.NOT_FOUND
+            await bridge.give_back(ref)
+            await bridge.solving
 
     on_engine(engine, story)
 
@@ -158,7 +115,7 @@ def test_insecure_processes_need_consent(engine: Engine) -> None:
     process = ops.Exec(
         ("true",), mounts=(ops.Bind("/", 0, output=0),), security=ops.Security.INSECURE
     )
-    root = ops.Ref(ops.Vertex(process, (BUSYBOX,), platform=Platform("linux", "amd64")))
+    root = ops.Ref(ops.Vertex(process, (BUSYBOX,), platform=AMD64))
 
     async def story(client: Http2) -> None:
         for number, consent in enumerate(([], ["security.insecure"])):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
@@ -25,9 +26,12 @@ from boxship.build.export.squash import Squash
 from boxship.build.filesystems import Filesystems, Layers, Value
 from boxship.build.frontend import Frontend
 from boxship.build.needs import Sessions
-from boxship.build.ops import Network, Ref, ancestry
+from boxship.build.ops import Exec, Network, Ref, ancestry
 from boxship.build.progress import Report
-from boxship.build.request import BuildRequest, Built, Dockerfile, Graph, Target
+from boxship.build.request import UNLIMITED, BuildRequest, Built, Dockerfile, Graph, Target
+from boxship.build.running import container as containers
+from boxship.build.running.container import Container
+from boxship.build.running.execution import Asked, Executions
 from boxship.build.running.runner import Runner
 from boxship.build.solver.solver import Job, Solver, known_steps
 from boxship.build.solver.steps import steps
@@ -60,6 +64,7 @@ class Builder:
     cache: Cache
     imports: Imports
     runner: Runner
+    executions: Executions
     sessions: Sessions
     allowed: frozenset[str]
     host: Platform
@@ -138,6 +143,33 @@ class Builder:
             looking = self.filesystems.looking(value)
             root = await asyncio.to_thread(undo.enter_context, looking)
             yield f"/proc/self/fd/{root}"
+
+    @asynccontextmanager
+    async def container(
+        self, op: Exec, refs: Sequence[Ref | None], request: BuildRequest, report: Report
+    ) -> AsyncIterator[Container]:
+        """Solve results, and have them as the mounts of `op` for processes of the caller's.
+
+        They last as long as the block; what was written into them is dropped then.
+        """
+        granted = self._granted(request)
+        with self.records.holding() as held:
+            asker = await self._asker(request, held)
+            values = await self.solver.solve(refs, Job(asker, held, report, granted))
+            asked = Asked(
+                inputs=values,
+                resources=UNLIMITED,
+                entitlements=granted,
+                sessions=asker.sessions,
+                held=held,
+                output=lambda stream, data: None,
+                description="a container of a client's",
+            )
+            async with containers.opened(self.executions, op, asked) as made:
+                if asked.made:
+                    name = f"container {secrets.token_hex(16)}"
+                    await asyncio.to_thread(self.records.put, name, {}, asked.made)
+                yield made
 
     async def resolve(
         self, reference: str, platform: Platform, *, pull: bool, sessions: Sequence[str]

@@ -10,7 +10,7 @@ from boxship.build.ops import Resources
 from boxship.model.ids import ContainerId
 from boxship.network.sandbox import Sandbox, SandboxRequest
 from boxship.shim.client import ShimEvent, Started
-from boxship.shim.protocol import StartRequest
+from boxship.shim.protocol import ExecRequest, StartRequest
 from boxship.spec.digest import Digest
 from boxship.spec.oci.runtime import Spec
 
@@ -119,6 +119,7 @@ class Program:
     ulimits: Sequence[tuple[str, int, int]]
     resources: Resources
     taken: Sequence[str] = ()  # mount points of the caller's own
+    tty: bool = False
 
 
 class Programs(Protocol):
@@ -139,6 +140,9 @@ class Shim(Protocol):
     @on_event.setter
     def on_event(self, listener: Callable[[ShimEvent], None] | None) -> None: ...
     async def start(self, request: StartRequest, fds: Mapping[str, int]) -> Started: ...
+    async def exec(self, request: ExecRequest, fds: Sequence[int] = ()) -> Started: ...
+    async def forget(self, exec_id: str) -> None: ...
+    async def resize(self, target: str, height: int, width: int) -> None: ...
     async def signal(self, target: str, signal: int) -> None: ...
     async def close(self) -> None: ...
 

@@ -84,6 +84,7 @@ class ContainerRules:
                 env=list(program.env),
                 cmd=list(program.args),
                 working_dir=program.cwd,
+                tty=program.tty,
             ),
             host_config=wanted,
         )
@@ -161,6 +162,7 @@ async def make_tools(
     layouts = LayoutSource(arrivals, images.host)
     local, files = LocalSource(folders, records), HttpSource(folders)
     digests = Digests(filesystems)
+    executions = Executions(filesystems, folders, runner)
     performing = Performing(
         {
             "docker-image": image_source,
@@ -171,7 +173,7 @@ async def make_tools(
             "https": files,
             "git": GitSource(folders, helpers, os.path.join(data, KNOWN_HOSTS)),
         },
-        Executions(filesystems, folders, runner),
+        executions,
         FileChanges(filesystems, rules),
         filesystems,
         images.host,
@@ -198,6 +200,7 @@ async def make_tools(
         imports=Imports(images, blobs, arrivals, pool),
         cache=Cache(records, folders, images, data, time.time_ns),
         runner=runner,
+        executions=executions,
         sessions=sessions,
         allowed=frozenset(allowed),
         host=images.host,

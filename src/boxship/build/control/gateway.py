@@ -11,39 +11,34 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
-import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Final
 
 from boxship.build import ops
-from boxship.build.control import llb, llbwriting, subrequests
+from boxship.build.control import llb, llbwriting, looking, subrequests
+from boxship.build.control.containers import Containers
 from boxship.build.control.failures import failed
-from boxship.build.control.frontend import Frontend, is_ours, read_file, with_inputs
+from boxship.build.control.frontend import Frontend, is_ours, with_inputs
 from boxship.build.control.jobs import Job
 from boxship.build.control.needs import Builder
 from boxship.build.ops import Ref
 from boxship.build.progress import Warned
 from boxship.build.request import BuildRequest, Dockerfile, Graph, Target
 from boxship.errors import BoxshipError, InvalidRequest, NotFound
-from boxship.kernel import paths
-from boxship.lib import globs, strictjson
+from boxship.lib import strictjson
 from boxship.spec.buildkit import gateway_pb2 as pb
-from boxship.spec.buildkit import session_pb2 as session
 from boxship.spec.buildkit import solver_pb2 as solver
 from boxship.spec.digest import Digest
 from boxship.spec.oci.image import ImageConfig
 from boxship.spec.platform import Platform
-from boxship.wire import fsutil
 from boxship.wire.grpc import Code, Failed
 
 CONFIG: Final = "containerimage.config"
 BASE_CONFIG: Final = "containerimage.base.config"
 PLATFORMS: Final = "refs.platforms"
-FILE_LIMIT: Final = 16 << 20
 CONFIG_LIMIT: Final = 8 << 20
 MOST_REFS: Final = 10_000
 
@@ -78,6 +73,8 @@ class Bridge:
         self._host = host
         self._undo = undo
         self._held: dict[str, Held] = {}
+        self.containers = Containers(builder, job.report)
+        undo.push_async_callback(self.containers.close)
 
     # Solving
 
@@ -220,23 +217,15 @@ class Bridge:
 
     async def read_file(self, asked: pb.ReadFileRequest) -> pb.ReadFileResponse:
         async with self._opened(asked.ref) as folder:
-            data = await asyncio.to_thread(read_file, folder, asked.path, FILE_LIMIT)
-        if data is None:
-            raise NotFound(f"open {asked.path}: no such file or directory")
-        if asked.HasField("range"):
-            begin = max(0, asked.range.offset)
-            length = asked.range.length
-            data = data[begin : begin + length] if length > 0 else data[begin:]
-        return pb.ReadFileResponse(data=data)
+            return await asyncio.to_thread(looking.read, folder, asked)
 
     async def read_folder(self, asked: pb.ReadDirRequest) -> pb.ReadDirResponse:
         async with self._opened(asked.ref) as folder:
-            entries = await asyncio.to_thread(_list, folder, asked.path, asked.include_pattern)
-        return pb.ReadDirResponse(entries=entries)
+            return await asyncio.to_thread(looking.listed, folder, asked)
 
     async def stat_file(self, asked: pb.StatFileRequest) -> pb.StatFileResponse:
         async with self._opened(asked.ref) as folder:
-            return pb.StatFileResponse(stat=await asyncio.to_thread(_stat, folder, asked.path))
+            return await asyncio.to_thread(looking.known, folder, asked)
 
     def _opened(self, name: str) -> AbstractAsyncContextManager[str]:
         held = self._find(name)
@@ -245,6 +234,18 @@ class Bridge:
     async def evaluate(self, asked: pb.EvaluateRequest) -> pb.EvaluateResponse:
         await self._evaluate(self._find(asked.ref))
         return pb.EvaluateResponse()
+
+    # Containers
+
+    async def new_container(self, asked: pb.NewContainerRequest) -> pb.NewContainerResponse:
+        """Mount results for processes."""
+        held = [self._find(one.result_id) for one in asked.mounts if one.result_id]
+        request = held[0].request if held else self._blank
+        try:
+            await self.containers.open(asked, [one.ref for one in held], request)
+        except BoxshipError as error:
+            raise failed(error, self.files) from error
+        return pb.NewContainerResponse()
 
     # Images
 
@@ -331,56 +332,6 @@ def _platforms(metadata: Mapping[str, bytes]) -> dict[str, Platform]:
 
 def _config(said: bytes) -> ImageConfig:
     return strictjson.decode(said, ImageConfig, f"invalid {CONFIG}", limit=CONFIG_LIMIT)
-
-
-def _list(folder: str, path: str, pattern: str) -> Sequence[session.Stat]:
-    root = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        flags = os.O_RDONLY | os.O_DIRECTORY
-        inner = paths.open_in_root(root, path.lstrip("/") or ".", flags)
-        try:
-            return [
-                _message(name, os.stat(name, dir_fd=inner, follow_symlinks=False), inner)
-                for name in sorted(os.listdir(inner))
-                if not pattern or globs.match(pattern, name)
-            ]
-        finally:
-            os.close(inner)
-    except FileNotFoundError:
-        raise NotFound(f"open {path}: no such file or directory") from None
-    except NotADirectoryError:
-        raise InvalidRequest(f"{path}: not a directory") from None
-    finally:
-        os.close(root)
-
-
-def _stat(folder: str, path: str) -> session.Stat:
-    root = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        holder, name = paths.parent_and_name(root, path.lstrip("/") or ".")
-        try:
-            status = os.stat(name, dir_fd=holder, follow_symlinks=False)
-            return _message(os.fsdecode(name), status, holder)
-        finally:
-            os.close(holder)
-    except (FileNotFoundError, NotADirectoryError):
-        raise NotFound(f"lstat {path}: no such file or directory") from None
-    finally:
-        os.close(root)
-
-
-def _message(name: str, status: os.stat_result, folder: int) -> session.Stat:
-    said = session.Stat(
-        path=os.fsencode(name),
-        mode=fsutil.to_go(status.st_mode),
-        uid=status.st_uid,
-        gid=status.st_gid,
-        size=status.st_size,
-        mod_time=status.st_mtime_ns,
-    )
-    if stat.S_ISLNK(status.st_mode):
-        said.linkname = os.fsencode(os.readlink(name, dir_fd=folder))
-    return said
 
 
 def blank_text() -> Dockerfile:

@@ -7,8 +7,8 @@ bytes; the last has no operation of its own and points to the result.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -175,29 +175,53 @@ def _exec_of(op: pb.ExecOp, inputs: int, about: pb.OpMetadata) -> ops.Exec:
     meta = op.meta
     if op.devices:
         raise NotSupported("devices in builds are not supported")
-    if not meta.args:
-        raise BadGraph("a process needs arguments")
-    mounts = [_mount_of(mount, inputs) for mount in op.mounts]
+    mounts = [mount_of(mount, inputs) for mount in op.mounts]
     mounts.sort(key=lambda mount: mount.target != ops.ROOT)
     if not mounts or mounts[0].target != ops.ROOT:
         raise BadGraph("a process needs a root filesystem")
+    around = ops.Exec(
+        (),
+        mounts=tuple(mounts),
+        secret_env=secrets_of(op.secret_env),
+        network=network_of(op.network),
+        network_name=about.description.get(NETWORK_NAME, ""),
+        hostname=meta.hostname,
+        hosts=hosts_of(meta.extra_hosts),
+    )
+    return process_of(meta, op.security, around)
+
+
+def process_of(meta: pb.Meta, security: pb.SecurityMode.ValueType, around: ops.Exec) -> ops.Exec:
+    """Return a process in the surroundings that `around` says."""
+    if not meta.args:
+        raise BadGraph("a process needs arguments")
     proxies = ((name, getattr(meta.proxy_env, name)) for name in PROXIES)
-    return ops.Exec(
+    return replace(
+        around,
         args=tuple(meta.args),
         env=tuple(meta.env),
         cwd=meta.cwd or "/",
         user=meta.user,
-        mounts=tuple(mounts),
-        secret_env=tuple(ops.SecretEnv(s.name, s.id, s.optional) for s in op.secret_env),
-        network=_chosen(NETWORKS, op.network, "network"),
-        network_name=about.description.get(NETWORK_NAME, ""),
-        security=_chosen(SECURITY, op.security, "security mode"),
-        hostname=meta.hostname,
-        hosts=tuple((host.host, host.address) for host in meta.extra_hosts),
+        security=_chosen(SECURITY, security, "security mode"),
         ulimits=tuple(ops.Ulimit(u.name, u.soft, u.hard) for u in meta.ulimit),
         proxies=tuple((name, value) for name, value in proxies if value),
         valid_exit_codes=tuple(meta.valid_exit_codes) or (0,),
     )
+
+
+def network_of(mode: pb.NetMode.ValueType) -> ops.Network:
+    """Return what network is meant."""
+    return _chosen(NETWORKS, mode, "network")
+
+
+def secrets_of(said: Iterable[pb.SecretEnv]) -> tuple[ops.SecretEnv, ...]:
+    """Return the variables that hold secrets."""
+    return tuple(ops.SecretEnv(one.name, one.id, one.optional) for one in said)
+
+
+def hosts_of(said: Iterable[pb.HostAddress]) -> tuple[tuple[str, str], ...]:
+    """Return names and addresses."""
+    return tuple((one.host, one.address) for one in said)
 
 
 def _chosen(known: Mapping[K, V], number: K, what: str) -> V:
@@ -212,7 +236,8 @@ def _input(number: int, inputs: int) -> int:
     return number
 
 
-def _mount_of(mount: pb.Mount, inputs: int) -> ops.Mount:
+def mount_of(mount: pb.Mount, inputs: int) -> ops.Mount:
+    """Return a mount of a process that has so many inputs."""
     match mount.kind:
         case pb.MOUNT_BIND:
             return ops.Bind(

@@ -8,9 +8,10 @@ from typing import Protocol
 
 from boxship.build.cache.record import Usage
 from boxship.build.dockerfile.options import Resolved
-from boxship.build.ops import Ref
+from boxship.build.ops import Exec, Ref
 from boxship.build.progress import Report
 from boxship.build.request import BuildRequest, Built, Graph
+from boxship.build.running.container import Container
 from boxship.spec.platform import Platform
 
 
@@ -27,6 +28,11 @@ class Builder(Protocol):
         self, ref: Ref | None, request: BuildRequest, report: Report
     ) -> AbstractAsyncContextManager[str]:
         """Solve a result and show it as a folder."""
+
+    def container(
+        self, op: Exec, refs: Sequence[Ref | None], request: BuildRequest, report: Report
+    ) -> AbstractAsyncContextManager[Container]:
+        """Solve results, and have them as the mounts of `op` for processes of the caller's."""
 
     async def resolve(
         self, reference: str, platform: Platform, *, pull: bool, sessions: Sequence[str]

@@ -15,9 +15,10 @@ from typing import Final, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from boxship.build.cache.record import Usage
-from boxship.build.control import caps, exporters, llbwriting, status
+from boxship.build.control import caps, exporters, llbwriting, looking, status
 from boxship.build.control.gateway import Bridge
 from boxship.build.control.needs import Cache
+from boxship.build.control.processes import Processes
 from boxship.build.control.solving import Solving
 from boxship.build.control.tunnel import Tunnel
 from boxship.build.session.sessions import Sessions
@@ -86,6 +87,12 @@ class Service:
             f"{BRIDGE}Evaluate": self._evaluate,
             f"{BRIDGE}Inputs": self._inputs,
             f"{BRIDGE}Warn": self._warn,
+            f"{BRIDGE}NewContainer": self._new_container,
+            f"{BRIDGE}ReleaseContainer": self._release_container,
+            f"{BRIDGE}ExecProcess": self._exec_process,
+            f"{BRIDGE}ReadFileContainer": self._read_in_container,
+            f"{BRIDGE}ReadDirContainer": self._list_in_container,
+            f"{BRIDGE}StatFileContainer": self._stat_in_container,
             HEALTH: self._health,
             TRACES: self._traces,
         }
@@ -213,6 +220,41 @@ class Service:
     async def _warn(self, stream: Stream) -> None:
         bridge = await self._bridge(stream)
         await _answer(stream, bridge.warn(await _asked(stream, gateway.WarnRequest)))
+
+    # Containers of the bridge
+
+    async def _new_container(self, stream: Stream) -> None:
+        bridge = await self._bridge(stream)
+        asked = await _asked(stream, gateway.NewContainerRequest)
+        await _answer(stream, await bridge.new_container(asked))
+
+    async def _release_container(self, stream: Stream) -> None:
+        bridge = await self._bridge(stream)
+        asked = await _asked(stream, gateway.ReleaseContainerRequest)
+        await bridge.containers.release(asked.container_id)
+        await _answer(stream, gateway.ReleaseContainerResponse())
+
+    async def _exec_process(self, stream: Stream) -> None:
+        bridge = await self._bridge(stream)
+        await Processes(bridge.containers, stream).serve()
+
+    async def _read_in_container(self, stream: Stream) -> None:
+        bridge = await self._bridge(stream)
+        asked = await _asked(stream, gateway.ReadFileRequest)
+        folder = bridge.containers.find(asked.ref).tree(asked.mount_index)
+        await _answer(stream, await asyncio.to_thread(looking.read, folder, asked))
+
+    async def _list_in_container(self, stream: Stream) -> None:
+        bridge = await self._bridge(stream)
+        asked = await _asked(stream, gateway.ReadDirRequest)
+        folder = bridge.containers.find(asked.ref).tree(asked.mount_index)
+        await _answer(stream, await asyncio.to_thread(looking.listed, folder, asked))
+
+    async def _stat_in_container(self, stream: Stream) -> None:
+        bridge = await self._bridge(stream)
+        asked = await _asked(stream, gateway.StatFileRequest)
+        folder = bridge.containers.find(asked.ref).tree(asked.mount_index)
+        await _answer(stream, await asyncio.to_thread(looking.known, folder, asked))
 
     # The rest
 

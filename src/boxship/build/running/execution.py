@@ -16,11 +16,12 @@ from boxship.build.cache.record import Layer
 from boxship.build.cache.records import Held
 from boxship.build.errors import NotEntitled, ProcessFailed
 from boxship.build.filesystems import EMPTY, Filesystems, Layers, Value, Writable
-from boxship.build.needs import ClientSession, Program
+from boxship.build.needs import ClientSession, Program, Shim
 from boxship.build.ops import NO_OUTPUT, SCRATCH, Exec, Network, Resources, Security
 from boxship.build.running import parts, stubs
 from boxship.build.running.agent import Agent
-from boxship.build.running.runner import FILES, Output, Runner
+from boxship.build.running.runner import FILES, Ended, Output, Runner
+from boxship.build.running.talk import Talk
 from boxship.errors import NotFound, NotSupported
 from boxship.kernel import mounts
 from boxship.snapshot import trees
@@ -45,8 +46,9 @@ class Asked:
 
 @dataclass(slots=True)
 class Prepared:
-    """The mounts of one process."""
+    """The mounts of one process, which will be known by `identifier`."""
 
+    identifier: str
     root: int = -1
     mounts: list[oci.Mount] = field(default_factory=list)
     trees: dict[str, int] = field(default_factory=dict)
@@ -72,29 +74,63 @@ class Executions:
         """Run it; return its results. The layers that were made are added to `asked.made`."""
         check_consent(op, asked.entitlements)
         async with AsyncExitStack() as undo:
-            prepared = Prepared()
-            identifier = secrets.token_hex(32)
-            folder = self._runner.folder_of(identifier)
-            for mount in op.mounts:
-                await self._prepare(mount, asked, prepared, folder, undo)
-            if prepared.root < 0:
-                writable = await self._writable(EMPTY, asked, undo)
-                prepared.root = writable.mount
-            await self._run(op, asked, prepared, identifier, folder)
+            prepared = await self.prepare(op, asked, undo)
+            ended = await self.run(op, asked, prepared)
+            if ended.code not in op.valid_exit_codes:
+                hint = ": the process was killed for want of memory" if ended.oom else ""
+                raise ProcessFailed(op.args, ended.code, hint)
             return await asyncio.to_thread(self._keep, prepared, asked)
 
-    async def _run(
-        self, op: Exec, asked: Asked, prepared: Prepared, identifier: str, folder: str
-    ) -> None:
+    async def prepare(self, op: Exec, asked: Asked, undo: AsyncExitStack) -> Prepared:
+        """Make the mounts of a process; they last as long as `undo`."""
+        check_consent(op, asked.entitlements)
+        identifier = secrets.token_hex(32)
+        prepared = Prepared(identifier)
+        folder = self._runner.folder_of(identifier)
+        for mount in op.mounts:
+            await self._prepare(mount, asked, prepared, folder, undo)
+        if prepared.root < 0:
+            writable = await self._writable(EMPTY, asked, undo)
+            prepared.root = writable.mount
+        prepared.mounts.sort(key=lambda one: one.destination.rstrip("/").count("/"))
+        return prepared
+
+    async def run(
+        self, op: Exec, asked: Asked, prepared: Prepared, talk: Talk | None = None
+    ) -> Ended:
+        """Run the process that the mounts are for; its end is no failure, whatever the code."""
+        program = await self._program(op, asked, prepared, talk)
+        made = await asyncio.to_thread(stubs.missing, prepared.root, [*program.taken, *FILES])
+        try:
+            return await self._runner.run(
+                program,
+                [f"{name}:{address}" for name, address in op.hosts],
+                prepared.root,
+                prepared.mounts,
+                prepared.trees,
+                asked.output,
+                talk,
+            )
+        finally:
+            if made:
+                await asyncio.to_thread(stubs.remove, prepared.root, made)
+
+    async def join(self, op: Exec, asked: Asked, prepared: Prepared, shim: Shim, talk: Talk) -> int:
+        """Run one more process beside the one that the mounts are for; return its exit code."""
+        program = await self._program(op, asked, prepared, talk)
+        return await self._runner.join(shim, program, prepared.root, talk)
+
+    async def _program(
+        self, op: Exec, asked: Asked, prepared: Prepared, talk: Talk | None
+    ) -> Program:
+        check_consent(op, asked.entitlements)
         env = [*op.env]
         named = {line.partition("=")[0] for line in env}
         env += [f"{name}={value}" for name, value in op.proxies if name not in named]
         env += [line for one in op.secret_env if (line := await _secret_line(one, asked))]
-        prepared.mounts.sort(key=lambda one: one.destination.rstrip("/").count("/"))
-        targets = [one.destination for one in prepared.mounts]
-        program = Program(
-            id=identifier,
-            folder=folder,
+        return Program(
+            id=prepared.identifier,
+            folder=self._runner.folder_of(prepared.identifier),
             args=op.args,
             env=env,
             cwd=op.cwd or "/",
@@ -105,24 +141,9 @@ class Executions:
             insecure=op.security is Security.INSECURE,
             ulimits=[(one.name, one.soft, one.hard) for one in op.ulimits],
             resources=asked.resources,
-            taken=targets,
+            taken=[one.destination for one in prepared.mounts],
+            tty=talk is not None and talk.streams.tty,
         )
-        made = await asyncio.to_thread(stubs.missing, prepared.root, [*targets, *FILES])
-        try:
-            ended = await self._runner.run(
-                program,
-                [f"{name}:{address}" for name, address in op.hosts],
-                prepared.root,
-                prepared.mounts,
-                prepared.trees,
-                asked.output,
-            )
-        finally:
-            if made:
-                await asyncio.to_thread(stubs.remove, prepared.root, made)
-        if ended.code not in op.valid_exit_codes:
-            hint = ": the process was killed for want of memory" if ended.oom else ""
-            raise ProcessFailed(op.args, ended.code, hint)
 
     # ---- mounts
 

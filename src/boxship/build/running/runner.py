@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 
 from boxship.build.needs import Keepers, Networks, Program, Programs, Shim, Spawner
+from boxship.build.running.talk import Talk
 from boxship.build.traces import PLACE
 from boxship.errors import BoxshipError, NotFound
 from boxship.model.ids import ContainerId
@@ -29,7 +30,7 @@ from boxship.network.sandbox import Sandbox, SandboxRequest
 from boxship.shim import protocol
 from boxship.shim.client import Lost, ShimEvent, Started
 from boxship.shim.errors import NoSuchProcess, ShimLost, WrongMoment
-from boxship.shim.protocol import Attachment, StartRequest
+from boxship.shim.protocol import Attachment, ExecRequest, StartRequest
 from boxship.spec.oci import runtime as oci
 from boxship.wire.multiplex import Demultiplexer
 
@@ -84,10 +85,12 @@ class Runner:
         mounts: Sequence[oci.Mount],
         trees: Mapping[str, int],
         output: Output,
+        talk: Talk | None = None,
     ) -> Ended:
         """Run a program and wait for its end; when cancelled, kill it and wait for that.
 
-        `trees` has detached mounts by destination; all descriptors stay the caller's.
+        `trees` has detached mounts by destination; all descriptors stay the caller's. With a
+        `talk` the program's output goes there.
         """
         async with AsyncExitStack() as undo:
             self.running.add(program.id)
@@ -109,7 +112,41 @@ class Runner:
                     fds["netns"] = sandbox.netns
                 fds |= {f"tree.{target}": tree for target, tree in trees.items()}
                 shim = await keeping
-                return await self._follow(shim, _request(program), fds, ours, theirs, output)
+                request = _request(program, talk)
+                return await self._follow(shim, request, fds, ours, theirs, output, talk)
+
+    async def join(self, shim: Shim, program: Program, root: int, talk: Talk) -> int:
+        """Run one more program where another runs already; return its exit code.
+
+        When cancelled, it is killed.
+        """
+        spec = self._programs.spec(program, root)
+        ours, theirs = socket.socketpair()
+        request = ExecRequest(
+            id=talk.target,
+            process=ENCODER.encode(spec.process),
+            tty=talk.streams.tty,
+            open_stdin=talk.streams.stdin,
+            attachments=[talk.attachment],
+        )
+        with ours:
+            with theirs:
+                starting = asyncio.ensure_future(shim.exec(request, [theirs.fileno()]))
+                try:
+                    await asyncio.shield(starting)
+                except asyncio.CancelledError:
+                    await _kill_joined(shim, starting, talk)
+                    raise
+            talk.begin(shim, ours)
+            try:
+                await talk.listen()
+                code = await asyncio.shield(talk.ended)
+            except asyncio.CancelledError:
+                await _kill_joined(shim, starting, talk)
+                raise
+        with suppress(BoxshipError):
+            await shim.forget(talk.target)
+        return code
 
     async def _sandbox(self, program: Program, hosts: Sequence[str]) -> Sandbox:
         request = SandboxRequest(
@@ -150,6 +187,7 @@ class Runner:
         ours: socket.socket,
         theirs: socket.socket,
         output: Output,
+        talk: Talk | None,
     ) -> Ended:
         """Start, pass the output on, and wait for the end."""
         loop = asyncio.get_running_loop()
@@ -163,13 +201,20 @@ class Runner:
                     ended.set_result(Ended(event.code, event.oom))
                 case Lost():
                     ended.set_exception(ShimLost("the process's keeper was killed"))
+                case _:
+                    if talk is not None:
+                        talk.tell_others(event)
 
         starting = asyncio.ensure_future(shim.start(request, fds))
         try:
             await asyncio.shield(starting)
             theirs.close()
             shim.on_event = heard
-            await _pass_on(ours, output)
+            if talk is None:
+                await _pass_on(ours, output)
+            else:
+                talk.begin(shim, ours)
+                await talk.listen()
             return await asyncio.shield(ended)
         except asyncio.CancelledError:
             await _kill(shim, starting, ended, heard)
@@ -198,11 +243,15 @@ class Runner:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _request(program: Program) -> StartRequest:
+def _request(program: Program, talk: Talk | None) -> StartRequest:
+    heard = Attachment(stdout=True, stderr=True, multiplex=True)
     return StartRequest(
         bundle=program.folder,
         exit_record=os.path.join(program.folder, "exit.json"),
-        attachments=[Attachment(stdout=True, stderr=True, multiplex=True)],
+        tty=program.tty,
+        open_stdin=talk is not None and talk.streams.stdin,
+        stdin_once=True,
+        attachments=[heard if talk is None else talk.attachment],
     )
 
 
@@ -229,6 +278,16 @@ async def _kill(
         await shim.signal(protocol.INIT, signal.SIGKILL)
         async with asyncio.timeout(ENDS_WITHIN):
             await asyncio.shield(ended)
+
+
+async def _kill_joined(shim: Shim, starting: asyncio.Future[Started], talk: Talk) -> None:
+    """End a process that runs beside another, whether or not it has begun."""
+    with suppress(BoxshipError, TimeoutError):
+        await starting
+        await shim.signal(talk.target, signal.SIGKILL)
+        async with asyncio.timeout(ENDS_WITHIN):
+            await asyncio.shield(talk.ended)
+        await shim.forget(talk.target)
 
 
 async def _let_go(keeping: asyncio.Future[Shim]) -> None:

@@ -1091,3 +1091,296 @@ class WarnResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WarnResponse: _TypeAlias = WarnResponse  # noqa: Y015
+
+@_typing.final
+class NewContainerRequest(_message.Message):
+    """Containers: processes that a client runs on results, and talks with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTAINER_ID_FIELD_NUMBER: _builtins.int
+    MOUNTS_FIELD_NUMBER: _builtins.int
+    NETWORK_FIELD_NUMBER: _builtins.int
+    PLATFORM_FIELD_NUMBER: _builtins.int
+    EXTRA_HOSTS_FIELD_NUMBER: _builtins.int
+    HOSTNAME_FIELD_NUMBER: _builtins.int
+    container_id: _builtins.str
+    network: _solver_pb2.NetMode.ValueType
+    hostname: _builtins.str
+    @_builtins.property
+    def mounts(self) -> _containers.RepeatedCompositeFieldContainer[_solver_pb2.Mount]: ...
+    @_builtins.property
+    def platform(self) -> _solver_pb2.Platform: ...
+    @_builtins.property
+    def extra_hosts(self) -> _containers.RepeatedCompositeFieldContainer[_solver_pb2.HostAddress]: ...
+    def __init__(
+        self,
+        *,
+        container_id: _builtins.str = ...,
+        mounts: _abc.Iterable[_solver_pb2.Mount] | None = ...,
+        network: _solver_pb2.NetMode.ValueType = ...,
+        platform: _solver_pb2.Platform | None = ...,
+        extra_hosts: _abc.Iterable[_solver_pb2.HostAddress] | None = ...,
+        hostname: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["platform", b"platform"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_id", b"container_id", "extra_hosts", b"extra_hosts", "hostname", b"hostname", "mounts", b"mounts", "network", b"network", "platform", b"platform"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NewContainerRequest: _TypeAlias = NewContainerRequest  # noqa: Y015
+
+@_typing.final
+class NewContainerResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NewContainerResponse: _TypeAlias = NewContainerResponse  # noqa: Y015
+
+@_typing.final
+class ReleaseContainerRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTAINER_ID_FIELD_NUMBER: _builtins.int
+    container_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        container_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_id", b"container_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseContainerRequest: _TypeAlias = ReleaseContainerRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseContainerResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseContainerResponse: _TypeAlias = ReleaseContainerResponse  # noqa: Y015
+
+@_typing.final
+class ExecMessage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROCESS_ID_FIELD_NUMBER: _builtins.int
+    INIT_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    RESIZE_FIELD_NUMBER: _builtins.int
+    STARTED_FIELD_NUMBER: _builtins.int
+    EXIT_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    SIGNAL_FIELD_NUMBER: _builtins.int
+    process_id: _builtins.str
+    @_builtins.property
+    def init(self) -> Global___InitMessage: ...
+    @_builtins.property
+    def file(self) -> Global___FileMessage: ...
+    @_builtins.property
+    def resize(self) -> Global___ResizeMessage: ...
+    @_builtins.property
+    def started(self) -> Global___StartedMessage: ...
+    @_builtins.property
+    def exit(self) -> Global___ExitMessage: ...
+    @_builtins.property
+    def done(self) -> Global___DoneMessage: ...
+    @_builtins.property
+    def signal(self) -> Global___SignalMessage: ...
+    def __init__(
+        self,
+        *,
+        process_id: _builtins.str = ...,
+        init: Global___InitMessage | None = ...,
+        file: Global___FileMessage | None = ...,
+        resize: Global___ResizeMessage | None = ...,
+        started: Global___StartedMessage | None = ...,
+        exit: Global___ExitMessage | None = ...,
+        done: Global___DoneMessage | None = ...,
+        signal: Global___SignalMessage | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "exit", b"exit", "file", b"file", "init", b"init", "input", b"input", "resize", b"resize", "signal", b"signal", "started", b"started"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "exit", b"exit", "file", b"file", "init", b"init", "input", b"input", "process_id", b"process_id", "resize", b"resize", "signal", b"signal", "started", b"started"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["init", "file", "resize", "started", "exit", "done", "signal"]  # noqa: Y015
+    _WhichOneofArgType_input: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_input) -> _WhichOneofReturnType_input | None: ...
+
+Global___ExecMessage: _TypeAlias = ExecMessage  # noqa: Y015
+
+@_typing.final
+class InitMessage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTAINER_ID_FIELD_NUMBER: _builtins.int
+    META_FIELD_NUMBER: _builtins.int
+    FDS_FIELD_NUMBER: _builtins.int
+    TTY_FIELD_NUMBER: _builtins.int
+    SECURITY_FIELD_NUMBER: _builtins.int
+    SECRET_ENV_FIELD_NUMBER: _builtins.int
+    container_id: _builtins.str
+    tty: _builtins.bool
+    security: _solver_pb2.SecurityMode.ValueType
+    @_builtins.property
+    def meta(self) -> _solver_pb2.Meta: ...
+    @_builtins.property
+    def fds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    @_builtins.property
+    def secret_env(self) -> _containers.RepeatedCompositeFieldContainer[_solver_pb2.SecretEnv]: ...
+    def __init__(
+        self,
+        *,
+        container_id: _builtins.str = ...,
+        meta: _solver_pb2.Meta | None = ...,
+        fds: _abc.Iterable[_builtins.int] | None = ...,
+        tty: _builtins.bool = ...,
+        security: _solver_pb2.SecurityMode.ValueType = ...,
+        secret_env: _abc.Iterable[_solver_pb2.SecretEnv] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["meta", b"meta"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_id", b"container_id", "fds", b"fds", "meta", b"meta", "secret_env", b"secret_env", "security", b"security", "tty", b"tty"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InitMessage: _TypeAlias = InitMessage  # noqa: Y015
+
+@_typing.final
+class FileMessage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FD_FIELD_NUMBER: _builtins.int
+    EOF_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    fd: _builtins.int
+    eof: _builtins.bool
+    data: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        fd: _builtins.int = ...,
+        eof: _builtins.bool = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "eof", b"eof", "fd", b"fd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FileMessage: _TypeAlias = FileMessage  # noqa: Y015
+
+@_typing.final
+class ResizeMessage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    COLS_FIELD_NUMBER: _builtins.int
+    rows: _builtins.int
+    cols: _builtins.int
+    def __init__(
+        self,
+        *,
+        rows: _builtins.int = ...,
+        cols: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cols", b"cols", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResizeMessage: _TypeAlias = ResizeMessage  # noqa: Y015
+
+@_typing.final
+class StartedMessage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartedMessage: _TypeAlias = StartedMessage  # noqa: Y015
+
+@_typing.final
+class ExitMessage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    @_builtins.property
+    def error(self) -> _control_pb2.Status: ...
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        error: _control_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "error", b"error"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExitMessage: _TypeAlias = ExitMessage  # noqa: Y015
+
+@_typing.final
+class DoneMessage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DoneMessage: _TypeAlias = DoneMessage  # noqa: Y015
+
+@_typing.final
+class SignalMessage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignalMessage: _TypeAlias = SignalMessage  # noqa: Y015
