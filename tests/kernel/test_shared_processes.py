@@ -81,6 +81,15 @@ def test_a_terminal_is_its_own(shared: Boxes, way: str) -> None:
     assert done.lines[:2] == ["/dev/pts/0", "21 93"], way
 
 
+def test_the_namespace_may_come_as_a_descriptor(shared: Boxes, way: str) -> None:
+    first = shared.start(shared.spec("sleep", "60"))
+    space = namespaces.open_namespace(shared.running[first].pid, "pid")
+    try:
+        assert "sleep 60" in shared.run("ps", request={"join": {"pid": space}}).output, way
+    finally:
+        os.close(space)
+
+
 def test_a_program_that_is_not_there_is_told(shared: Boxes, way: str) -> None:
     first = shared.start(shared.spec("sleep", "60"))
     with pytest.raises(StartFailed, match="executable file not found") as caught:

@@ -54,10 +54,11 @@ class Ahead:
     ) -> Iterator[Made]:
         """Make a container's group and prepare its first process.
 
-        Of the request's descriptors only the root is looked at. Those `given` by name have, in
-        the process that will perform this, the numbers from `low` on; the wire comes after them.
-        The block is for sending; the group stays, once the block has been entered. What was
-        `said` as the spec tells whether the plan of another container can be taken.
+        Of the request's descriptors only the root and a pid namespace are looked at. Those `given`
+        by name have, in the process that will perform this, the numbers from `low` on; the wire
+        comes after them. The block is for sending; the group stays, once the block has been
+        entered. What was `said` as the spec tells whether the plan of another container can be
+        taken.
         """
         spec = request.spec
         if spec.hooks is not None and (
@@ -76,7 +77,7 @@ class Ahead:
                     else msgspec.structs.replace(source, tree=numbers.send(source.tree))
                     for source in sources.gather(spec.mounts, request.root, request.bundle, held)
                 ]
-                spaces, proc = self._joined(spec, numbers, held)
+                spaces, proc = self._joined(request, numbers, held)
                 have = Held(
                     wire=numbers.of[WIRE],
                     root=numbers.of["root"],
@@ -172,7 +173,7 @@ class Ahead:
         return sent, None if into is None else numbers.send(into)
 
     def _joined(
-        self, spec: oci.Spec, numbers: Numbers, held: ExitStack
+        self, request: CreateRequest, numbers: Numbers, held: ExitStack
     ) -> tuple[Mapping[str, int], SharedProc | None]:
         """Return the namespaces to join: those given, and those that the spec names by path; and
         what shows the processes of the pid namespace among them."""
@@ -183,15 +184,14 @@ class Ahead:
         }
         if "netns" in numbers.of:
             given["network"] = numbers.of["netns"]
-        opened = joined(spec, given, None, held)
+        opened = joined(request.spec, given, None, held)
         known_as = {
             kind: given[kind] if kind in given else numbers.send(opened[kind])
             for kind in FLAGS
             if kind in opened
         }
-        if "pid" in given and not procfs.can_be_named():
-            raise Unsuited("this namespace is not here to be looked for")
-        proc = procfs.shared(opened.get("pid"), held, known_as.get("pid"))
+        space = request.join["pid"] if "pid" in given else opened.get("pid")
+        proc = procfs.shared(space, held, known_as.get("pid"))
         if proc is not None and proc.tree >= 0:
             sent = numbers.send(proc.tree), numbers.send(proc.spaces)
             proc = SharedProc(proc.namespace, *sent)

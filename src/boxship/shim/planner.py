@@ -30,6 +30,7 @@ PATIENCE: Final = 2.0  # seconds for a keeper to say what it wants, once it has 
 ASK: Final = b"?"
 YOUNG: Final = 20_000  # objects before a collection: a plan makes some thousands, all short-lived
 NOBODY: Final = ""  # the container of a rehearsal
+SEEN: Final = ("root", "join.pid")
 _SAMPLE: Final = (
     b'{"ociVersion":"1.2.0","process":{"args":["/a"],"env":["PATH=/bin","A=b"],"cwd":"/a",'
     b'"user":{"uid":1,"gid":1},"capabilities":{"bounding":["CAP_KILL"]}},"root":{"path":"r"},'
@@ -104,7 +105,7 @@ def _answer(keeper: socket.socket, ahead: Ahead) -> None:
 
 def looked_at(names: Iterable[str]) -> list[str]:
     """Return the descriptors, by name, that planning looks at; only these are sent."""
-    return [name for name in names if name == "root" or name.startswith("tree.")]
+    return [name for name in names if name in SEEN or name.startswith("tree.")]
 
 
 def _prepare(ahead: Ahead, job: Job, fds: list[int], held: ExitStack) -> tuple[Answer, list[int]]:
