@@ -24,7 +24,7 @@ from boxship.build.export.images import Part
 from boxship.build.export.provenance import Course, Material
 from boxship.build.export.squash import Squash
 from boxship.build.filesystems import Filesystems, Layers, Value
-from boxship.build.frontend import Frontend
+from boxship.build.frontend import Finder, Frontend
 from boxship.build.needs import Sessions
 from boxship.build.ops import Exec, Network, Ref, ancestry
 from boxship.build.progress import Report
@@ -172,13 +172,12 @@ class Builder:
                 yield made
 
     async def resolve(
-        self, reference: str, platform: Platform, *, pull: bool, sessions: Sequence[str]
+        self, reference: str, platform: Platform, request: BuildRequest, *, pull: bool
     ) -> Resolved:
-        """Find an image and its configuration."""
+        """Find an image and its configuration, for what is asked there."""
         with self.records.holding() as held:
-            connected = await self.sessions(sessions) if sessions else ()
-            asker = Asker(sessions=connected, held=held, pull=pull)
-            return await self.finder.resolve(reference, platform, asker, lambda told: None)
+            asker = await self._asker(replace(request, pull=pull), held)
+            return await Finder(self.finder, self.layouts, asker).resolve(reference, platform)
 
     def _squashed(self, part: Part, job: Job, held: Held) -> Part:
         """Return a result with all layers that are not its base image's in one."""
@@ -198,7 +197,11 @@ class Builder:
     async def _asker(self, request: BuildRequest, held: Held) -> Asker:
         sessions = await self.sessions(request.sessions) if request.sessions else ()
         return Asker(
-            sessions=sessions, held=held, credentials=_credentials(request), pull=request.pull
+            sessions=sessions,
+            held=held,
+            credentials=_credentials(request),
+            pull=request.pull,
+            policies=request.policies,
         )
 
     async def _targets(

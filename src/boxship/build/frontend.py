@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from boxship.build import remote
 from boxship.build.dockerfile import include
 from boxship.build.dockerfile.convert import Converted, convert_parsed
 from boxship.build.dockerfile.options import CONTEXT, Input, Options, Resolved
 from boxship.build.dockerfile.parse import Parsed, decode, parse
 from boxship.build.ops import Source
+from boxship.build.policy import BadPolicy, admitted
 from boxship.build.progress import Report, Warned
 from boxship.build.request import BuildRequest, Dockerfile, Target
+from boxship.build.sources.images import SCHEME as IMAGE
 from boxship.build.sources.images import ImageSource
 from boxship.build.sources.layouts import SCHEME as LAYOUT
 from boxship.build.sources.layouts import LayoutSource
@@ -22,6 +25,7 @@ from boxship.build.sources.source import Asker
 from boxship.lib.ignore import Matcher
 from boxship.spec.digest import Digest
 from boxship.spec.platform import Platform
+from boxship.spec.reference import Reference
 
 LONG: Final = 1 << 16
 
@@ -36,9 +40,21 @@ class Finder:
 
     async def resolve(self, reference: str, platform: Platform) -> Resolved:
         """Return an image's digest and configuration."""
+        if self.asker.policies:
+            reference = await asyncio.to_thread(self._judged, reference)
         if reference.startswith(LAYOUT):
             return await self.layouts.resolve(reference, platform, self.asker)
         return await self.source.resolve(reference, platform, self.asker, lambda told: None)
+
+    def _judged(self, reference: str) -> str:
+        """Return the image that policies would have instead."""
+        known = reference.startswith(LAYOUT)
+        source = Source(reference if known else f"{IMAGE}{Reference.parse(reference)}")
+        doing = "could not resolve image due to policy"
+        found = admitted(source, self.asker.policies, doing).identifier
+        if not found.startswith((LAYOUT, IMAGE)):
+            raise BadPolicy(f"an image cannot be replaced by {found[:200]}")
+        return found.removeprefix(IMAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +121,8 @@ class Frontend:
 def _context(request: BuildRequest) -> Source:
     """Return the build context; a client's is sent without what its `.dockerignore` names."""
     identifier = request.context or CONTEXT.identifier
+    if repository := remote.repository_of(identifier, request.build_args):
+        return repository
     if not request.excludes or not identifier.startswith("local://"):
         return Source(identifier)
     return Source(identifier, (("local.excludepatterns", json.dumps([*request.excludes])),))

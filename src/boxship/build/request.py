@@ -9,6 +9,7 @@ from typing import Final
 
 from boxship.build.dockerfile.convert import Converted
 from boxship.build.ops import Network, Ref, Resources, Ulimit
+from boxship.build.policy import Policy
 from boxship.lib.ignore import Matcher
 from boxship.spec.digest import Digest
 from boxship.spec.oci.image import Descriptor, ImageConfig
@@ -118,6 +119,7 @@ class BuildRequest:
     sessions: the clients who may be asked for files, secrets and credentials, first to last.
     provenance, sbom: None for none, otherwise their attributes (`mode`, `version`, …).
     entitlements: `security.insecure`, `network.host`; what is not granted is refused.
+    policies: which sources may be used, and which are replaced.
     """
 
     frontend: Dockerfile | Graph
@@ -151,6 +153,7 @@ class BuildRequest:
     sbom: Mapping[str, str] | None = None
     source_date_epoch: int | None = None  # seconds
     entitlements: frozenset[str] = frozenset()
+    policies: tuple[Policy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,7 @@ LLB: Final = frozenset(
         "exporter.image.attestations",
         "exporter.sourcedateepoch",
         "exporter.multiple",
+        "source.policy",
         "gc.freespacefilter",
         "history.filter",
     ]

@@ -11,14 +11,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
+from boxship.build import remote
 from boxship.build.control import attrs, llb
 from boxship.build.control.attrs import Asked
 from boxship.build.control.needs import Builder
 from boxship.build.dockerfile import include
 from boxship.build.dockerfile.parse import SIZE_LIMIT
+from boxship.build.export.provenance import without_login
 from boxship.build.needs import Pipe as Coming
 from boxship.build.needs import SyncRequest
 from boxship.build.ops import About, Ref, Source, Vertex
+from boxship.build.policy import BadPolicy, Policy, admitted
 from boxship.build.progress import PartState, Report, VertexState
 from boxship.build.request import BuildRequest, Dockerfile
 from boxship.build.session.client import Client
@@ -84,17 +87,29 @@ class Frontend:
     async def load(
         self,
         options: Mapping[str, str],
-        sessions: Sequence[str],
+        blank: BuildRequest,
         report: Report,
         undo: AsyncExitStack,
     ) -> Loaded:
-        """Return what is asked; a context that has to be unpacked lives as long as `undo`."""
+        """Return what is asked, by whom `blank` says.
+
+        A context that has to be unpacked lives as long as `undo`.
+        """
         asked = attrs.read(options, self._host)
-        request = replace(asked.request, sessions=tuple(sessions))
+        sessions = blank.sessions
+        request = replace(
+            asked.request,
+            ref=blank.ref,
+            sessions=sessions,
+            entitlements=blank.entitlements,
+            policies=blank.policies,
+        )
         if request.context.startswith(UPLOAD):
             request = replace(
                 request, context=await self._unpacked(request.context, sessions, undo)
             )
+        elif remote.is_file(request.context):
+            asked, request = await self._fetched(asked, request, report, undo)
         local = request.context.startswith(LOCAL)
         if local or "dockerfilekey" in options:
             name, text, patterns = await self._from_client(asked, request, report, local=local)
@@ -125,6 +140,18 @@ class Frontend:
         undo.push_async_callback(asyncio.to_thread, upload.remove)
         return upload.identifier
 
+    async def _fetched(
+        self, asked: Asked, request: BuildRequest, report: Report, undo: AsyncExitStack
+    ) -> tuple[Asked, BuildRequest]:
+        """Take a file of the web as the context: an archive, or a Dockerfile and no more."""
+        upload = await remote.fetch_file(
+            request.context, self._uploads, self._builder, request, report
+        )
+        undo.push_async_callback(asyncio.to_thread, upload.remove)
+        if upload.is_alone:
+            asked = replace(asked, filename=attrs.DEFAULT_NAME)
+        return asked, replace(request, context=upload.identifier)
+
     async def _from_client(
         self, asked: Asked, request: BuildRequest, report: Report, *, local: bool
     ) -> tuple[str, bytes, bytes | None]:
@@ -138,7 +165,7 @@ class Frontend:
             if name == attrs.DEFAULT_NAME:
                 wanted.append(name.lower())
             async with told(report, request.ref, title) as part:
-                await _fetch(client, asked.dockerfile_name, wanted, upload, part)
+                await _fetch(client, request.policies, asked.dockerfile_name, wanted, upload, part)
                 text = upload.read(name, SIZE_LIMIT)
                 if text is None and name == attrs.DEFAULT_NAME:
                     text = upload.read(name.lower(), SIZE_LIMIT)
@@ -167,7 +194,9 @@ class Frontend:
             async with told(report, request.ref, "[internal] load included files") as part:
                 while wanted and len(found) < INCLUDED:
                     followed = [path.lstrip("/") for path in wanted]
-                    await _fetch(client, asked.context_name, followed, upload, part)
+                    await _fetch(
+                        client, request.policies, asked.context_name, followed, upload, part
+                    )
                     read = {path: upload.read(path, SIZE_LIMIT) for path in wanted}
                     found |= read
                     inner = [include.named(data, nested=True) for data in read.values() if data]
@@ -182,7 +211,9 @@ class Frontend:
         upload = await asyncio.to_thread(self._uploads.make)
         try:
             async with told(report, request.ref, "[internal] load .dockerignore") as part:
-                await _fetch(client, asked.context_name, [ignore.NAME], upload, part)
+                await _fetch(
+                    client, request.policies, asked.context_name, [ignore.NAME], upload, part
+                )
             return upload.read(ignore.NAME, ignore.SIZE_LIMIT)
         finally:
             await asyncio.to_thread(upload.remove)
@@ -191,8 +222,10 @@ class Frontend:
         self, asked: Asked, request: BuildRequest, report: Report
     ) -> tuple[str, bytes, bytes | None]:
         """Read in a context that does not come from the client."""
-        about = About(name="[internal] load remote build context")
-        ref = Ref(Vertex(Source(request.context), about=about))
+        source = remote.repository_of(request.context, request.build_args)
+        title = f"[internal] load git source {without_login(request.context)}"
+        about = About(name=title if source else remote.LOADING)
+        ref = Ref(Vertex(source or Source(request.context), about=about))
         async with self._builder.opened(ref, request, report) as folder:
             names = [asked.filename]
             if asked.filename == attrs.DEFAULT_NAME:
@@ -278,8 +311,18 @@ async def told(report: Report, ref: str, title: str) -> AsyncIterator[Step]:
 
 
 async def _fetch(
-    client: Client, name: str, wanted: Sequence[str], upload: Upload, step: Step
+    client: Client,
+    policies: Sequence[Policy],
+    name: str,
+    wanted: Sequence[str],
+    upload: Upload,
+    step: Step,
 ) -> None:
+    """Bring files of the client's folder `name` here, which no policy exchanges for another."""
+    source = Source(LOCAL + name)
+    admitted_as = admitted(source, policies, "error evaluating the source policy")
+    if admitted_as.identifier != source.identifier:
+        raise BadPolicy(f"{source.identifier[:200]} cannot be replaced")
     part, moved = f"transferring {name}:", 0
 
     def hear(size: int) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from boxship.build import ops
-from boxship.build.control import llb, llbwriting, looking, subrequests
+from boxship.build.control import llb, llbwriting, looking, policies, subrequests
 from boxship.build.control.containers import Containers
 from boxship.build.control.failures import failed
 from boxship.build.control.frontend import Frontend, is_ours, with_inputs
@@ -87,27 +87,26 @@ class Bridge:
 
     async def _solve(self, asked: pb.SolveRequest) -> pb.SolveResponse:
         result = pb.Result()
+        more = policies.read(asked.source_policies)
+        blank = replace(self._blank, policies=(*self._blank.policies, *more))
         if is_ours(asked.frontend, asked.frontend_opt):
-            await self._run_frontend(asked, result)
+            await self._run_frontend(asked, blank, result)
         else:
             read = llb.read(asked.definition)
             self.files.update({name: info.data for name, info in read.files.items()})
-            held = Held(read.root, self._blank)
+            held = Held(read.root, blank)
             if asked.evaluate:
                 await self._evaluate(held)
             result.ref.CopyFrom(self._named(held))
         return pb.SolveResponse(result=result)
 
-    async def _run_frontend(self, asked: pb.SolveRequest, result: pb.Result) -> None:
+    async def _run_frontend(
+        self, asked: pb.SolveRequest, blank: BuildRequest, result: pb.Result
+    ) -> None:
         options = dict(asked.frontend_opt)
-        sessions = self._blank.sessions
-        loaded = await self._frontend.load(options, sessions, self._job.report, self._undo)
+        loaded = await self._frontend.load(options, blank, self._job.report, self._undo)
         self.files.update(loaded.files)
-        request = replace(
-            with_inputs(loaded.request, asked.frontend_inputs),
-            ref=self._blank.ref,
-            entitlements=self._blank.entitlements,
-        )
+        request = with_inputs(loaded.request, asked.frontend_inputs)
         if loaded.asked.subrequest:
             found = await subrequests.answer(
                 loaded.asked.subrequest, request, self._builder, self._job.report
@@ -254,12 +253,10 @@ class Bridge:
         if asked.HasField("platform"):
             said = asked.platform
             platform = Platform(said.os, said.architecture, said.variant, said.os_version)
-        found = await self._builder.resolve(
-            asked.ref,
-            platform,
-            pull=asked.resolve_mode == "pull",
-            sessions=self._blank.sessions,
-        )
+        more = policies.read(asked.source_policies)
+        request = replace(self._blank, policies=(*self._blank.policies, *more))
+        pull = asked.resolve_mode == "pull"
+        found = await self._builder.resolve(asked.ref, platform, request, pull=pull)
         return pb.ResolveImageConfigResponse(
             digest=str(found.digest or ""), config=found.config, ref=found.reference
         )

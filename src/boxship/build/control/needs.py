@@ -35,9 +35,9 @@ class Builder(Protocol):
         """Solve results, and have them as the mounts of `op` for processes of the caller's."""
 
     async def resolve(
-        self, reference: str, platform: Platform, *, pull: bool, sessions: Sequence[str]
+        self, reference: str, platform: Platform, request: BuildRequest, *, pull: bool
     ) -> Resolved:
-        """Find an image and its configuration."""
+        """Find an image and its configuration, for what is asked there."""
 
 
 class Cache(Protocol):

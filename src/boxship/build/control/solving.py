@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from boxship.build.control import exporters, llb, subrequests
+from boxship.build.control import exporters, llb, policies, subrequests
 from boxship.build.control.failures import failed
 from boxship.build.control.frontend import Frontend, is_ours, with_inputs
 from boxship.build.control.gateway import Bridge, blank_text
@@ -80,16 +80,15 @@ class Solving:
         """Work out what is to be built; `files` are filled as they become known."""
         sessions = (asked.session,) if asked.session else ()
         options: Mapping[str, str] = dict(asked.frontend_attrs)
-        if asked.source_policy.rules:
-            raise InvalidRequest("source policies are not supported by this builder")
         blank = BuildRequest(
             frontend=blank_text(),
             ref=asked.ref,
             sessions=sessions,
             entitlements=frozenset(asked.entitlements),
+            policies=policies.read([asked.source_policy]),
         )
         if is_ours(asked.frontend, options):
-            loaded = await self._frontend.load(options, sessions, job.report, undo)
+            loaded = await self._frontend.load(options, blank, job.report, undo)
             files.update(loaded.files)
             return with_inputs(loaded.request, asked.frontend_inputs)
         if asked.definition.ops:
