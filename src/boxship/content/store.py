@@ -9,6 +9,7 @@ arrive. Whoever records that something points here calls `flush` first, which wa
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -23,10 +24,12 @@ from typing import Final
 from boxship.content.errors import NoSuchBlob, WrongContent
 from boxship.lib.atomicfile import sync_folder
 from boxship.lib.beside import Beside, gathered
+from boxship.lib.pipe import Abandoned
 from boxship.lib.strictjson import SIZE as DOCUMENT_LIMIT
 from boxship.spec.digest import HEX_DIGITS, Digest
 
 CHUNK: Final = 1 << 18
+FOLLOWED: Final = 4 << 20  # so many bytes are worth waking up for
 GATHERED: Final = 1 << 19  # so many bytes are hashed and written at a time
 
 
@@ -38,7 +41,9 @@ class Ingest:
         self._limit = limit
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._hash = hashlib.sha256()
+        self._followers: list[Follower] = []
         self.size = 0
+        self.whole = False
 
     def write(self, data: bytes | memoryview) -> None:
         """Take the next bytes."""
@@ -49,6 +54,14 @@ class Ingest:
         view = memoryview(data)
         while view:
             view = view[os.write(self._file, view) :]
+        for follower in self._followers:
+            follower.grown(self.size)
+
+    def follow(self) -> Follower:
+        """Return what reads the blob from its start while it arrives, for another thread."""
+        follower = Follower(os.dup(self._file), self.size)
+        self._followers.append(follower)
+        return follower
 
     def take(self, pieces: Iterator[bytes]) -> None:
         """Take all there is; what is long is hashed and written while more of it is made."""
@@ -68,6 +81,8 @@ class Ingest:
 
     def close(self) -> None:
         """Drop it, unless it has been put in place."""
+        for follower in self._followers:
+            follower.end(self.size, whole=self.whole)
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -79,6 +94,55 @@ class Ingest:
         os.rename(self._path, path)
         file, self._file = self._file, -1
         return file
+
+
+class Follower:
+    """A blob as it arrives, read once; what is dropped before its end is Abandoned."""
+
+    def __init__(self, file: int, size: int) -> None:
+        self._file = file
+        self._size = size
+        self._worth = 0
+        self._ended = False
+        self._whole = False
+        self._changed = threading.Condition()
+
+    def grown(self, size: int) -> None:
+        """Note that there is more; who waits is woken when it is worth it."""
+        with self._changed:
+            self._size = size
+            if size >= self._worth:
+                self._changed.notify()
+
+    def end(self, size: int, *, whole: bool) -> None:
+        """Note that there will be no more; `whole` says that it is what it should be."""
+        with self._changed:
+            self._size, self._ended, self._whole = size, True, whole
+            self._changed.notify()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield what there is, and wait for the rest."""
+        at = 0
+        while end := self._more(at):
+            while at < end:
+                piece = os.pread(self._file, min(CHUNK, end - at), at)
+                if not piece:
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
+                at += len(piece)
+                yield piece
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._file)
+
+    def _more(self, at: int) -> int:
+        """Return up to where there is something; 0 at the end."""
+        with self._changed:
+            self._worth = at + FOLLOWED
+            self._changed.wait_for(lambda: self._ended or self._size >= self._worth)
+            if self._ended and not self._whole:
+                raise Abandoned
+            return self._size if self._size > at else 0
 
 
 class Lease:
@@ -189,6 +253,7 @@ class Blobs:
         if expected is not None and digest != expected:
             raise WrongContent(f"content has the digest {digest}, not {expected}")
         lease.hold(digest)
+        ingest.whole = True
         if not self.has(digest):
             file = ingest.place(self.path(digest))
             self._flushing[digest] = self._flusher.submit(_flush, file)

@@ -78,6 +78,7 @@ async def serve(
 ) -> None:
     """Build the engine, answer until a signal says stop, and take it down."""
     _raise_descriptor_limit()
+    memory.keep_pieces()
     os.umask(0o022)
     ending = asyncio.Event()
     # Slow clients hold a thread each while they are waited for: they must not hold up the others.

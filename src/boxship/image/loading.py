@@ -17,7 +17,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec import field as member
 
-from boxship.content.store import Blobs, Lease
+from boxship.content.store import Blobs, Ingest, Lease
 from boxship.image import record
 from boxship.image.errors import InvalidImageArchive
 from boxship.image.record import Image, Variant
@@ -111,6 +111,28 @@ class Layers:
         self._snapshots = snapshots
         self._workers = ThreadPoolExecutor(2, "unpack")
         self._ahead: dict[Digest, Future[Unpacked]] = {}
+        self._nameless: list[Future[Unpacked]] = []
+
+    def follow(self, ingest: Ingest, kind: Compression) -> Future[Unpacked] | None:
+        """Begin to unpack what may be a layer while it arrives; `call` it once it has a digest."""
+        if not self._snapshots.independent or len(self._ahead) >= GUESSES:
+            return None
+        arriving = ingest.follow()
+
+        def work() -> Unpacked:
+            # what is not packed has its own digest as diff ID, and is hashed already
+            return self._snapshots.unpack(arriving, hashed=kind is not Compression.NONE)
+
+        started = self._workers.submit(work)
+        started.add_done_callback(lambda _: arriving.close())
+        self._nameless.append(started)
+        return started
+
+    def call(self, started: Future[Unpacked], digest: Digest) -> None:
+        """Note that what is being unpacked is the blob `digest`."""
+        if digest not in self._ahead:
+            self._nameless.remove(started)
+            self._ahead[digest] = started
 
     def guess(self, digest: Digest) -> None:
         """Begin to unpack what may be a layer."""
@@ -131,6 +153,8 @@ class Layers:
                     raise InvalidImageArchive(f"{layer.digest} has not the size announced")
                 ahead = self._ahead.pop(layer.digest, None)
                 unpacked = ahead.result() if ahead else self._unpack(layer.digest, parent)
+                if unpacked.diff_id is None:  # of one that was followed, and is not packed
+                    unpacked.diff_id = layer.digest
                 self._snapshots.commit(unpacked, parent, diff_id)
             done(layer)
             parent = chain
@@ -138,7 +162,7 @@ class Layers:
     def close(self) -> None:
         """Throw away what nobody wanted."""
         self._workers.shutdown(cancel_futures=True)
-        for future in self._ahead.values():
+        for future in (*self._ahead.values(), *self._nameless):
             with suppress(BaseException):
                 self._snapshots.discard(future.result())
 
@@ -181,16 +205,26 @@ def _ingest(name: str, reader: tar.Reader, blobs: Blobs, lease: Lease, layers: L
     expected = Digest.from_hex(name[len(BLOBS) :]) if name.startswith(BLOBS) else None
     known = expected is not None and blobs.has(expected)
     start = b""
+    unpacking: Future[Unpacked] | None = None
     with blobs.arriving() as ingest:
         for part in reader.content():
+            ingest.write(part)
             if len(start) < tar.BLOCK:
                 start += bytes(part[: tar.BLOCK])
-            ingest.write(part)
+                if len(start) >= tar.BLOCK and not known and _is_layer(start):
+                    unpacking = layers.follow(ingest, compression.detect(start))
         digest = blobs.commit(ingest, lease, expected=expected)
-    packed = compression.detect(start) is not Compression.NONE
-    if not known and (packed or start[USTAR : USTAR + 5] == b"ustar"):
+    if unpacking is not None:
+        layers.call(unpacking, digest)
+    elif not known and _is_layer(start):
         layers.guess(digest)
     return digest
+
+
+def _is_layer(start: bytes) -> bool:
+    """Whether a file that begins like this may be a layer."""
+    packed = compression.detect(start) is not Compression.NONE
+    return packed or start[USTAR : USTAR + 5] == b"ustar"
 
 
 def images(

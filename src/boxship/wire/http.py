@@ -150,7 +150,8 @@ class FixedBody:
 
     def feed(self, buffer: bytearray) -> bytes:
         """Take what belongs to the body out of `buffer` and return it."""
-        taken = bytes(buffer[: self._left])
+        with memoryview(buffer) as view:
+            taken = bytes(view[: self._left])
         del buffer[: len(taken)]
         self._left -= len(taken)
         return taken
@@ -169,33 +170,38 @@ class ChunkedBody:
 
     def feed(self, buffer: bytearray) -> bytes:
         """Take what belongs to the body out of `buffer` and return its payload."""
-        payload = bytearray()
-        while buffer and not self.done:
+        spans: list[tuple[int, int]] = []
+        at, size = 0, len(buffer)
+        while at < size and not self.done:
             if self._waits_for == "data":
-                taken = buffer[: self._left]
-                payload += taken
-                del buffer[: len(taken)]
-                self._left -= len(taken)
+                end = min(at + self._left, size)
+                spans.append((at, end))
+                self._left -= end - at
+                at = end
                 if not self._left:
                     self._waits_for = "end"
                 continue
-            line = self._line(buffer)
-            if line is None:
+            end = self._line(buffer, at)
+            if end < 0:
                 break
-            self._take_line(line)
-        return bytes(payload)
+            self._take_line(bytes(buffer[at:end]))
+            at = end + 2
+        with memoryview(buffer) as view:
+            payload = _joined(view, spans)
+        del buffer[:at]
+        return payload
 
-    def _line(self, buffer: bytearray) -> bytes | None:
-        end = buffer.find(b"\r\n", 0, CHUNK_LINE_LIMIT + 2)
+    def _line(self, buffer: bytearray, at: int) -> int:
+        """Return where the line that begins at `at` ends; -1 where it has not come yet."""
+        end = buffer.find(b"\r\n", at, at + CHUNK_LINE_LIMIT + 2)
         if end < 0:
-            if len(buffer) > CHUNK_LINE_LIMIT or b"\n" in buffer:
+            if len(buffer) - at > CHUNK_LINE_LIMIT or buffer.find(b"\n", at) >= 0:
                 raise BadRequest("malformed chunk")
-            return None
-        line = bytes(buffer[:end])
+            return -1
+        line = buffer[at:end]
         if b"\n" in line or b"\r" in line or b"\0" in line:
             raise BadRequest("malformed chunk")
-        del buffer[: end + 2]
-        return line
+        return end
 
     def _take_line(self, line: bytes) -> None:
         match self._waits_for:
@@ -214,6 +220,11 @@ class ChunkedBody:
                 if self._trailers > TRAILERS_LIMIT:
                     raise BadRequest("trailers are too large")
                 self.done = not line
+
+
+def _joined(view: memoryview, spans: list[tuple[int, int]]) -> bytes:
+    """Return what lies in some places of a buffer, copied once."""
+    return b"".join([view[start:end] for start, end in spans])
 
 
 Body = FixedBody | ChunkedBody

@@ -1,11 +1,15 @@
 """Content goes in checked, stays as it came, and leaves when nothing wants it."""
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from boxship.content import store
 from boxship.content.errors import NoSuchBlob, WrongContent
 from boxship.content.store import Blobs
+from boxship.lib.pipe import Abandoned
 from boxship.spec.digest import Digest
 
 
@@ -87,4 +91,47 @@ def test_missing_content_is_named(blobs):
 def test_what_a_killed_process_left_half_done_goes_at_the_start(tmp_path, blobs):
     (tmp_path / "blobs" / "ingest" / "leftover").write_bytes(b"half")
     Blobs(str(tmp_path / "blobs"))
+    assert files(blobs) == ([], [])
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_what_arrives_can_be_read_meanwhile(blobs, monkeypatch, known):
+    """By one who comes first, by one who comes later; also where the store has it already."""
+    monkeypatch.setattr(store, "FOLLOWED", 4)
+    pieces = [b"one", b"two", b"three"]
+    with ThreadPoolExecutor(2) as others, blobs.lease() as lease:
+        if known:
+            blobs.put(b"".join(pieces), lease)
+        begun = threading.Event()
+        with blobs.arriving() as ingest:
+            first = ingest.follow()
+
+            def read(follower):
+                found = b""
+                for piece in follower:
+                    begun.set()
+                    found += piece
+                follower.close()
+                return found
+
+            early = others.submit(read, first)
+            for piece in pieces:
+                ingest.write(piece)
+            assert begun.wait(10)
+            late = others.submit(read, ingest.follow())
+            blobs.commit(ingest, lease)
+        assert early.result() == late.result() == b"onetwothree"
+
+
+def test_who_reads_what_is_dropped_hears_of_it(blobs):
+    with ThreadPoolExecutor(1) as others, blobs.lease() as lease:
+        with blobs.arriving() as ingest:
+            follower = ingest.follow()
+            reading = others.submit(lambda: b"".join(follower))
+            ingest.write(b"wrong")
+            with pytest.raises(WrongContent):
+                blobs.commit(ingest, lease, expected=Digest.of(b"right"))
+        with pytest.raises(Abandoned):
+            reading.result()
+        follower.close()
     assert files(blobs) == ([], [])
