@@ -98,7 +98,7 @@ class PlainHost:
     def runtime(self, choice: RuntimeChoice) -> api.Runtime:
         return self._runtime
 
-    def starts_apart(self, choice: RuntimeChoice) -> bool:
+    def plans_for(self, choice: RuntimeChoice) -> bool:
         return True
 
     def start_siblings(self) -> None:

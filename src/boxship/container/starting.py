@@ -312,8 +312,9 @@ class Starting:
         if name == "native":
             return RuntimeChoice()
         path, args = self.defaults.runtimes[name]
-        root = os.path.join(os.path.dirname(self.run_folder.rstrip("/")), "runtime", name)
-        return RuntimeChoice(name=name, path=path, args=list(args), root=root)
+        folders = self.run_folder.rstrip("/")
+        root = os.path.join(os.path.dirname(folders), "runtime", name)
+        return RuntimeChoice(name=name, path=path, args=list(args), root=root, folders=folders)
 
 
 def _bind_source(point: MountPoint) -> str:

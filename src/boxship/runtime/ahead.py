@@ -30,7 +30,6 @@ from boxship.runtime.procfs import SharedProc
 from boxship.runtime.table import ALWAYS
 from boxship.runtime.telling import CREATING, EXECUTING, told_as
 from boxship.runtime.templates import Template, Templates
-from boxship.spec.oci import runtime as oci
 
 Made = tuple[Prepared, list[int]]
 _ENCODER = msgspec.msgpack.Encoder()

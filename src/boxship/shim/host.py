@@ -20,7 +20,6 @@ class ThisHost:
         """`filters` is the folder in which shims find filters that others have compiled."""
         self._tree = cgroups.detect()
         self._native = NativeRuntime(tree=self._tree, filters=filters)
-        self._foreign: dict[tuple[str | None, ...], Runtime] = {}
 
     def runtime(self, choice: RuntimeChoice) -> Runtime:
         """Return our own runtime, or the command line of another."""
@@ -28,16 +27,13 @@ class ThisHost:
             # Few shims need it, and it brings much: it is not in what all are copied from.
             from boxship.runtime.foreign import ForeignRuntime
 
-            key = (choice.path, *choice.args, choice.root)
-            if key not in self._foreign:  # it knows what it has started
-                self._foreign[key] = ForeignRuntime(choice.path, choice.args, choice.root)
-            return self._foreign[key]
+            return ForeignRuntime(choice.path, choice.args, choice.root, folders=choice.folders)
         if choice.name != "native":
             raise InvalidRequest(f"unknown or invalid runtime name: {choice.name}")
         return self._native
 
-    def starts_apart(self, choice: RuntimeChoice) -> bool:
-        """Our own runtime keeps nothing that the next process could not find again."""
+    def plans_for(self, choice: RuntimeChoice) -> bool:
+        """Another runtime makes plans of its own."""
         return choice.path is None
 
     def start_siblings(self) -> None:

@@ -17,7 +17,7 @@ from boxship.runtime.prepared import Occupied, Performer, Prepared, Underway
 from boxship.shim import fdsocket, planner, protocol, starter
 from boxship.shim.needs import Host
 from boxship.shim.planner import Answer
-from boxship.shim.starter import Job, Starter, perform
+from boxship.shim.starter import Job, Starter
 
 PATIENCE: Final = 3.0  # seconds for a plan: one that takes longer is made here
 _ANSWER: Final = msgspec.msgpack.Decoder(Answer)
@@ -223,12 +223,9 @@ class Launching:
     def run(self, job: Job, given: Mapping[str, int], cgroup: str) -> api.Init:
         """Start a program; StartFailed when that fails. `cgroup` is its container's."""
         host = self._host
-        if not host.starts_apart(job.runtime):
-            self._become_whole()
-            return perform(host.runtime(job.runtime), job, given)
         is_first = job.process is None
         try:
-            if self._planner:
+            if self._planner and host.plans_for(job.runtime):
                 if is_first:
                     host.adopt(job.runtime, job.container, cgroup, 0)
                 return self._planner.run(job, given)
@@ -246,21 +243,14 @@ class Launching:
         return self._planner is not None and self._planner.is_busy
 
     def begin(self, job: Job, given: Mapping[str, int]) -> Beginning:
-        """Begin to start one more program in a container that runs; nothing is waited for.
-
-        The runtime of somebody else's is the exception: it has started the program then.
-        """
-        host = self._host
-        if not host.starts_apart(job.runtime):
-            self._become_whole()
-            return Begun(perform(host.runtime(job.runtime), job, given))
+        """Begin to start one more program in a container that runs; nothing is waited for."""
         try:
-            if self._planner:
+            if self._planner and self._host.plans_for(job.runtime):
                 return self._planner.begin(job, given)
         except NoPlan:
             pass
         self._become_whole()
-        return Starter(host).begin(job, given)
+        return Starter(self._host).begin(job, given)
 
     def _become_whole(self) -> None:
         self.is_whole = True

@@ -25,11 +25,11 @@ class Host(Protocol):
     def runtime(self, choice: RuntimeChoice) -> Runtime:
         """Return the runtime that a container asked for."""
 
-    def starts_apart(self, choice: RuntimeChoice) -> bool:
-        """Whether that runtime can start programs in a process that ends then."""
+    def plans_for(self, choice: RuntimeChoice) -> bool:
+        """Whether the one that is `ahead` plans for that runtime."""
 
     def start_siblings(self) -> None:
-        """Have what such a runtime starts become a child of this process's parent."""
+        """Have what a runtime starts become a child of this process's parent."""
 
     def ahead(self, address: int) -> Ahead | None:
         """Return who plans for processes whose stage is at `address`, where that can be done."""

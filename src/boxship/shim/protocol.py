@@ -45,12 +45,14 @@ class Attachment(msgspec.Struct, omit_defaults=True):
 
 
 class RuntimeChoice(msgspec.Struct, omit_defaults=True):
-    """Our own runtime, or the command line of another with the folder for its state."""
+    """Our own runtime, or the command line of another with the folder for its state, and that
+    of keepers' folders, where it may have more."""
 
     name: str = "native"
     path: str | None = None
     args: list[str] = []
     root: str = ""
+    folders: str = ""
 
 
 class LogChoice(msgspec.Struct, omit_defaults=True):

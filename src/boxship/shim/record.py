@@ -96,10 +96,14 @@ def add_init(folder: str, init: Process) -> None:
 
 
 def remove_folder(folder: str) -> None:
-    """Remove a shim's folder with all that a shim puts into it."""
+    """Remove a shim's folder with all that a shim, or its runtime, puts into it."""
     try:
         for name in os.listdir(folder):
-            os.unlink(os.path.join(folder, name))
+            path = os.path.join(folder, name)
+            if os.path.isdir(path) and not os.path.islink(path):
+                remove_folder(path)
+            else:
+                os.unlink(path)
         os.rmdir(folder)
     except FileNotFoundError:
         pass
