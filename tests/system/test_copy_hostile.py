@@ -11,8 +11,6 @@ import io
 import lzma
 import os
 import socket
-import subprocess
-import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -22,21 +20,13 @@ import docker
 import pytest
 from docker.models.containers import Container
 from tests.support.engine import Engine
+from tests.support.swapping import swapping
 from tests.system.conftest import IMAGE, Start, inside
 
 SECRET = "canary-content"
 ROUNDS = pytest.mark.parametrize(
     "rounds", [150, pytest.param(5000, marks=pytest.mark.slow)], ids=["some", "many"]
 )
-SWAPPER = """
-import ctypes, sys
-libc = ctypes.CDLL(None)
-one, other = (word.encode() for word in sys.argv[1:])
-print("ready", flush=True)
-while True:
-    for _ in range(1000):
-        libc.renameat2(-100, one, -100, other, 2)
-"""
 
 
 @pytest.fixture
@@ -58,19 +48,6 @@ def state(folder: Path) -> list[tuple[str, int, int, int]]:
         status = path.lstat()
         found.append((str(path), status.st_mode, status.st_mtime_ns, status.st_atime_ns))
     return found
-
-
-@contextlib.contextmanager
-def swapping(one: Path, other: Path) -> Iterator[None]:
-    """Exchange two names as fast as possible."""
-    command = [sys.executable, "-I", "-S", "-c", SWAPPER, str(one), str(other)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as swapper:
-        assert swapper.stdout is not None
-        swapper.stdout.readline()
-        try:
-            yield
-        finally:
-            swapper.kill()
 
 
 def packed(*names: str) -> bytes:

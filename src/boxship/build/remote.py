@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack
 from typing import BinaryIO, Final, Protocol
 
 from boxship.build.dockerfile import gitref
+from boxship.build.dockerfile.mounts import TRUE
 from boxship.build.dockerfile.parse import SIZE_LIMIT
-from boxship.build.ops import Ref, Source, Vertex
+from boxship.build.ops import About, Ref, Source, Vertex
 from boxship.build.progress import Report
 from boxship.build.request import BuildRequest, Graph
 from boxship.build.uploads import USUAL_NAMES, Upload, Uploads
@@ -21,6 +22,8 @@ from boxship.wire import tar
 
 SCHEMES: Final = ("http://", "https://")
 FILE: Final = "context"
+LOADING: Final = "[internal] load remote build context"
+KEEP_GIT: Final = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
 CHUNK: Final = 1 << 18
 
 
@@ -33,21 +36,41 @@ class Opens(Protocol):
         """Solve a result, and show it for as long as the block goes on."""
 
 
-async def fetch(remote: str, uploads: Uploads, builder: Opens) -> Upload:
-    """Fetch a context into a folder of its own."""
-    repository = gitref.parse(remote)
-    if repository is not None:
-        source = repository.source(
-            keep_git_dir=bool(repository.keep_git_dir), checksum=repository.checksum
-        )
-    elif remote.startswith(SCHEMES):
-        source = Source(remote, (("http.filename", FILE),))
-    else:
-        raise InvalidRequest(f"remote context cannot be used: {remote[:200]}")
+def repository_of(context: str, build_args: Mapping[str, str]) -> Source | None:
+    """Return the source of a context that is a repository; None for any other."""
+    repository = gitref.parse(context)
+    if repository is None:
+        return None
+    kept = build_args.get(KEEP_GIT, "")
+    keeps = kept in TRUE if kept else bool(repository.keep_git_dir)
+    return repository.source(keep_git_dir=keeps, checksum=repository.checksum)
+
+
+def is_file(context: str) -> bool:
+    """Whether a context is one file of the web: an archive or a Dockerfile."""
+    return context.startswith(SCHEMES) and gitref.parse(context) is None
+
+
+async def fetch(context: str, uploads: Uploads, builder: Opens) -> Upload:
+    """Fetch a context into a folder of its own, for nobody in particular."""
     request = BuildRequest(frontend=Graph(()))
+    source = repository_of(context, {})
+    if source is None:
+        return await fetch_file(context, uploads, builder, request, lambda told: None)
     async with builder.opened(Ref(Vertex(source)), request, lambda told: None) as folder:
-        take = _folder if repository is not None else _file
-        return await asyncio.to_thread(take, folder, uploads)
+        return await asyncio.to_thread(_folder, folder, uploads)
+
+
+async def fetch_file(
+    context: str, uploads: Uploads, builder: Opens, request: BuildRequest, report: Report
+) -> Upload:
+    """Fetch a context that is one file."""
+    if not is_file(context):
+        raise InvalidRequest(f"remote context cannot be used: {context[:200]}")
+    source = Source(context, (("http.filename", FILE),))
+    ref = Ref(Vertex(source, about=About(name=LOADING)))
+    async with builder.opened(ref, request, report) as folder:
+        return await asyncio.to_thread(_file, folder, uploads)
 
 
 def _folder(folder: str, uploads: Uploads) -> Upload:

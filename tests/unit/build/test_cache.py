@@ -18,6 +18,7 @@ from boxship.build.ops import Action, Bind, Copy, Exec, Files, Ref, Source, Vert
 from boxship.build.solver import keys
 from boxship.build.sources import reach
 from boxship.errors import InvalidRequest
+from boxship.lib.urls import without_login
 from boxship.snapshot.driver import ChainId
 from boxship.spec.digest import Digest
 from boxship.spec.oci.image import Descriptor, History, ImageConfig
@@ -157,6 +158,6 @@ def test_addresses_that_tell_secrets_are_refused(address: str) -> None:
 
 
 def test_provenance_is_without_what_logs_in() -> None:
-    assert provenance.without_login("https://me:pw@host/x") == "https://host/x"
+    assert without_login("https://me:pw@host/x") == "https://host/x"
     assert provenance._shown("NPM_TOKEN", "abc") == "xxxxx"
     assert provenance._shown("VERSION", "abc") == "abc"

@@ -17,7 +17,6 @@ from boxship.build.control.attrs import Asked
 from boxship.build.control.needs import Builder
 from boxship.build.dockerfile import include
 from boxship.build.dockerfile.parse import SIZE_LIMIT
-from boxship.build.export.provenance import without_login
 from boxship.build.needs import Pipe as Coming
 from boxship.build.needs import SyncRequest
 from boxship.build.ops import About, Ref, Source, Vertex
@@ -31,6 +30,7 @@ from boxship.errors import BoxshipError, InvalidRequest, NotFound, NotSupported
 from boxship.kernel import paths
 from boxship.lib import ignore
 from boxship.lib.pipe import Abandoned, Pipe
+from boxship.lib.urls import without_login
 from boxship.spec.buildkit import solver_pb2 as solver
 from boxship.spec.digest import Digest
 from boxship.spec.platform import Platform

@@ -18,6 +18,7 @@ from boxship.build.dockerfile.owners import owner_of
 from boxship.build.dockerfile.shell import quoted
 from boxship.errors import InvalidRequest
 from boxship.lib.ignore import clean
+from boxship.lib.urls import without_login
 from boxship.spec.digest import Digest
 
 OCTAL: Final = re.compile(r"[0-7]+", re.ASCII)
@@ -117,9 +118,10 @@ class _Transfer:
 
     def _shown(self) -> str:
         try:
-            return self._to.lexer.word(self._to.line.code, self._to.state.env)
+            text = self._to.lexer.word(self._to.line.code, self._to.state.env)
         except DockerfileError:
-            return self._to.line.code
+            text = self._to.line.code
+        return without_login(text)
 
     def add(self, root: DraftRef | None, *, is_context: bool) -> None:
         """Add a vertex for all that is asked, and those that fetch what it needs."""
@@ -296,7 +298,7 @@ class _Transfer:
             said.append(f"--chown={asked.owner}")
         if asked.mode:
             said.append(f"--chmod={asked.mode}")
-        said += asked.sources
+        said += map(without_login, asked.sources)
         said += (f"<<{document.name}" for document in self._files.documents)
         if self._to.options.classic:
             said.append("in")

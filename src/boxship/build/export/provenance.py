@@ -14,6 +14,7 @@ from typing import Any, Final
 from boxship.build.ops import Exec, Files, Source, Vertex
 from boxship.build.request import BuildRequest, Dockerfile
 from boxship.lib import moments
+from boxship.lib.urls import without_login
 from boxship.spec.digest import Digest
 from boxship.spec.platform import Platform
 
@@ -27,7 +28,6 @@ SECRET: Final = re.compile(
     r"token|secret|passw|pword|credential|api_?key|private|auth|pass(?:$|_)|(?:^|_)key(?:$|_)",
     re.IGNORECASE,
 )
-LOGIN: Final = re.compile(r"(?<=://)[^/@\s]+@")
 HIDDEN: Final = "xxxxx"
 
 
@@ -159,11 +159,6 @@ def _parameters(request: BuildRequest, *, full: bool) -> dict[str, Any]:
 def _shown(name: str, value: str) -> str:
     """Return a value, without what is nobody's business."""
     return HIDDEN if SECRET.search(name) else without_login(value)
-
-
-def without_login(text: str) -> str:
-    """Return text without what stands before the host in its URLs."""
-    return LOGIN.sub("", text)
 
 
 def _definition(vertices: Sequence[Vertex]) -> dict[str, Any]:
