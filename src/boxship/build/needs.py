@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from boxship.build.ops import Resources
+from boxship.distribution.auth import Deputy
 from boxship.model.ids import ContainerId
 from boxship.network.sandbox import Sandbox, SandboxRequest
 from boxship.shim.client import ShimEvent, Started
@@ -85,6 +86,9 @@ class ClientSession(Protocol):
 
     async def credentials(self, host: str) -> Credentials:
         """Return what the client logs in with at a registry, empty where it has nothing."""
+
+    async def authority(self, host: str) -> Deputy | None:
+        """Return who fetches a registry's tokens at the client's; None where nobody does."""
 
     async def send_tree(self, folder: str, target: int) -> None:
         """Give the client a folder, as result number `target`."""

@@ -10,9 +10,9 @@ import base64
 import binascii
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -29,6 +29,22 @@ class InvalidCredentials(InvalidRequest):
     """The header cannot be read."""
 
 
+class Deputy(Protocol):
+    """Who logs in where we would, so that we see tokens and no password."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells its users apart, and says nothing about them."""
+
+    async def token(
+        self, realm: str, service: str, scopes: Sequence[str]
+    ) -> tuple[str, float | None]:
+        """Return a token for some scopes, and for how many seconds it holds."""
+
+    async def credentials(self) -> Credentials:
+        """Return a password after all, for a registry that knows no tokens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """What proves who asks; empty is anonymous. `server` is the host they belong to."""
@@ -38,6 +54,7 @@ class Credentials:
     identity_token: str = field(default="", repr=False)
     registry_token: str = field(default="", repr=False)
     server: str = ""
+    deputy: Deputy | None = field(default=None, repr=False, compare=False)
 
     @property
     def anonymous(self) -> bool:
@@ -53,7 +70,9 @@ class Credentials:
     @property
     def fingerprint(self) -> str:
         """What tells users apart in this process, and says nothing about them."""
-        words = (self.username, self.password, self.identity_token, self.registry_token)
+        words = [self.username, self.password, self.identity_token, self.registry_token]
+        if self.deputy is not None:
+            words.append(self.deputy.fingerprint)
         said = "\0".join(words).encode("utf-8", "surrogatepass")
         return hashlib.blake2b(said, key=SALT, digest_size=16).hexdigest()
 

@@ -64,7 +64,10 @@ class Login:
 
     async def _answer(self, challenge: Challenge, scopes: Scopes) -> str | None:
         if challenge.scheme == "basic":
-            return self.credentials.basic if self.credentials.username else None
+            known = self.credentials
+            if known.deputy is not None:
+                known = await known.deputy.credentials()
+            return known.basic if known.username else None
         if self.credentials.registry_token:
             return f"Bearer {self.credentials.registry_token}"
         wanted = scopes | frozenset(filter(None, [challenge.parameters.get("scope", "")]))
@@ -96,6 +99,9 @@ class Login:
             known = replace(ANONYMOUS, server=known.server)
         service = challenge.parameters.get("service", "")
         try:
+            if known.deputy is not None:
+                token, holds = await known.deputy.token(realm, service, sorted(scopes))
+                return TokenDocument(token=token, expires_in=holds)
             if known.identity_token:
                 return await self._exchange(realm, service, scopes, known)
             return await self._ask(realm, service, scopes, known, offline)

@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError, Message
 from boxship.build.needs import Credentials, Pipe, SyncRequest
 from boxship.build.session.content import CONTENT, ClientStore
 from boxship.build.session.errors import NotOffered
+from boxship.build.session.tokens import FETCH_TOKEN, GET_AUTHORITY, ClientTokens
 from boxship.errors import BoxshipError, NotFound
 from boxship.spec.buildkit import control_pb2 as control
 from boxship.spec.buildkit import session_pb2 as messages
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 SYNC: Final = "/moby.filesync.v1.FileSync/DiffCopy"
 SEND: Final = "/moby.filesync.v1.FileSend/DiffCopy"
 CREDENTIALS: Final = "/moby.filesync.v1.Auth/Credentials"
-FETCH_TOKEN: Final = "/moby.filesync.v1.Auth/FetchToken"
 SECRET: Final = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
 CHECK_AGENT: Final = "/moby.sshforward.v1.SSH/CheckAgent"
 FORWARD_AGENT: Final = "/moby.sshforward.v1.SSH/ForwardAgent"
@@ -114,7 +114,7 @@ class Client:
     async def secret(self, id: str) -> bytes:
         request = messages.GetSecretRequest(id=id)
         try:
-            answer = await self._ask(SECRET, request, messages.GetSecretResponse, "a secret")
+            answer = await self.ask(SECRET, request, messages.GetSecretResponse, "a secret")
         except Failed as failure:
             if failure.code is Code.NOT_FOUND:
                 raise NotFound(f"secret {id}: not found") from failure
@@ -125,7 +125,7 @@ class Client:
         id = id or "default"
         request = messages.CheckAgentRequest(id=id)
         what = f"an ssh agent {id!r}"
-        await self._ask(CHECK_AGENT, request, messages.CheckAgentResponse, what)
+        await self.ask(CHECK_AGENT, request, messages.CheckAgentResponse, what)
         if not self.offers(FORWARD_AGENT):
             raise NotOffered(what)
         return BytesPipe(self.connection.open(FORWARD_AGENT, [("buildkit.ssh.id", id)]))
@@ -133,7 +133,7 @@ class Client:
     async def credentials(self, host: str) -> Credentials:
         request = messages.CredentialsRequest(host=host)
         try:
-            found = await self._ask(
+            found = await self.ask(
                 CREDENTIALS, request, messages.CredentialsResponse, "a registry's credentials"
             )
         except NotOffered:
@@ -141,6 +141,11 @@ class Client:
         if found.secret and not found.username:
             return Credentials(token=found.secret)
         return Credentials(found.username, found.secret)
+
+    async def authority(self, host: str) -> ClientTokens | None:
+        if not (self.offers(GET_AUTHORITY) and self.offers(FETCH_TOKEN)):
+            return None
+        return await ClientTokens.of(self, host)
 
     async def send_tree(self, folder: str, target: int) -> None:
         metadata = [("buildkit-attachable-exporter-id", str(target))]
@@ -191,7 +196,8 @@ class Client:
         finally:
             stream.cancel()
 
-    async def _ask(self, method: str, request: Message, kind: type[A], what: str) -> A:
+    async def ask(self, method: str, request: Message, kind: type[A], what: str) -> A:
+        """Make one call of the client; NotOffered where it does not serve that."""
         if not self.offers(method):
             raise NotOffered(what)
         answer = await self.connection.ask(
