@@ -22,7 +22,8 @@ from boxship.api.version import NEWEST, OLDEST, ApiVersion, parse, require_serve
 from boxship.errors import BoxshipError, Forbidden, InvalidRequest
 from boxship.lib import strictjson
 from boxship.spec.product import VERSION
-from boxship.transport.exchange import ClientGone, Exchange
+from boxship.transport.exchange import Exchange
+from boxship.transport.gone import ClientGone
 from boxship.transport.upgrade import Upgraded
 from boxship.wire.http import BadRequest
 

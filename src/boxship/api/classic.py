@@ -25,7 +25,6 @@ from boxship.build.remote import fetch
 from boxship.build.request import Built, Dockerfile
 from boxship.build.uploads import Upload
 from boxship.errors import BoxshipError
-from boxship.lib.pipe import Pipe
 from boxship.spec.platform import Platform
 
 EMPTY_LINES: Final = "Empty continuation lines will become errors in a future release.\n"
@@ -81,14 +80,8 @@ class ClassicBuild:
             async for _ in self._call.stream():
                 pass
             return await fetch(self._asked.remote, self._uploads, self._builder)
-        pipe = Pipe()
-        feeding = asyncio.ensure_future(progress.fed(self._call.stream(), pipe))
-        try:
-            return await asyncio.to_thread(self._uploads.unpack, pipe)
-        finally:
-            if not feeding.done():
-                feeding.cancel()
-            await asyncio.wait([feeding])
+        async with progress.body(self._call) as pieces:
+            return await asyncio.to_thread(self._uploads.unpack, pieces)
 
     async def _build(self, upload: Upload, name: str, text: bytes, say: Say) -> Built:
         loop = asyncio.get_running_loop()

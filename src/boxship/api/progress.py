@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 
-from boxship.api.routing import Stream
+from boxship.api.routing import Call, Stream
 from boxship.api.status import sentence_of
 from boxship.errors import BoxshipError
 from boxship.lib.pipe import Abandoned, Pipe
@@ -110,6 +111,30 @@ async def _messages(
     except (BoxshipError, OSError) as error:
         text = sentence_of(error)
         yield message({"errorDetail": {"message": text}, "error": text})
+
+
+@asynccontextmanager
+async def body(call: Call) -> AsyncIterator[Iterable[bytes]]:
+    """The request's body, for one thread to read while the block runs.
+
+    The thread reads the socket itself where it can; else what the loop reads is handed over.
+    """
+    direct = call.hand_over()
+    if direct is not None:
+        try:
+            yield direct
+        finally:
+            direct.stop()
+            call.take_back(direct)
+        return
+    pipe = Pipe()
+    feeding = asyncio.ensure_future(fed(call.stream(), pipe))
+    try:
+        yield pipe
+    finally:
+        if not feeding.done():
+            feeding.cancel()
+        await asyncio.wait([feeding])
 
 
 async def fed(pieces: AsyncIterator[bytes], pipe: Pipe) -> None:

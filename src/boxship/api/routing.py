@@ -23,6 +23,7 @@ from boxship.api.version import NEWEST, OLDEST, ApiVersion, parse
 from boxship.errors import InvalidRequest
 from boxship.lib import strictjson
 from boxship.transport import websocket
+from boxship.transport.direct import DirectBody
 from boxship.transport.exchange import Exchange
 from boxship.transport.upgrade import Relay, Upgraded
 
@@ -113,6 +114,17 @@ class Call:
     def stream(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives; only in a route that `streams`."""
         return self._exchange.chunks()
+
+    def hand_over(self) -> DirectBody | None:
+        """Give what is left of the body to a thread, until `take_back`; None where that cannot be.
+
+        `progress.body` does so.
+        """
+        return self._exchange.hand_over()
+
+    def take_back(self, body: DirectBody) -> None:
+        """Go on with what a thread has left."""
+        self._exchange.take_back(body)
 
     async def read_body(self) -> None:
         """Wait for the whole body; the router does this."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
@@ -46,6 +47,50 @@ class Beside:
                 self._take(piece)
         except BaseException as error:  # the block raises it
             self._failure = error
+
+
+class Helper:
+    """The thread of one block: does what it is given, in order; its failure is the block's."""
+
+    def __init__(self, waiting: int = 16) -> None:
+        """So many things may wait to be done; who brings more waits too."""
+        self._given: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._room = threading.Semaphore(waiting)
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="helper")
+
+    def __enter__(self) -> Helper:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._failure = error
+        self._given.put(None)
+        self._thread.join()
+        if self._failure is not None and error is None:
+            raise self._failure
+
+    def do(self, work: Callable[[], object]) -> None:
+        """Have something done; raises what went wrong before."""
+        self._room.acquire()
+        if self._failure is not None:
+            raise self._failure
+        self._given.put(work)
+
+    def _run(self) -> None:
+        while (work := self._given.get()) is not None:
+            try:
+                if self._failure is None:
+                    work()
+            except BaseException as error:  # the block raises it
+                self._failure = error
+            self._room.release()
 
 
 def gathered(pieces: Iterable[bytes | memoryview], size: int) -> Iterator[bytes]:

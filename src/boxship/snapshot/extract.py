@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -40,6 +41,7 @@ WAITING_LINKS: Final = 1 << 16
 LARGEST_ID: Final = (1 << 32) - 2
 LATEST: Final = (1 << 33) * tar.NANOSECOND
 SMALL: Final = 1 << 20
+DOUBTFUL: Final = re.compile(rb"^[./]|/[./]|/$|\0", re.DOTALL)  # may be cleaner, or refused
 NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 ARCHIVE_FAULTS: Final = frozenset(
     (
@@ -392,6 +394,9 @@ class Extraction:
 
 def clean(name: bytes) -> bytes:
     """Return a name relative to the root, without `.`, `..` and doubled slashes."""
+    plain = name[2:] if name[:2] == b"./" else name
+    if plain and not DOUBTFUL.search(plain):
+        return plain
     if b"\0" in name:
         raise CannotUnpack(name, "a NUL byte in the name")
     words: list[bytes] = []

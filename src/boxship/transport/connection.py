@@ -19,7 +19,8 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import BinaryIO, Final, Protocol, cast
 
-from boxship.transport.exchange import ClientGone, Exchange
+from boxship.transport.exchange import Exchange
+from boxship.transport.gone import ClientGone
 from boxship.transport.upgrade import Upgraded
 from boxship.wire import http
 
@@ -201,6 +202,24 @@ class Connection(asyncio.Protocol):
     def resume_body(self) -> None:
         """The handler has read; take more from the client."""
         if not self._reading and self._exchange is not None:
+            self._feed(self._exchange)
+
+    def lend(self) -> tuple[int, bytes] | None:
+        """Stop reading; return the socket, for somebody else to read, and what had been read.
+
+        None under TLS.
+        """
+        if self.encrypted or self._state != "busy":
+            return None
+        self._pause_reading()
+        read = bytes(self._buffer)
+        self._buffer.clear()
+        return self.transport.get_extra_info("socket").fileno(), read
+
+    def return_lent(self, read: bytes) -> None:
+        """Read again, first what somebody else has read too much."""
+        self._buffer[:0] = read
+        if self._exchange is not None and self._state == "busy":
             self._feed(self._exchange)
 
     async def upgrade(self, head: bytes) -> Upgraded:

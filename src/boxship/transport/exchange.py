@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from boxship.transport.direct import DirectBody
 from boxship.wire import http
 
 if TYPE_CHECKING:
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
 READ_AHEAD: Final = 256 << 10  # bytes of a body kept for a handler that is slower than its client
 
 Headers = Iterable[tuple[str, str]]
-
-
-class ClientGone(ConnectionError):
-    """The other end has closed; nobody waits for the answer any more."""
 
 
 class Exchange:
@@ -122,6 +119,32 @@ class Exchange:
         if self._queued < READ_AHEAD:
             self._connection.resume_body()
         return piece
+
+    def hand_over(self) -> DirectBody | None:
+        """Give what is left of the body to a thread, until `take_back`.
+
+        None where there is nothing left to read, or it has to be decrypted first.
+        """
+        if self._body.done or self._failure is not None:
+            return None
+        lent = self._connection.lend()
+        if lent is None:
+            return None
+        if self._continue:
+            self._continue = False
+            self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        arrived = b"".join(self._chunks)
+        self._chunks.clear()
+        self._queued = 0
+        return DirectBody(lent[0], self._body, arrived, lent[1])
+
+    def take_back(self, body: DirectBody) -> None:
+        """Go on with what a thread has left; nobody reads a body that it has not read whole."""
+        self.received += body.received
+        if self._body.done:
+            self._connection.return_lent(bytes(body.pending))
+        else:
+            self.closes = True
 
     async def read_all(self, limit: int) -> bytes:
         """Return the whole body; `BadRequest` when it is larger than `limit`."""

@@ -148,6 +148,15 @@ class FixedBody:
     def done(self) -> bool:
         return not self._left
 
+    @property
+    def ahead(self) -> int:
+        """How many of the next bytes are known to be payload."""
+        return self._left
+
+    def passed(self, size: int) -> None:
+        """So many of these have been taken without being fed."""
+        self._left -= size
+
     def feed(self, buffer: bytearray) -> bytes:
         """Take what belongs to the body out of `buffer` and return it."""
         with memoryview(buffer) as view:
@@ -167,6 +176,17 @@ class ChunkedBody:
         self._waits_for = "size"
         self._left = 0
         self._trailers = 0
+
+    @property
+    def ahead(self) -> int:
+        """How many of the next bytes are known to be payload."""
+        return self._left if self._waits_for == "data" else 0
+
+    def passed(self, size: int) -> None:
+        """So many of these have been taken without being fed."""
+        self._left -= size
+        if not self._left:
+            self._waits_for = "end"
 
     def feed(self, buffer: bytearray) -> bytes:
         """Take what belongs to the body out of `buffer` and return its payload."""

@@ -26,6 +26,7 @@ BLOCK: Final = 512
 METADATA_LIMIT: Final = 1 << 20  # what may precede one entry
 CHUNK: Final = 1 << 20
 HEADER: Final = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x")
+BLANKS: Final = b"\0 "
 ZEROS: Final = bytes(BLOCK)
 NANOSECOND: Final = 1_000_000_000
 
@@ -36,7 +37,10 @@ CHARACTER_DEVICE: Final = b"3"
 BLOCK_DEVICE: Final = b"4"
 FOLDER: Final = b"5"
 FIFO: Final = b"6"
+METADATA: Final = frozenset({b"x", b"g", b"L", b"K"})
 BODILESS: Final = frozenset({HARD_LINK, SYMLINK, CHARACTER_DEVICE, BLOCK_DEVICE, FOLDER, FIFO})
+OLD_FILES: Final = frozenset({b"\0", b"7"})
+DEVICES: Final = frozenset({CHARACTER_DEVICE, BLOCK_DEVICE})
 XATTR: Final = b"SCHILY.xattr."
 
 
@@ -181,8 +185,9 @@ class Reader:
         metadata = 0
         stream = self.stream
         while True:
-            stream.skip(self._left + self._padding)
-            self._left = self._padding = 0
+            if left := self._left + self._padding:
+                stream.skip(left)
+                self._left = self._padding = 0
             block = stream.take(BLOCK)
             if block == ZEROS or not block:
                 if pax is not None or long_name or long_link:
@@ -191,12 +196,12 @@ class Reader:
             if len(block) < BLOCK:
                 raise UnexpectedEnd
             fields = HEADER.unpack(block)
-            if not _checksum_holds(block, fields[6]):
+            if zlib.adler32(block) & 0xFFFF != _sum(fields[6]) and not _signed(block, fields[6]):
                 raise InvalidArchive("invalid tar header")
             size, kind = number(fields[4]), fields[7]
             if size < 0:
                 raise InvalidArchive("invalid tar header: negative size")
-            if kind in b"xgLK":
+            if kind in METADATA:
                 metadata += size
                 if metadata > METADATA_LIMIT:
                     raise InvalidArchive("an entry's metadata is larger than 1 MiB")
@@ -241,11 +246,11 @@ class Reader:
             number(mtime) * NANOSECOND,
             long_link or target.split(b"\0", 1)[0],
         )
-        if kind in b"34":
+        if kind in DEVICES:
             entry.major, entry.minor = number(major), number(minor)
         if pax:
             _apply(pax, entry)
-        if kind in b"\x007":  # before ustar; contiguous
+        if kind in OLD_FILES:  # before ustar; contiguous
             entry.type = FOLDER if entry.name.endswith(b"/") and kind == b"\0" else FILE
         if entry.type in BODILESS:
             entry.size = 0
@@ -321,6 +326,11 @@ class Reader:
 
 def number(raw: bytes) -> int:
     """Read a number field: octal digits, or GNU's base 256 with the first bit set."""
+    if (digits := raw[:-1]).isdigit() and raw[-1] in BLANKS:  # as nearly all writers have it
+        try:
+            return int(digits, 8)
+        except ValueError:
+            raise InvalidArchive("invalid tar header: bad number") from None
     if raw[0] & 0x80:
         value = int.from_bytes(raw, "big") & ~(0x80 << (len(raw) * 8 - 8))
         return value - (1 << (len(raw) * 8 - 1)) if raw[0] & 0x40 else value
@@ -371,6 +381,8 @@ def records(data: bytes, known: dict[bytes, bytes]) -> dict[bytes, bytes]:
 def seconds(raw: bytes) -> int:
     """Read a pax time, `[-]digits[.digits]`, as nanoseconds."""
     whole, _, fraction = raw.partition(b".")
+    if whole.isdigit() and len(whole) < 15 and len(fraction) <= 9 and fraction.isdigit():
+        return int(whole + fraction.ljust(9, b"0"))
     sign = -1 if whole.startswith(b"-") else 1
     value = decimal(whole.removeprefix(b"-") or b"0") * NANOSECOND
     if fraction:
@@ -381,7 +393,9 @@ def seconds(raw: bytes) -> int:
 def _apply(pax: dict[bytes, bytes], entry: Entry) -> None:
     """Let the records speak where the header could not."""
     for key, value in pax.items():
-        if key.startswith(XATTR):
+        if key == b"mtime":
+            entry.mtime = seconds(value)
+        elif key.startswith(XATTR):
             entry.xattrs[key[len(XATTR) :]] = value
         elif key == b"path":
             entry.name = _text(value)
@@ -389,8 +403,6 @@ def _apply(pax: dict[bytes, bytes], entry: Entry) -> None:
             entry.link = _text(value)
         elif key == b"size":
             entry.size = decimal(value)
-        elif key == b"mtime":
-            entry.mtime = seconds(value)
         elif key == b"uid":
             entry.uid = decimal(value)
         elif key == b"gid":
@@ -409,16 +421,23 @@ def _gnu_parts(raw: bytes, parts: list[tuple[int, int]]) -> None:
             parts.append((number(raw[at : at + 12]), number(raw[at + 12 : at + 24])))
 
 
-def _checksum_holds(block: bytes, stored: bytes) -> bool:
-    """Compare the sum of the header's bytes, its own field taken as blanks.
+@lru_cache(4096)
+def _sum(stored: bytes) -> int:
+    """Return what Adler-32's lower half is, with C's speed, of a header that is right.
 
-    Adler-32 has that sum, modulo 65,521, in its lower half, and C computes it.
+    That is the sum of its bytes and one, modulo 65,521; the field itself counts as blanks.
     """
+    try:
+        return (number(stored) + 1 - 256 + sum(stored)) % 65521
+    except InvalidArchive:
+        return -1
+
+
+def _signed(block: bytes, stored: bytes) -> bool:
+    """Whether the header's sum is one of signed bytes, as some old writers had it."""
     try:
         said = number(stored)
     except InvalidArchive:
         return False
-    if zlib.adler32(block) & 0xFFFF == (said + 1 - 256 + sum(stored)) % 65521:
-        return True
     signed = sum(byte - 256 if byte > 127 else byte for byte in block[:148] + block[156:])
-    return said == signed + 256  # as some old writers had it
+    return said == signed + 256

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 
-from boxship.lib.beside import Beside, gathered
+from boxship.lib.beside import Beside, Helper, gathered
 
 
 def test_pieces_are_taken_in_order_by_another_thread() -> None:
@@ -53,3 +54,24 @@ def test_a_block_that_fails_ends_its_thread() -> None:
 def test_pieces_are_gathered() -> None:
     assert list(gathered((b"a", memoryview(b"bc"), b"defg", b"h"), 3)) == [b"abc", b"defg", b"h"]
     assert list(gathered((), 3)) == []
+
+
+def test_a_helper_does_things_in_order_and_hands_its_failure_over() -> None:
+    done: list[int] = []
+    with Helper(2) as helper:
+        for number in range(50):
+            helper.do(partial(done.append, number))
+    assert done == list(range(50))
+
+    def fail() -> None:
+        raise OSError(5, "no")
+
+    with pytest.raises(OSError, match="no"), Helper(2) as helper:
+        helper.do(fail)
+
+
+def test_a_block_that_fails_itself_ends_its_helper() -> None:
+    helper = Helper()
+    with pytest.raises(KeyError), helper:
+        raise KeyError
+    assert not helper._thread.is_alive()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from http import HTTPStatus
 from typing import Final
@@ -15,7 +14,6 @@ from boxship.container.archive import Archives, Wishes
 from boxship.container.targets import Target, go_mode
 from boxship.errors import InvalidRequest
 from boxship.lib import moments
-from boxship.lib.pipe import Pipe
 
 JSON: Final = {"Content-Type": "application/json"}
 TAR: Final = "application/x-tar"
@@ -38,14 +36,8 @@ async def get(call: Call, archives: Archives) -> Stream:
 async def put(call: Call, archives: Archives) -> Reply:
     wishes = Wishes(call.query.flag("noOverwriteDirNonDir"), call.query.flag("copyUIDGID"))
     path = _path(call)
-    pipe = Pipe()
-    feeding = asyncio.ensure_future(progress.fed(call.stream(), pipe))
-    try:
-        await archives.put(call.path["id"], path, pipe, wishes)
-    finally:
-        pipe.abandon()
-        feeding.cancel()
-        await asyncio.wait([feeding])
+    async with progress.body(call) as pieces:
+        await archives.put(call.path["id"], path, pieces, wishes)
     return Reply()
 
 

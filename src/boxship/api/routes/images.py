@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -25,7 +25,6 @@ from boxship.image.images import Images, Loaded, Progress, Wanted
 from boxship.image.pull import Pulls
 from boxship.image.push import Pushes
 from boxship.image.telling import Telling
-from boxship.lib.pipe import Pipe
 from boxship.spec.platform import Platform
 from boxship.spec.reference import Reference
 
@@ -82,9 +81,8 @@ async def _save(call: Call, images: Images, names: Sequence[str]) -> Stream:
 @route("POST", "/images/load", streams=True)
 async def load(call: Call, images: Images) -> Stream:
     platforms, quiet = _platforms(call), call.query.flag("quiet")
-    pipe = Pipe()
 
-    def work(say: Say) -> None:
+    def work(pieces: Iterable[bytes], say: Say) -> None:
         def report(done: Progress | Loaded) -> None:
             if isinstance(done, Loaded):
                 kind = "Loaded image: " if done.name else "Loaded image ID: "
@@ -92,20 +90,15 @@ async def load(call: Call, images: Images) -> Stream:
             elif not quiet:
                 say(render.layer_progress(done.id, done.status, done.current, done.total))
 
-        images.load(pipe, report, platforms)
+        images.load(pieces, report, platforms)
 
-    return await _fed(call, pipe, work)
+    return await _fed(call, work)
 
 
-async def _fed(call: Call, pipe: Pipe, work: Any) -> Stream:
-    """Narrate work that reads the request's body through `pipe`."""
-    feeding = asyncio.ensure_future(progress.fed(call.stream(), pipe))
-    try:
-        return await progress.narrated(work)
-    finally:
-        if not feeding.done():
-            feeding.cancel()
-        await asyncio.wait([feeding])
+async def _fed(call: Call, work: Callable[[Iterable[bytes], Say], None]) -> Stream:
+    """Narrate work that reads the request's body."""
+    async with progress.body(call) as pieces:
+        return await progress.narrated(lambda say: work(pieces, say))
 
 
 @route("POST", "/images/create", streams=True, finishes=False)
@@ -141,13 +134,12 @@ async def _import(call: Call, images: Images, source: str, platform: Platform | 
     changes = query.all("changes")
     message = query.text("message") or f"Imported from {source}"
 
-    def work(pieces: Iterator[bytes] | Pipe, say: Say) -> None:
+    def work(pieces: Iterable[bytes], say: Say) -> None:
         image = images.import_(pieces, changes, name, platform, message)
         say({"status": str(image.id)})
 
     if source == "-":
-        pipe = Pipe()
-        return await _fed(call, pipe, lambda say: work(pipe, say))
+        return await _fed(call, work)
     return await progress.narrated(lambda say: work(fetching.chunks(source), say))
 
 

@@ -23,7 +23,6 @@ from boxship.api.routing import Call, Reply, Stream, route
 from boxship.content.errors import NoSuchBlob
 from boxship.errors import InvalidRequest
 from boxship.image.transfers import Transfer, Transfers
-from boxship.lib.pipe import Pipe
 from boxship.spec.digest import Digest
 from boxship.spec.oci import image as oci
 from boxship.spec.oci.image import Descriptor
@@ -93,20 +92,14 @@ async def upload(call: Call, transfers: Transfers) -> Reply:
     """Take a blob whole, in one request."""
     digest = Digest.parse(call.query.text("digest"))
     is_layer = call.query.flag("layer")
-    pipe = Pipe()
+    async with progress.body(call) as pieces:
 
-    def take(transfer: Transfer) -> None:
-        transfer.take(pipe, digest)
-        if is_layer:
-            transfer.guess(digest)
+        def take(transfer: Transfer) -> None:
+            transfer.take(pieces, digest)
+            if is_layer:
+                transfer.guess(digest)
 
-    feeding = asyncio.ensure_future(progress.fed(call.stream(), pipe))
-    try:
         await _with(call, transfers, take)
-    finally:
-        if not feeding.done():
-            feeding.cancel()
-        await asyncio.wait([feeding])
     return Reply(HTTPStatus.CREATED, None, {DIGEST: str(digest)})
 
 

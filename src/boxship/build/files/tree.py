@@ -17,13 +17,12 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import ClassVar, Final
 
 from boxship.kernel.paths import MOST_LINKS
-from boxship.lib.beside import Beside, gathered
+from boxship.lib.beside import Helper, gathered
 from boxship.snapshot.extract import LARGEST_ID, LATEST, clean
 from boxship.wire import tar
 
@@ -92,18 +91,11 @@ class Spool:
         if (file := getattr(self, "file", -1)) >= 0:
             os.close(file)
 
-    def taking(self, pieces: Iterable[bytes]) -> Generator[bytes, None, None]:
-        """Pass pieces on, and keep them; they are written while more are looked at."""
-        every = gathered(pieces, GATHERED)
-        first = next(every, b"")
-        if len(first) < GATHERED:
-            self._write(first)
-            yield first
-            return
-        with Beside(self._write) as beside:
-            for piece in chain((first,), every):
-                beside.put(piece)
-                yield piece
+    def taking(self, pieces: Iterable[bytes], helper: Helper) -> Iterator[bytes]:
+        """Pass pieces on, and keep them; they are written while they are looked at."""
+        for piece in gathered(pieces, GATHERED):
+            helper.do(partial(self._write, piece))
+            yield piece
 
     def _write(self, piece: bytes) -> None:
         view = memoryview(piece)
@@ -125,8 +117,11 @@ class Spool:
 class Tree:
     """What a plain archive holds."""
 
-    def __init__(self, spool: Spool, root: Node, umask: int) -> None:
+    def __init__(self, spool: Spool, root: Node, umask: int, helper: Helper) -> None:
+        """What is large is hashed by the helper, and known when that has ended."""
         self.spool = spool
+        self._helper: Helper | None = helper
+        self._hashing: list[tuple[Node, hashlib._Hash]] = []
         self._folders = {b"": root}
         self._root = root
         self._implied = stat.S_IFDIR | (0o755 & ~umask)
@@ -169,9 +164,25 @@ class Tree:
         else:
             node = Node(stat.S_IFREG | entry.mode, entry.uid, entry.gid, mtime)
             node.st_size, node.at = entry.size, reader.stream.position
-            node.digest = _digest(reader, entry.size)
+            self._hash(node, reader)
         names[name] = node
         return True
+
+    def _hash(self, node: Node, reader: tar.Reader) -> None:
+        if node.st_size <= SMALL or self._helper is None:
+            node.digest = hashlib.sha256(reader.read(SMALL)).digest()
+            return
+        whole = hashlib.sha256()
+        self._hashing.append((node, whole))
+        for part in reader.content():
+            self._helper.do(partial(whole.update, part))
+
+    def complete(self) -> None:
+        """Note what the helper has found out."""
+        self._helper = None
+        for node, whole in self._hashing:
+            node.digest = whole.digest()
+        self._hashing.clear()
 
     def _folder(self, path: bytes, name: bytes, names: dict[bytes, Node], entry: tar.Entry) -> bool:
         node = self._folders.get(path)
@@ -263,20 +274,13 @@ def indexed(pieces: Iterable[bytes], spool: Spool, mode: int, umask: int) -> Tre
     `mode` is the root folder's, where no entry speaks of it.
     """
     root = Node(stat.S_IFDIR | mode, os.geteuid(), os.getegid(), time.time_ns())
-    tree: Tree | None = Tree(spool, root, umask)
-    with closing(spool.taking(pieces)) as kept:
-        reader = tar.Reader(kept)
+    with Helper() as writer, Helper() as hasher:
+        tree: Tree | None = Tree(spool, root, umask, hasher)
+        reader = tar.Reader(spool.taking(pieces, writer))
         for entry in reader:
             if tree is not None and not tree.add(entry, reader):
                 tree = None
         reader.stream.drain()
+    if tree is not None:
+        tree.complete()
     return tree
-
-
-def _digest(reader: tar.Reader, size: int) -> bytes:
-    if size <= SMALL:
-        return hashlib.sha256(reader.read(SMALL)).digest()
-    whole = hashlib.sha256()
-    for part in reader.content():
-        whole.update(part)
-    return whole.digest()

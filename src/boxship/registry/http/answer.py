@@ -23,7 +23,8 @@ from boxship.registry.names import Name
 from boxship.registry.parts import Flow, Incomplete, Part
 from boxship.registry.service import Service
 from boxship.registry.storage.filesystem import FULL
-from boxship.transport.exchange import ClientGone, Exchange
+from boxship.transport.exchange import Exchange
+from boxship.transport.gone import ClientGone
 from boxship.wire import http
 
 log = logging.getLogger(__name__)

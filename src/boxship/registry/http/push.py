@@ -24,7 +24,8 @@ from boxship.registry.http.call import Call, Reply
 from boxship.registry.names import DIGITS, Digest, Name, Tag, reference
 from boxship.registry.service import Service
 from boxship.registry.uploads import Upload
-from boxship.transport.exchange import ClientGone, Exchange
+from boxship.transport.exchange import Exchange
+from boxship.transport.gone import ClientGone
 
 CONTENT_RANGE: Final = re.compile(r"(?:bytes[ =])?(\d{1,18})-(\d{1,18})(?:/(?:\d+|\*))?", re.ASCII)
 BATCH: Final = 1 << 20  # bytes that go to the disk at once
