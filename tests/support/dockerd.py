@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.support.engine import CLIENTS
 
 READY_WITHIN = 40.0
 
@@ -57,15 +60,23 @@ def distribution_docker() -> str:
     return "/usr/bin/docker"
 
 
+def modern_dockerd() -> str:
+    """Return Debian 13's dockerd, which `packaging/setup/clients --dockerd` fetches."""
+    found = os.environ.get("MODERN_DOCKERD") or str(CLIENTS / "dockerd-26")
+    if not os.access(found, os.X_OK):
+        pytest.skip("no modern dockerd: packaging/setup/clients --dockerd fetches one")
+    return found
+
+
 @contextlib.contextmanager
-def private_dockerd() -> Iterator[Dockerd]:
-    """A dockerd for the block; nothing of it is left."""
-    program = shutil.which("dockerd", path="/usr/sbin:/usr/bin")
+def private_dockerd(program: str | None = None, **settings: object) -> Iterator[Dockerd]:
+    """A dockerd for the block, with what is set in its daemon.json; nothing of it is left."""
+    program = program or shutil.which("dockerd", path="/usr/sbin:/usr/bin")
     if not program:
         pytest.skip("the distribution's dockerd is not installed")
     root = Path(tempfile.mkdtemp(prefix="bxd-", dir="/tmp"))
     daemon = Dockerd(root)
-    (root / "daemon.json").write_text("{}")
+    (root / "daemon.json").write_text(json.dumps(settings))
     log = (root / "log").open("wb")
     process = subprocess.Popen(
         [

@@ -5,6 +5,9 @@ file     a folder, or `x/`    a file in it, under its own name
 file     anything else        that file; what was there is replaced
 folder   (contents only)      its files in the target folder, which is made if it is missing
 folder   a folder that is     the folder itself, in it
+
+A target folder of which only the contents are given has the mode and owner it had, or those of any
+new folder; its times become those of the source.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from boxship.snapshot import trees
 READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 SMALL: Final = 1 << 17
+PLAIN_FOLDER: Final = 0o755
 OVERLAY: Final = "trusted.overlay."
 UNSHARED: Final = frozenset((errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS))
 
@@ -106,8 +110,13 @@ class Copying:
         self, top: Picked, rest: Iterable[Picked], parent: int, name: bytes, base: bytes
     ) -> None:
         fd, made = self._folder(top, parent, name)
-        stack: list[_Level] = [(b"", fd, made, top.stat if made and not top.implied else None)]
-        if made and not top.implied:
+        contents = self._wanted.contents_only
+        timed = (made or contents) and not top.implied
+        stack: list[_Level] = [(b"", fd, made, top.stat if timed else None)]
+        if made and contents:
+            os.fchown(fd, *self._given.ids)
+            os.fchmod(fd, PLAIN_FOLDER)
+        elif made and not top.implied:
             self._describe_folder(top, fd)
         try:
             for one in rest:
