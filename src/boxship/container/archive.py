@@ -14,8 +14,10 @@ import errno
 import os
 import posixpath
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeVar
 
 from boxship.container import roots
@@ -23,10 +25,10 @@ from boxship.container.bundle import FILES
 from boxship.container.containers import Containers
 from boxship.container.errors import NoSuchFile
 from boxship.container.lifecycle import State
-from boxship.container.needs import Shim
 from boxship.container.record import Container, MountPoint
 from boxship.container.registry import Cell
 from boxship.container.roots import Attached, ProcessGone, View
+from boxship.container.shared_roots import SharedRoots
 from boxship.container.spool import Spool
 from boxship.container.targets import Target, find, open_folder
 from boxship.container.trees import Trees
@@ -46,6 +48,17 @@ ENDING: Final = 10.0  # seconds until a process that has ended is known to have
 
 T = TypeVar("T")
 Open = Callable[[ExitStack], View]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How files are reached: through a process of the container, or by its root alone."""
+
+    of_process: Callable[[int, int, ExitStack], View]
+    of_root: Callable[[Container, int, ExitStack], View]
+
+
+BARE: Final = Way(roots.root_mount_of_process, lambda _record, root, _undo: View(root))
 
 
 class Reading:
@@ -79,11 +92,12 @@ class Wishes:
 class Archives:
     """The files of all containers. Methods belong to the event loop; the work is in threads."""
 
-    def __init__(self, containers: Containers, trees: Trees) -> None:
+    def __init__(self, containers: Containers, trees: Trees, opened: SharedRoots) -> None:
         self._containers = containers
         self._trees = trees
         self._snapshots = trees.snapshots
         self._volumes = trees.volumes
+        self._roots = opened
 
     async def look(self, ref: str, path: str) -> Target:
         """Tell what is at a path."""
@@ -109,7 +123,7 @@ class Archives:
                 pieces = pack.single(target.descriptor, target.entry)
             return target, pieces
 
-        target, reading = await self._streamed(cell, begin, self._opener)
+        target, reading = await self._streamed(cell, begin, self._whole())
         self._containers.announce(cell, "archive-path")
         return target, reading
 
@@ -125,7 +139,7 @@ class Archives:
             undo.callback(os.close, folder)
             return None, pack.root(folder)
 
-        _, reading = await self._streamed(cell, begin, self._bare_opener)
+        _, reading = await self._streamed(cell, begin, BARE)
         self._containers.announce(cell, "export")
         return reading
 
@@ -153,32 +167,48 @@ class Archives:
             await self._with_view(cell, work)
         else:
             with closing(Spool(self._containers.folder(cell.id))) as spool:
-                await asyncio.to_thread(spool.fill, pieces)
+                has_all = await asyncio.to_thread(spool.fill, pieces)
                 source = spool
-                async with cell.turn.take("copy into", ref):
-                    await self._with_view(cell, work)
+                await self._with_view(cell, work, keeps_turn=has_all)
         self._containers.announce(cell, "extract-to-dir")
 
     # ---- threads
 
-    async def _with_view(self, cell: Cell, work: Callable[[View, ExitStack], T]) -> T:
-        """Do `work` with the container's root; it is closed before anybody hears the result."""
+    async def _with_view(
+        self, cell: Cell, work: Callable[[View, ExitStack], T], *, keeps_turn: bool = False
+    ) -> T:
+        """Do `work` with the container's root; it is closed before anybody hears the result.
 
-        async def attempt(opened: Open) -> T:
-            def perform(tell: Tell[T]) -> None:
-                with ExitStack() as undo:
-                    result = work(opened(undo), undo)
-                tell(result)
+        A container without a process is nobody else's to change meanwhile if that is asked for.
+        """
 
-            return await performed(f"files of {cell.id[:12]}", perform)
+        async def attempt(opened: Open) -> Future[T]:
+            done: Future[T] = Future()
+            done.set_running_or_notify_cancel()
 
-        return await self._tried(cell, self._opener, attempt)
+            def perform(tell: Tell[Future[T]]) -> None:
+                try:
+                    with ExitStack() as undo:
+                        view = opened(undo)
+                        tell(done)
+                        result = work(view, undo)
+                except BaseException as error:
+                    done.set_exception(error)
+                    raise
+                done.set_result(result)
+
+            made = await performed(f"files of {cell.id[:12]}", perform)
+            if keeps_turn:
+                await asyncio.wait([asyncio.wrap_future(made)])
+            return made
+
+        return await asyncio.wrap_future(await self._tried(cell, self._whole(), attempt))
 
     async def _streamed(
         self,
         cell: Cell,
         begin: Callable[[View, ExitStack], tuple[T, Iterator[bytes]]],
-        opener: Callable[[Container, Shim | None], Open],
+        way: Way,
     ) -> tuple[T, Reading]:
         """Begin an archive; the thread that makes it waits for its reader and ends with it."""
 
@@ -207,48 +237,51 @@ class Archives:
                 reading.close()
                 raise
 
-        return await self._tried(cell, opener, attempt)
+        return await self._tried(cell, way, attempt)
 
-    async def _tried(
-        self,
-        cell: Cell,
-        opener: Callable[[Container, Shim | None], Open],
-        attempt: Callable[[Open], Awaitable[T]],
-    ) -> T:
-        """Try again as what the container has become when its process ends in between."""
+    async def _tried(self, cell: Cell, way: Way, attempt: Callable[[Open], Awaitable[T]]) -> T:
+        """Try again as what the container has become when its process ends in between.
+
+        Whether there is none is asked in the container's turn, and its root is opened in it then:
+        a start that comes later shares what is mounted.
+        """
         for _ in range(ATTEMPTS):
+            if not _has_process(cell):
+                async with cell.turn.take("open the files of", cell.id):
+                    if not _has_process(cell):
+                        return await attempt(self._opener(cell.record, way))
+            if cell.shim is None:
+                continue
+            pid, keeper = cell.record.run.pid, cell.shim.state.shim
             try:
-                return await attempt(opener(cell.record, cell.shim))
+                return await attempt(partial(way.of_process, pid, keeper))
             except ProcessGone:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(ENDING):
                         await cell.ended.wait()
         raise ProcessGone(f"container {cell.id} starts and ends all the time")
 
-    def _opener(self, record: Container, shim: Shim | None) -> Open:
-        if record.state.has_process and shim is not None:
-            keeper = shim.state.shim
-            return lambda undo: roots.of_process(record.run.pid, keeper, undo)
+    def _opener(self, record: Container, way: Way) -> Open:
+        def opened(undo: ExitStack) -> View:
+            return way.of_root(record, self._roots.take(record.id, undo), undo)
+
+        return opened
+
+    def _whole(self) -> Way:
+        """Return the way to all that the container sees, mounts included."""
         loop = asyncio.get_running_loop()
-        return lambda undo: self._built(record, loop, undo)
 
-    def _bare_opener(self, record: Container, shim: Shim | None) -> Open:
-        if record.state.has_process and shim is not None:
-            keeper = shim.state.shim
-            return lambda undo: roots.root_mount_of_process(record.run.pid, keeper, undo)
-        return lambda undo: View(self._snapshot(record, undo))
+        def build(record: Container, snapshot: int, undo: ExitStack) -> View:
+            return self._build(record, snapshot, loop, undo)
 
-    def _snapshot(self, record: Container, undo: ExitStack) -> int:
-        snapshot = self._snapshots.open(record.id)
-        undo.callback(os.close, snapshot)
-        return snapshot
+        return Way(roots.of_process, build)
 
-    def _built(self, record: Container, loop: asyncio.AbstractEventLoop, undo: ExitStack) -> View:
+    def _build(
+        self, record: Container, snapshot: int, loop: asyncio.AbstractEventLoop, undo: ExitStack
+    ) -> View:
         """Build the view of a container without a process; the thread must end afterwards."""
-        snapshot = self._snapshot(record, undo)
         volumes = [point for point in record.mounts if point.type == "volume"]
         held = {one.destination: self._acquired(record, one, loop, undo) for one in volumes}
-        roots.leave_host()
         attached = [
             Attached(path, f"{self._containers.folder(record.id)}/{name}")
             for path, name in FILES.items()
@@ -291,6 +324,10 @@ class Archives:
             loop.call_soon_threadsafe(
                 loop.run_in_executor, None, self._volumes.release, volume, container
             )
+
+
+def _has_process(cell: Cell) -> bool:
+    return cell.record.state.has_process and cell.shim is not None
 
 
 def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:

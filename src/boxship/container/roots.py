@@ -15,11 +15,11 @@ import select
 import stat
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from boxship.errors import Conflict
-from boxship.kernel import mounts, namespaces, paths
+from boxship.kernel import apart, mounts, namespaces, paths
 
 FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 # What the kernel shows of itself: not files of anybody's, and some of them without end.
@@ -91,50 +91,54 @@ def root_mount_of_process(pid: int, keeper: int, undo: ExitStack) -> View:
     return View(tree)
 
 
-def leave_host() -> None:
-    """Take this thread, which must end afterwards, to a mount namespace of its own.
+def build(snapshot: int, place: str, wanted: Sequence[Attached], *, readonly: bool) -> View:
+    """Build the view of a container without a process, in a thread that ends afterwards.
 
-    What is attached there is seen by nobody else; what the host detaches goes there too.
+    `snapshot` is a detached mount, `place` an empty folder of ours to attach it to. The thread
+    leaves the host: it holds no mount of it but those that are wanted.
     """
-    namespaces.unshare(namespaces.CLONE_NEWNS)
-    mounts.set_propagation("/", mounts.MS_SLAVE)
+    with ExitStack() as undo:
+        attached = [found for one in wanted if (found := _copied(one, undo)) is not None]
+        apart.leave_host(place, *apart.OWN)
+        _put_together(snapshot, place, attached, readonly=readonly)
+    return View(snapshot)
 
 
-def build(snapshot: int, place: str, attached: Sequence[Attached], *, readonly: bool) -> View:
-    """Build the view of a container without a process, in a thread that has left the host.
+def _copied(one: Attached, undo: ExitStack) -> Attached | None:
+    """Return a mount with what it shows as a detached copy."""
+    if isinstance(one.source, int):
+        return one
+    try:
+        tree = mounts.open_tree(one.source, recursive=one.recursive)
+    except FileNotFoundError:
+        return None  # it will be made, or missed, by the start; until then there is nothing to see
+    undo.callback(os.close, tree)
+    return replace(one, source=tree)
 
-    `snapshot` is a detached mount, `place` an empty folder of ours to attach it to.
-    """
+
+def _put_together(
+    snapshot: int, place: str, attached: Sequence[Attached], *, readonly: bool
+) -> None:
     mounts.move_mount(snapshot, place)
     mounts.mount_setattr(snapshot, propagation=mounts.MS_PRIVATE)
     for one in sorted(attached, key=lambda one: one.target.rstrip("/").count("/")):
         _attach(snapshot, one)
     if readonly:
         mounts.mount_setattr(snapshot, add=mounts.MOUNT_ATTR_RDONLY)
-    return View(snapshot)
 
 
 def _attach(root: int, one: Attached) -> None:
+    assert isinstance(one.source, int)
+    is_folder = stat.S_ISDIR(os.fstat(one.source).st_mode)
+    make = paths.make_folders_in_root if is_folder else paths.make_file_in_root
+    mounts.mount_setattr(one.source, propagation=mounts.MS_PRIVATE, recursive=True)
+    if not one.writable:
+        mounts.mount_setattr(one.source, add=mounts.MOUNT_ATTR_RDONLY, recursive=True)
+    target = make(root, one.target)
     try:
-        if isinstance(one.source, int):
-            tree = os.dup(one.source)
-        else:
-            tree = mounts.open_tree(one.source, recursive=one.recursive)
-    except FileNotFoundError:
-        return  # it will be made, or missed, by the start; until then there is nothing to see
-    try:
-        is_folder = stat.S_ISDIR(os.fstat(tree).st_mode)
-        make = paths.make_folders_in_root if is_folder else paths.make_file_in_root
-        mounts.mount_setattr(tree, propagation=mounts.MS_PRIVATE, recursive=True)
-        if not one.writable:
-            mounts.mount_setattr(tree, add=mounts.MOUNT_ATTR_RDONLY, recursive=True)
-        target = make(root, one.target)
-        try:
-            mounts.move_mount(tree, target)
-        finally:
-            os.close(target)
+        mounts.move_mount(one.source, target)
     finally:
-        os.close(tree)
+        os.close(target)
 
 
 def mount_of(descriptor: int) -> int:

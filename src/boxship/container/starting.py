@@ -16,9 +16,10 @@ import msgspec
 from boxship.container import bundle, links, output
 from boxship.container.bundle import Host, Setting
 from boxship.container.defaults import Defaults
-from boxship.container.needs import Networks, Shim, Snapshots, Spawner, Volumes
+from boxship.container.needs import Networks, Shim, Spawner, Volumes
 from boxship.container.record import Container, MountPoint, NetworkView
 from boxship.container.registry import Cell, Registry
+from boxship.container.shared_roots import SharedRoots
 from boxship.container.trees import Trees
 from boxship.container.users import Accounts
 from boxship.errors import Conflict, InvalidRequest
@@ -36,7 +37,7 @@ class Starting:
 
     registry: Registry
     trees: Trees
-    snapshots: Snapshots
+    roots: SharedRoots
     networks: Networks
     volumes: Volumes
     spawner: Spawner
@@ -244,7 +245,7 @@ class Starting:
         joined: Mapping[str, str],
     ) -> int:
         """Return the container's root, once its bundle is there."""
-        root = self.snapshots.open(record.id)
+        root = self.roots.open(record.id)
         try:
             self._write_bundle(record, root, sandbox, sources, joined)
         except BaseException:

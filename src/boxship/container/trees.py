@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from boxship.container import roots
 from boxship.container.needs import Images, Snapshots, Volumes
 from boxship.container.record import MountPoint
 from boxship.errors import InvalidRequest
 from boxship.kernel import mounts, paths
+from boxship.kernel.apart import OWN, leave_host
 from boxship.lib.threads import apart
 
 
@@ -46,7 +46,7 @@ class Trees:
 
     def _part(self, view: int, point: MountPoint) -> int:
         """Attach the whole where only this thread sees it: a detached mount cannot be copied."""
-        roots.leave_host()
+        leave_host(self.place, *OWN)
         mounts.move_mount(view, self.place)
         try:
             found = paths.open_in_root(view, point.subpath, os.O_PATH)

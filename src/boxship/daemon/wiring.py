@@ -32,6 +32,7 @@ from boxship.container.monitors import Monitors
 from boxship.container.probes import Probes
 from boxship.container.registry import Cell, Registry
 from boxship.container.sampling import Sampler
+from boxship.container.shared_roots import SharedRoots
 from boxship.container.starting import Starting
 from boxship.container.tables import Table as ContainerTable
 from boxship.container.trees import Trees
@@ -202,10 +203,11 @@ async def build(
         hostname=socket.gethostname(),
     )
     trees = Trees(images, snapshots, volumes, folders.roots)
+    roots = SharedRoots(snapshots)
     starting = Starting(
         registry=registry,
         trees=trees,
-        snapshots=snapshots,
+        roots=roots,
         networks=networks,
         volumes=volumes,
         spawner=spawner,
@@ -326,7 +328,7 @@ async def build(
             networks,
             containers,
             execs,
-            Archives(containers, trees),
+            Archives(containers, trees, roots),
             Sampler(containers),
             Commits(containers, images, snapshots),
             system,

@@ -99,6 +99,11 @@ def umount(target: str, flags: int = 0) -> None:
     syscall("umount2", os.fsencode(target), flags, about=target)
 
 
+def pivot_root(new: str, old: str) -> None:
+    """pivot_root(2)."""
+    syscall("pivot_root", os.fsencode(new), os.fsencode(old), about=new)
+
+
 def open_tree(
     path: str | bytes = b"", *, folder: int = AT_FDCWD, recursive: bool = False, clone: bool = True
 ) -> int:

@@ -161,7 +161,7 @@ RECORD = Container(
 def starting(ledger: Ledger, folder: Path, registry: Registry) -> Starting:
     parts: dict[str, Any] = {
         "trees": FakeTrees(ledger, folder),
-        "snapshots": Filesystems(ledger, folder / "root"),
+        "roots": Filesystems(ledger, folder / "root"),
         "networks": Net(ledger, folder),
         "volumes": Storage(ledger, folder),
         "spawner": Spawning(ledger),

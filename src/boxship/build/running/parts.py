@@ -11,7 +11,8 @@ import os
 
 from boxship.build.errors import NoSuchFile
 from boxship.errors import InvalidRequest
-from boxship.kernel import mounts, namespaces, paths
+from boxship.kernel import mounts, paths
+from boxship.kernel.apart import OWN, leave_host
 from boxship.lib.threads import apart
 
 
@@ -53,8 +54,7 @@ def _found(root: int, path: str) -> int:
 
 
 def _part_attached(tree: int, path: str, place: str) -> int:
-    namespaces.unshare(namespaces.CLONE_NEWNS)
-    mounts.set_propagation("/", mounts.MS_SLAVE)
+    leave_host(place, *OWN)
     mounts.move_mount(tree, place)
     found = _found(tree, path)
     try:
