@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.support import images as made
 from tests.support.engine import Engine
-from tests.support.faulty_registry import FaultyRegistry
+from tests.support.faulty_registry import Answer, FaultyRegistry, wait_until
 
 pytestmark = pytest.mark.root
 LAYERS = [
@@ -100,3 +100,25 @@ def test_a_killed_push_can_be_repeated(own_engine: Engine, request: pytest.Fixtu
             kind, data = registry.manifests["a/b", "1"]
             assert target.manifests[f"pushed/{number}", "1"] == (kind, data)
             assert target.blobs == registry.blobs
+
+
+def test_a_pull_after_a_kill_goes_on_where_the_last_one_was(own_engine: Engine) -> None:
+    with FaultyRegistry() as registry:
+        layer = made.archive(("large", random.Random(3).randbytes(3 << 20), {}))
+        registry.add("a/b", "1", [layer])
+        name = f"{registry.host}/a/b:1"
+        _, document = registry.manifests["a/b", "1"]
+        digest = json.loads(document)["layers"][0]["digest"]
+        half = Answer(body=registry.blobs[digest], pause_after=2 << 20)
+        registry.when("GET", digest, half, times=1)
+        running = begin(own_engine, "pull", name)
+        kept = Path(own_engine.root) / "data/blobs/partial" / digest.removeprefix("sha256:")
+        wait_until(lambda: kept.exists() and kept.stat().st_size == 2 << 20)
+        own_engine.kill()
+        running.join()
+        own_engine.start()
+        own_engine.docker("pull", name)
+        asked = [one.headers.get("range") for one in registry.asked("GET", digest)]
+        assert asked == [None, f"bytes={2 << 20}-"]
+        assert not kept.exists()
+        own_engine.docker("rmi", name)

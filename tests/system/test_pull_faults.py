@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import os
+import random
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,10 +25,11 @@ from tests.support.faulty_registry import (
     two,
     wait_until,
 )
-from tests.support.pulling import Puller
+from tests.support.pulling import QUICK, Puller
 
 from boxship.distribution.auth import Credentials
 from boxship.errors import BoxshipError
+from boxship.image.filters import Wanted
 from boxship.image.pull import Pulls
 from boxship.spec.reference import Reference
 
@@ -141,6 +143,60 @@ def test_a_cut_layer_is_continued(puller: Puller, registry: FaultyRegistry) -> N
     first, second = registry.asked("GET", digest)
     assert "range" not in first.headers
     assert second.headers["range"] == f"bytes={len(data) // 2}-"
+
+
+LARGE = made.archive(("large", random.Random(7).randbytes(3 << 20), {}))  # and does not pack
+
+
+def broken_off(puller: Puller, registry: FaultyRegistry) -> tuple[str, int]:
+    """Pull a layer that breaks off for good; return its digest, and how much has come."""
+    registry.add("a/b", "1", [LOW, LARGE])
+    digest = layer(registry, 1)
+    data = registry.blobs[digest]
+    cut = 2 << 20
+    told = {"Content-Length": str(len(data)), "Connection": "close"}
+    registry.when("GET", digest, Answer(200, told, data[:cut]), times=1)
+    registry.when("GET", digest, Answer(500), times=QUICK.attempts)
+    fails(puller, registry, ".")
+    registry.seen.clear()
+    return digest, cut
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_the_next_pull_goes_on_where_the_last_one_broke_off(
+    puller: Puller, registry: FaultyRegistry, restarted: bool
+) -> None:
+    digest, cut = broken_off(puller, registry)
+    if restarted:
+        puller.engine.again()
+    puller.pull(f"{registry.host}/a/b:1")
+    (asked,) = registry.asked("GET", digest)
+    assert asked.headers["range"] == f"bytes={cut}-"
+    assert len(puller.engine.snapshots.layers()) == 2
+    assert not os.listdir(f"{puller.engine.blobs.root}/partial")
+
+
+def test_what_was_kept_of_a_layer_is_not_believed(puller: Puller, registry: FaultyRegistry) -> None:
+    digest, cut = broken_off(puller, registry)
+    (kept,) = (puller.engine.root / "blobs/partial").iterdir()
+    kept.write_bytes(bytes(cut))
+    puller.pull(f"{registry.host}/a/b:1")
+    assert ["range" in one.headers for one in registry.asked("GET", digest)] == [True, False]
+
+
+def test_a_registry_without_ranges_sends_all_of_it_again(
+    puller: Puller, registry: FaultyRegistry
+) -> None:
+    digest, _ = broken_off(puller, registry)
+    registry.when("GET", digest, Answer(body=registry.blobs[digest]))
+    puller.pull(f"{registry.host}/a/b:1")
+    assert len(registry.asked("GET", digest)) == 1
+
+
+def test_what_was_kept_goes_with_a_prune(puller: Puller, registry: FaultyRegistry) -> None:
+    _, cut = broken_off(puller, registry)
+    assert puller.engine.images.prune(Wanted()) == ([], cut)
+    assert not os.listdir(f"{puller.engine.blobs.root}/partial")
 
 
 def test_appended_members_belong_to_the_digest(puller: Puller, registry: FaultyRegistry) -> None:

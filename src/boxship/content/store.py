@@ -2,6 +2,7 @@
 
     <root>/sha256/<64 hex digits>   one file for each blob, mode 0600, never changed
     <root>/ingest/<random>          what is arriving; gone when the process is
+    <root>/partial/<64 hex digits>  what came of a download that broke off
 
 A blob is written beside, checked, and renamed; a thread then brings it to the disk while others
 arrive. Whoever records that something points here calls `flush` first, which waits for that.
@@ -9,8 +10,6 @@ arrive. Whoever records that something points here calls `flush` first, which wa
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import os
 import secrets
 import shutil
@@ -18,131 +17,15 @@ import threading
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from typing import Final
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 from boxship.content.errors import NoSuchBlob, WrongContent
+from boxship.content.ingest import CHUNK, GATHERED, Ingest
+from boxship.content.partial import Begun, Partials
 from boxship.lib.atomicfile import sync_folder
-from boxship.lib.beside import Beside, gathered
-from boxship.lib.pipe import Abandoned
+from boxship.lib.beside import gathered
 from boxship.lib.strictjson import SIZE as DOCUMENT_LIMIT
 from boxship.spec.digest import HEX_DIGITS, Digest
-
-CHUNK: Final = 1 << 18
-FOLLOWED: Final = 4 << 20  # so many bytes are worth waking up for
-GATHERED: Final = 1 << 19  # so many bytes are hashed and written at a time
-
-
-class Ingest:
-    """A blob that is arriving; it is put in place by `commit`, and dropped by `close`."""
-
-    def __init__(self, path: str, limit: int | None) -> None:
-        self._path = path
-        self._limit = limit
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        self._hash = hashlib.sha256()
-        self._followers: list[Follower] = []
-        self.size = 0
-        self.whole = False
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Take the next bytes."""
-        self.size += len(data)
-        if self._limit is not None and self.size > self._limit:
-            raise WrongContent(f"content is larger than the {self._limit} bytes announced")
-        self._hash.update(data)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._file, view) :]
-        for follower in self._followers:
-            follower.grown(self.size)
-
-    def follow(self) -> Follower:
-        """Return what reads the blob from its start while it arrives, for another thread."""
-        follower = Follower(os.dup(self._file), self.size)
-        self._followers.append(follower)
-        return follower
-
-    def take(self, pieces: Iterator[bytes]) -> None:
-        """Take all there is; what is long is hashed and written while more of it is made."""
-        first = next(pieces, b"")
-        if len(first) < GATHERED:
-            self.write(first)
-            return
-        with Beside(self.write) as beside:
-            beside.put(first)
-            for piece in pieces:
-                beside.put(piece)
-
-    @property
-    def digest(self) -> Digest:
-        """What has arrived so far is called this."""
-        return Digest("sha256:" + self._hash.hexdigest())
-
-    def close(self) -> None:
-        """Drop it, unless it has been put in place."""
-        for follower in self._followers:
-            follower.end(self.size, whole=self.whole)
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-            with suppress(FileNotFoundError):
-                os.unlink(self._path)
-
-    def place(self, path: str) -> int:
-        """Give it its name; return its descriptor, which is the caller's now."""
-        os.rename(self._path, path)
-        file, self._file = self._file, -1
-        return file
-
-
-class Follower:
-    """A blob as it arrives, read once; what is dropped before its end is Abandoned."""
-
-    def __init__(self, file: int, size: int) -> None:
-        self._file = file
-        self._size = size
-        self._worth = 0
-        self._ended = False
-        self._whole = False
-        self._changed = threading.Condition()
-
-    def grown(self, size: int) -> None:
-        """Note that there is more; who waits is woken when it is worth it."""
-        with self._changed:
-            self._size = size
-            if size >= self._worth:
-                self._changed.notify()
-
-    def end(self, size: int, *, whole: bool) -> None:
-        """Note that there will be no more; `whole` says that it is what it should be."""
-        with self._changed:
-            self._size, self._ended, self._whole = size, True, whole
-            self._changed.notify()
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield what there is, and wait for the rest."""
-        at = 0
-        while end := self._more(at):
-            while at < end:
-                piece = os.pread(self._file, min(CHUNK, end - at), at)
-                if not piece:
-                    raise OSError(errno.EIO, os.strerror(errno.EIO))
-                at += len(piece)
-                yield piece
-
-    def close(self) -> None:
-        """Let go of the file."""
-        os.close(self._file)
-
-    def _more(self, at: int) -> int:
-        """Return up to where there is something; 0 at the end."""
-        with self._changed:
-            self._worth = at + FOLLOWED
-            self._changed.wait_for(lambda: self._ended or self._size >= self._worth)
-            if self._ended and not self._whole:
-                raise Abandoned
-            return self._size if self._size > at else 0
 
 
 class Lease:
@@ -167,6 +50,7 @@ class Blobs:
         shutil.rmtree(self._arriving, ignore_errors=True)
         for folder in (root, self._folder, self._arriving):
             os.makedirs(folder, 0o700, exist_ok=True)
+        self.partials = Partials(os.path.join(root, "partial"))
         self._turn = threading.Lock()
         self._held: Counter[Digest] = Counter()
         self._flushing: dict[Digest, Future[None]] = {}
@@ -229,10 +113,17 @@ class Blobs:
                 lease.held.add(digest)
                 self._held[digest] += 1
 
+    def begun(self, digest: Digest) -> AbstractContextManager[Begun]:
+        """What an earlier download has left of a blob, for this one to go on with."""
+        return self.partials.begun(digest, self._fresh())
+
+    def _fresh(self) -> str:
+        return os.path.join(self._arriving, secrets.token_hex(8))
+
     @contextmanager
-    def arriving(self, *, limit: int | None = None) -> Iterator[Ingest]:
+    def arriving(self, *, limit: int | None = None, begun: Begun | None = None) -> Iterator[Ingest]:
         """A blob to write to and then to `commit`; without that it is dropped."""
-        ingest = Ingest(os.path.join(self._arriving, secrets.token_hex(8)), limit)
+        ingest = Ingest(begun.path if begun else self._fresh(), limit, begun)
         try:
             yield ingest
         finally:
@@ -303,7 +194,7 @@ class Blobs:
 
     def collect(self, wanted: Collection[Digest]) -> int:
         """Remove all that is neither wanted nor held; return how many bytes that freed."""
-        freed = 0
+        freed = self.partials.prune()
         for digest in self.digests():
             if digest not in wanted:
                 with suppress(NoSuchBlob):

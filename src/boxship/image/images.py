@@ -378,7 +378,10 @@ class Images(Announcing, Measured):
         return self._gone(gone)
 
     def prune(self, wanted: Wanted, *, every: bool = False) -> tuple[Sequence[Removed], int]:
-        """Remove images that nothing uses: those without a name, or all of `every` name."""
+        """Remove images that nothing uses: those without a name, or all of `every` name.
+
+        What came of downloads that broke off goes too.
+        """
         if not self._pruning.acquire(blocking=False):
             raise PruneRunning
         try:
@@ -390,7 +393,7 @@ class Images(Announcing, Measured):
                 with self._turn:
                     removed += removal.forget(self._catalog, image)
             self._gone(removed)
-            freed = max(0, before - self.total_size())
+            freed = max(0, before - self.total_size()) + self._blobs.partials.clear()
             self._publisher.publish("image", "prune", "", {"reclaimed": str(freed)})
             return removed, freed
         finally:

@@ -17,7 +17,8 @@ from typing import Final
 from msgspec import Struct
 from msgspec import field as member
 
-from boxship.content.store import Blobs, Ingest, Lease
+from boxship.content.ingest import Ingest
+from boxship.content.store import Blobs, Lease
 from boxship.image import record
 from boxship.image.errors import InvalidImageArchive
 from boxship.image.record import Image, Variant

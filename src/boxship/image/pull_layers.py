@@ -17,14 +17,16 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from boxship.content.errors import WrongContent
-from boxship.content.store import Blobs, Ingest, Lease
+from boxship.content.ingest import Ingest
+from boxship.content.partial import Begun
+from boxship.content.store import Blobs, Lease
 from boxship.distribution.client import Registry
-from boxship.distribution.errors import RegistryError, WrongBytes
+from boxship.distribution.errors import RegistryError, RegistryUnavailable, WrongBytes
 from boxship.errors import BoxshipError
 from boxship.image.sharing import Shared
 from boxship.image.telling import LayerTeller, Tell, Told
 from boxship.lib.feed import Feed
-from boxship.lib.finishing import finished, settled
+from boxship.lib.finishing import finished, in_thread, settled
 from boxship.lib.groups import first_of
 from boxship.lib.pipe import Abandoned
 from boxship.snapshot.driver import ChainId
@@ -37,6 +39,9 @@ THREADS: Final = 16
 
 class Interrupted(Exception):
     """Whoever wanted the layer has left."""
+
+
+WORTH_KEEPING: Final = (RegistryUnavailable, Interrupted)  # what has come until one of these
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,28 +185,40 @@ class Layers:
     async def _fetch(
         self, wanted: Wanted, origin: Origin, lease: Lease, teller: LayerTeller
     ) -> Unpacked | None:
-        """Fetch a layer; bad content from a mirror is fetched again, from the registry itself."""
-        try:
-            return await self._fetch_once(wanted, origin, lease, teller)
-        except (WrongContent, WrongBytes):
-            if not await origin.registry.distrust_mirrors():
-                raise
-        return await self._fetch_once(wanted, origin, lease, teller)
+        """Fetch a layer, or what is missing of it.
+
+        If what came of it earlier does not fit, all of it is fetched; bad content from a mirror
+        is fetched again, from the registry itself.
+        """
+        async with in_thread(self._blobs.begun(wanted.layer.digest)) as begun:
+            if begun.size:
+                try:
+                    return await self._fetch_once(wanted, origin, lease, teller, begun)
+                except RegistryUnavailable:
+                    raise
+                except (WrongContent, RegistryError):
+                    begun.size = 0
+            try:
+                return await self._fetch_once(wanted, origin, lease, teller, begun)
+            except (WrongContent, WrongBytes):
+                if not await origin.registry.distrust_mirrors():
+                    raise
+            return await self._fetch_once(wanted, origin, lease, teller, begun)
 
     async def _fetch_once(
-        self, wanted: Wanted, origin: Origin, lease: Lease, teller: LayerTeller
+        self, wanted: Wanted, origin: Origin, lease: Lease, teller: LayerTeller, begun: Begun
     ) -> Unpacked | None:
         about = wanted.layer
         unpacks = self._snapshots.independent and not self._snapshots.has_layer(wanted.chain)
         feed = Feed()
         loop = asyncio.get_running_loop()
         taking = loop.run_in_executor(
-            self._threads, lambda: self._take(feed, about, lease, teller, unpacks=unpacks)
+            self._threads, lambda: self._take(feed, about, begun, lease, teller, unpacks=unpacks)
         )
-        at = 0
+        at = begun.size
         try:
             async for piece in origin.registry.read_blob(
-                origin.repository, about.digest, about.size, urls=_foreign(about)
+                origin.repository, about.digest, about.size, at, urls=_foreign(about)
             ):
                 at += len(piece)
                 teller.figure("Downloading", at, about.size)
@@ -209,7 +226,8 @@ class Layers:
         except Abandoned:
             pass  # the thread has failed, and says why
         except BaseException as error:
-            feed.end(error if isinstance(error, BoxshipError) else Interrupted())
+            told = error if isinstance(error, BoxshipError) else Interrupted()
+            feed.end(told, after=isinstance(told, WORTH_KEEPING))
             await self._unwanted(taking)
             raise
         feed.end()
@@ -233,17 +251,27 @@ class Layers:
             raise
 
     def _take(
-        self, feed: Feed, about: Descriptor, lease: Lease, teller: LayerTeller, *, unpacks: bool
+        self,
+        feed: Feed,
+        about: Descriptor,
+        begun: Begun,
+        lease: Lease,
+        teller: LayerTeller,
+        *,
+        unpacks: bool,
     ) -> Unpacked | None:
         """Store what is fed and, as it passes, unpack it; runs in a thread."""
         made: Unpacked | None = None
-        with self._blobs.arriving(limit=about.size) as ingest:
+        with self._blobs.arriving(limit=about.size, begun=begun) as ingest:
             passing = _stored(feed, ingest)
             try:
                 if unpacks:
                     made = self._snapshots.unpack(passing)
                 for _ in passing:
                     pass  # what an archive has after its end belongs to the blob all the same
+            except WORTH_KEEPING:
+                ingest.keep = True
+                raise
             except (BoxshipError, OSError) as error:
                 self._blame(error, passing, ingest, about)
                 raise
@@ -278,6 +306,7 @@ def _foreign(about: Descriptor) -> Sequence[str]:
 
 
 def _stored(pieces: Iterable[bytes], ingest: Ingest) -> Iterator[bytes]:
+    yield from ingest.earlier()
     for piece in pieces:
         ingest.write(piece)
         yield piece

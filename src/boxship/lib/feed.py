@@ -24,6 +24,7 @@ class Feed:
         self._ended = False
         self._abandoned = False
         self._error: BaseException | None = None
+        self._after = False
         self._changed = threading.Condition()
         self._drained = asyncio.Event()
 
@@ -41,11 +42,15 @@ class Feed:
                 self._drained.clear()
             await self._drained.wait()
 
-    def end(self, error: BaseException | None = None) -> None:
-        """There is no more; with an error, the reader meets it in place of what is not read yet."""
+    def end(self, error: BaseException | None = None, *, after: bool = False) -> None:
+        """There is no more; with an error, the reader meets it in place of what is not read yet.
+
+        Or `after` that.
+        """
         with self._changed:
             self._ended = True
             self._error = error
+            self._after = after
             self._changed.notify()
 
     def __iter__(self) -> Iterator[bytes]:
@@ -62,7 +67,7 @@ class Feed:
     def _next(self) -> bytes | None:
         with self._changed:
             self._changed.wait_for(lambda: self._pieces or self._ended)
-            if self._error is not None:
+            if self._error is not None and not (self._after and self._pieces):
                 raise self._error
             if not self._pieces:
                 return None

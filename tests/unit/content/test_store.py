@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from boxship.content import store
+from boxship.content import ingest as arriving
 from boxship.content.errors import NoSuchBlob, WrongContent
 from boxship.content.store import Blobs
 from boxship.lib.pipe import Abandoned
@@ -97,7 +97,7 @@ def test_what_a_killed_process_left_half_done_goes_at_the_start(tmp_path, blobs)
 @pytest.mark.parametrize("known", [False, True])
 def test_what_arrives_can_be_read_meanwhile(blobs, monkeypatch, known):
     """By one who comes first, by one who comes later; also where the store has it already."""
-    monkeypatch.setattr(store, "FOLLOWED", 4)
+    monkeypatch.setattr(arriving, "FOLLOWED", 4)
     pieces = [b"one", b"two", b"three"]
     with ThreadPoolExecutor(2) as others, blobs.lease() as lease:
         if known:
