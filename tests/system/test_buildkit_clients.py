@@ -284,7 +284,9 @@ def test_a_bake_file_builds_targets_that_stand_on_each_other(
 
 
 def test_a_dockerfile_is_checked_without_a_build(engine: Engine, tmp_path: Path) -> None:
-    context = write(tmp_path / "checked", "FROM busybox:latest as x\nMAINTAINER me\nRUN false\n")
+    context = write(
+        tmp_path / "checked", "FROM busybox:latest as x\nARG A=1\nMAINTAINER me\nRUN false\n"
+    )
     before = engine.docker("images", "-aq").stdout
     done = engine.boxship("build", "--check", str(context), check=False)
     assert done.returncode == 1
@@ -293,18 +295,25 @@ def test_a_dockerfile_is_checked_without_a_build(engine: Engine, tmp_path: Path)
     shown = engine.boxship("build", "--call", "targets", str(context)).stdout
     assert "x (default)" in shown
     if link_plugins(engine.root / "config"):
-        asked = subprocess.run(
-            [docker_command(), "-H", engine.host, "buildx", "build", "--print=lint", str(context)],
-            capture_output=True,
-            check=False,
-            timeout=60,
-            env={
-                **os.environ,
-                "DOCKER_CONFIG": f"{engine.root}/config",
-                "BUILDX_EXPERIMENTAL": "1",
-            },
-        )
-        assert b"MaintainerDeprecated" in asked.stdout + asked.stderr
+        for name, said in (
+            ("lint", "MaintainerDeprecated"),
+            ("targets", "x (default)"),
+            ("outline", "TARGET: x\n\nBUILD ARG   VALUE"),
+            ("subrequests.describe", "List all parameters"),
+        ):
+            asked = subprocess.run(
+                [*command(engine, "grpc"), f"--print={name}", str(context)],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+                env={
+                    **os.environ,
+                    "DOCKER_CONFIG": f"{engine.root}/config",
+                    "BUILDX_EXPERIMENTAL": "1",
+                },
+            )
+            assert said in asked.stdout, asked.stderr
     assert engine.docker("images", "-aq").stdout == before
 
 

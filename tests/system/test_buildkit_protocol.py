@@ -93,6 +93,17 @@ def test_a_client_drives_a_build_through_the_bridge_and_looks_into_results(engin
     on_engine(engine, story)
 
 
+def test_a_client_finds_the_results_it_has_given_to_its_build(engine: Engine) -> None:
+    given = llbwriting.write(run("true"))
+
+    async def story(client: Http2) -> None:
+        async with driven(client, "inputs-1", frontend_inputs={"base": given}) as bridge:
+            found = await bridge.ask("Inputs", gateway.InputsRequest(), gateway.InputsResponse)
+            assert found.definitions["base"].ops == given.ops
+
+    on_engine(engine, story)
+
+
 def test_what_makes_no_sense_is_refused_and_the_engine_goes_on(engine: Engine) -> None:
     async def story(client: Http2) -> None:
         for path in ("Solve", "Status", "Prune", "Session", "UpdateBuildHistory"):

@@ -109,6 +109,7 @@ class Frontend:
             or (Matcher(request.excludes) if request.excludes else None),
             classic=request.frontend.classic,
             check=request.frontend.check,
+            outline=request.frontend.outline,
             network=request.network,
             network_name=request.network_name,
             hostname=request.hostname,

@@ -88,7 +88,8 @@ class Dockerfile:
 
     left_out: what `.dockerignore` leaves out, for the check that tells of it. classic: write
     history as the classic builder did. told: is called with each conversion, before it is solved.
-    include: reads a file of the context, for INCLUDE. check: what `# check=` would say.
+    include: reads a file of the context, for INCLUDE. check: what `# check=` would say. outline:
+    what is told says what the target takes, too.
     """
 
     text: bytes
@@ -98,6 +99,7 @@ class Dockerfile:
     told: Callable[[Converted], None] | None = None
     include: Callable[[str], bytes | None] | None = None
     check: str | None = None
+    outline: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ class Bridge:
         blank: BuildRequest,
         host: Platform,
         undo: AsyncExitStack,
+        given: Mapping[str, solver.Definition],
     ) -> None:
         self.returned: asyncio.Future[BuildRequest] = asyncio.get_running_loop().create_future()
         self.files: dict[str, bytes] = {}
@@ -72,6 +73,7 @@ class Bridge:
         self._blank = blank
         self._host = host
         self._undo = undo
+        self._given = dict(given)
         self._held: dict[str, Held] = {}
         self.containers = Containers(builder, job.report)
         undo.push_async_callback(self.containers.close)
@@ -281,8 +283,9 @@ class Bridge:
 
     # Small answers
 
-    def inputs(self, given: Mapping[str, solver.Definition]) -> pb.InputsResponse:
-        return pb.InputsResponse(definitions=dict(given))
+    def inputs(self) -> pb.InputsResponse:
+        """Return the results of other builds that this one was given."""
+        return pb.InputsResponse(definitions=self._given)
 
     def warn(self, asked: pb.WarnRequest) -> pb.WarnResponse:
         self._job.report(

@@ -215,7 +215,7 @@ class Service:
     async def _inputs(self, stream: Stream) -> None:
         bridge = await self._bridge(stream)
         await _asked(stream, gateway.InputsRequest)
-        await _answer(stream, bridge.inputs({}))
+        await _answer(stream, bridge.inputs())
 
     async def _warn(self, stream: Stream) -> None:
         bridge = await self._bridge(stream)

@@ -95,7 +95,8 @@ class Solving:
             read = llb.read(asked.definition)
             files.update({name: info.data for name, info in read.files.items()})
             return replace(blank, frontend=Graph((Target(read.root, self._host),)))
-        bridge = Bridge(job, self._builder, self._frontend, blank, self._host, undo)
+        given = asked.frontend_inputs
+        bridge = Bridge(job, self._builder, self._frontend, blank, self._host, undo, given)
         bridge.files = files
         job.offer(bridge)
         return await bridge.returned

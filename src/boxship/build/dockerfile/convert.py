@@ -18,6 +18,7 @@ from boxship.build.dockerfile.drafts import make
 from boxship.build.dockerfile.errors import DockerfileError
 from boxship.build.dockerfile.lint import Checks, Finding, Linter
 from boxship.build.dockerfile.options import Images, Options
+from boxship.build.dockerfile.outline import Outline, outline
 from boxship.build.dockerfile.parse import Parsed, parse
 from boxship.build.dockerfile.plan import plan, read_triggers
 from boxship.build.dockerfile.read import stages as read_stages
@@ -39,6 +40,7 @@ class Converted:
 
     root: the filesystem, None where it is empty. config: without diff IDs and times. base: the
     configuration of the image it stands on. unused: build arguments that nothing has declared.
+    outline: what the target takes, where that was asked.
     """
 
     root: Ref | None
@@ -49,6 +51,7 @@ class Converted:
     steps: tuple[Step, ...]
     epoch: int | None
     unused: tuple[str, ...]
+    outline: Outline | None = None
 
 
 async def convert(text: str, options: Options, finder: Images) -> Converted:
@@ -194,6 +197,7 @@ def _result(
         tuple(steps(to, declared, order)),
         to.epoch,
         _unused(to, declared),
+        outline(to, target, declared) if options.outline else None,
     )
 
 

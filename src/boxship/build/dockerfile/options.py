@@ -48,7 +48,7 @@ class Options:
     of a repository or an archive, or `input:NAME`. no_cache: None for none, an empty set for
     all, or names of stages. platform_given: whether somebody asked for the target platform.
     ignore: what `.dockerignore` leaves out of the context, for the check that tells of it.
-    classic: history as the classic builder wrote it.
+    classic: history as the classic builder wrote it. outline: also say what the target takes.
     """
 
     target_platform: Platform
@@ -74,3 +74,4 @@ class Options:
     ignore: Matcher | None = None
     classic: bool = False
     all_stages: bool = False
+    outline: bool = False
