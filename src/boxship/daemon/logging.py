@@ -11,6 +11,7 @@ import logging
 import sys
 import time
 
+LIBRARIES = ("asyncio", "hpack")  # whose own notes would hold what clients send
 LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -34,7 +35,8 @@ def set_up(level: str, form: str) -> None:
 def set_level(level: str) -> None:
     """Log this and what is more serious."""
     logging.getLogger().setLevel(LEVELS[level])
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for library in LIBRARIES:
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def _moment(record: logging.LogRecord) -> str:

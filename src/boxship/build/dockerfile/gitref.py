@@ -62,7 +62,7 @@ class GitRef:
 
 def parse(text: str) -> GitRef | None:
     """Read a reference; None where the text is none, an error where it is a wrong one."""
-    if text.startswith(("./", "../")):
+    if text.startswith(("./", "../")) or not text.isprintable():
         return None
     if text.startswith("github.com/"):
         found = _url("https://" + text)

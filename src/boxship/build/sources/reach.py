@@ -18,14 +18,23 @@ METADATA: Final = frozenset(
     map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "192.0.0.192"))
 )
 
+TRANSLATED: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::/96")))
+
 
 def check(address: str) -> None:
     """Refuse an address; InvalidRequest says why."""
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
-        found = found.ipv4_mapped or found.sixtofour or found
+        found = found.ipv4_mapped or found.sixtofour or _translated(found) or found
     if found.is_link_local or found.is_multicast or found.is_unspecified or found in METADATA:
         raise Outside(f"address {address} is not allowed as a source")
+
+
+def _translated(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the address that a translator would turn this one into."""
+    if any(address in network for network in TRANSLATED) and int(address) & 0xFFFFFFFF > 1:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return None
 
 
 async def addresses(host: str, port: int) -> Sequence[tuple[int, str]]:

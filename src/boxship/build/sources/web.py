@@ -69,9 +69,11 @@ async def opened(url: str, headers: Mapping[str, str], login: str = "") -> Async
 def _checked(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        readable = parts.port != 0 and url.isprintable()
     except ValueError:
-        raise Outside("a URL cannot be read") from None
+        readable = False
+    if not readable:
+        raise Outside("a URL cannot be read")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Outside(f"{parts.scheme or 'no'} is not a scheme that files are fetched by")
     try:
