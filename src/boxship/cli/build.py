@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from boxship.cli.command import Command, Flag
 from boxship.cli.libraries import find_libraries
-from boxship.lib.words import visible_block
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,14 +11,6 @@ if TYPE_CHECKING:
 
     from boxship.cli.building.asked import Asked
     from boxship.cli.shell import Shell
-
-CALLS = {
-    "build": "",
-    "check": "frontend.lint",
-    "lint": "frontend.lint",
-    "targets": "frontend.targets",
-    "subrequests.describe": "frontend.subrequests.describe",
-}
 
 COMMAND = Command(
     usage="build [OPTIONS] PATH | URL | -",
@@ -83,29 +74,27 @@ COMMAND = Command(
 def run(shell: Shell, words: list[str], **given: Any) -> int:
     """Build, show how it goes, and say what came of it."""
     find_libraries()
-    from boxship.cli.building.run import build_all, image_id, metadata, metadata_text, write_file
-    from boxship.cli.building.show import MODES
+    from boxship.cli.building.calls import call_named, show
+    from boxship.cli.building.run import (
+        build_all,
+        image_id,
+        metadata,
+        metadata_text,
+        progress_mode,
+        write_file,
+    )
 
     quiet = given["quiet"]
-    mode = "quiet" if quiet else given["progress"]
-    if mode == "auto":
-        mode = shell.environment.get("BUILDKIT_PROGRESS", "") or "auto"
-    if mode not in MODES:
-        return shell.report(f"invalid progress mode: {mode}")
+    mode = progress_mode(shell, "quiet" if quiet else given["progress"])
     asked = _asked(shell, words[0], given)
-    call = "check" if given["check"] else given["call"].partition(",")[0]
-    if call not in CALLS:
-        return shell.report(f"unknown call: {call}")
-    if call != "build":
-        asked.options = {**asked.options, "requestid": CALLS[call]}
+    call = call_named("check" if given["check"] else given["call"])
+    asked.options = {**asked.options, **call.options}
     status, results = build_all(shell, {"": asked}, mode)
     if status:
         return status
     result = results[""]
-    if call != "build":
-        json = given["call"].endswith(",format=json")
-        shell.out.write(visible_block(result["result.json" if json else "result.txt"]))
-        return 1 if call == "check" and '"ruleName"' in result["result.json"] else 0
+    if not call.is_build:
+        return show(shell, call, result)
     if given["iidfile"]:
         write_file(given["iidfile"], image_id(result))
     if given["metadata_file"]:

@@ -11,7 +11,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from boxship.cli.building.fields import Output, agent_of, cache_of, fields, output_of, secret_of
+from boxship.cli.building.fields import (
+    LINK,
+    REMOTE,
+    Output,
+    agent_of,
+    cache_of,
+    fields,
+    output_of,
+    secret_of,
+)
 from boxship.cli.building.layouts import SCHEME, Layouts, add_caches
 from boxship.client.offers import Offers
 from boxship.errors import InvalidRequest
@@ -23,7 +32,6 @@ if TYPE_CHECKING:
 FRONTEND = "dockerfile.v0"
 UPLOAD = "/context"
 DOCKERFILE_LIMIT = 16 << 20
-REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 
 
 @dataclass(slots=True)
@@ -74,7 +82,7 @@ def prepare(shell: Shell, asked: Asked, undo: ExitStack) -> Prepared:
     _context(asked, options, folders, uploads, undo)
     layouts = Layouts()
     for name, value in asked.contexts.items():
-        if value.startswith("target:"):
+        if value.startswith(LINK):
             continue  # it is put in when its graph is known
         options[f"context:{name}"] = _named_context(name, value, folders, layouts)
     outputs = [output_of(text) for text in asked.outputs]
@@ -135,6 +143,15 @@ def _options(asked: Asked) -> dict[str, str]:
 
 def _entitlement(text: str) -> str:
     return text.partition("=")[0]
+
+
+def links(asked: Asked) -> dict[str, str]:
+    """Return the other targets that a build uses as contexts, by the contexts' names."""
+    return {
+        name: value.removeprefix(LINK)
+        for name, value in asked.contexts.items()
+        if value.startswith(LINK)
+    }
 
 
 # The context
@@ -260,6 +277,7 @@ def _where(asked: Asked, outputs: list[Output]) -> list[Output]:
         raise InvalidRequest("push and load may not be set together at the moment")
     if not outputs:
         outputs = [Output("image", {})]
+    outputs = [one for one in outputs if one.kind != "cacheonly"]
     for one in outputs:
         if one.kind in ("image", "docker", "oci") and asked.tags and "name" not in one.attrs:
             one.attrs["name"] = ",".join(asked.tags)

@@ -6,9 +6,11 @@ from boxship.errors import InvalidRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 TRUE = ("true", "1")
+LINK = "target:"  # before the name of another target of a bake file
+REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 
 
 def fields(text: str) -> dict[str, str]:
@@ -24,6 +26,16 @@ def fields(text: str) -> dict[str, str]:
         key, equals, value = field.partition("=")
         found[key.strip().lower()] = value if equals else "true"
     return found
+
+
+def joined(found: Mapping[str, str]) -> str:
+    """Write fields, so that `fields` reads them back."""
+    import csv
+    import io
+
+    row = io.StringIO()
+    csv.writer(row, lineterminator="").writerow([f"{key}={value}" for key, value in found.items()])
+    return row.getvalue()
 
 
 class Output:
@@ -52,6 +64,8 @@ def output_of(text: str) -> Output:
             raise InvalidRequest("dest is required for local output")
         if kind in ("tar", "oci") and not target:
             target = "-"
+    if kind == "cacheonly" and not found:
+        return Output(kind, found)
     if kind == "registry":
         kind = "image"
         found["push"] = "true"

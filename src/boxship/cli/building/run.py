@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any
 
-from boxship.cli.building.asked import Asked, Prepared, prepare
-from boxship.cli.building.bake import links
+from boxship.cli.building.asked import Asked, Prepared, links, prepare
 from boxship.cli.building.failure import told
-from boxship.cli.building.show import EVERY, display
+from boxship.cli.building.show import EVERY, MODES, display
 from boxship.client.builds import Builds
+from boxship.errors import InvalidRequest
 from boxship.lib import quickjson
 from boxship.lib.groups import first_of
-from boxship.spec.buildkit import control_pb2 as pb
 from boxship.wire.grpc import Failed
 
 if TYPE_CHECKING:
@@ -91,6 +90,16 @@ async def _build_all(
     return 0, results
 
 
+def progress_mode(shell: Shell, asked: str) -> str:
+    """Return how progress is shown: what a flag says, else the environment."""
+    mode = asked
+    if mode == "auto":
+        mode = shell.environment.get("BUILDKIT_PROGRESS", "") or "auto"
+    if mode not in MODES:
+        raise InvalidRequest(f"invalid progress mode {mode}")
+    return mode
+
+
 async def _tick(shown: Display) -> None:
     while True:
         await asyncio.sleep(EVERY)
@@ -124,6 +133,3 @@ def write_file(path: str, text: str) -> None:
 
 def metadata_text(document: object) -> str:
     return quickjson.encode(document) + "\n"
-
-
-__all__ = ["build_all", "image_id", "metadata", "metadata_text", "pb", "write_file"]
