@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from boxship.build.needs import ContentStore
-from boxship.content.store import CHUNK, Blobs
+from boxship.content.ingest import CHUNK
+from boxship.content.store import Blobs
 from boxship.distribution import manifests
 from boxship.distribution.client import Registry
 from boxship.errors import InvalidRequest, NotSupported
