@@ -104,6 +104,30 @@ def test_clients_that_want_the_same_share_one_fetch(origin: RegistryServer, tmp_
         assert asked(origin, "shared")["GET blobs"] == 1
 
 
+@pytest.mark.parametrize(
+    ("wanted", "start", "end"),
+    [("bytes=5-9", 5, 10), ("bytes=-7", 2_999_993, 3_000_000), ("bytes=2000000-", 2_000_000, None)],
+)
+def test_a_part_of_what_is_not_here_yet_is_given_while_all_of_it_is_fetched(
+    origin: RegistryServer, tmp_path: Path, wanted: str, start: int, end: int | None
+) -> None:
+    data = os.urandom(3_000_000)
+    origin.push_image("parts", wanted[6:].strip("-"), data)
+    path = f"/v2/first/parts/blobs/{digest(data)}"
+    with cache_of(tmp_path, origin) as cache:
+        part = cache.ask("GET", path, Range=wanted)
+        assert (part.status, part.body) == (206, data[start:end])
+        last = (end or len(data)) - 1
+        assert part.headers["content-range"] == f"bytes {start}-{last}/{len(data)}"
+        again = cache.ask("GET", path, Range=wanted)
+        assert (again.status, again.body) == (206, part.body)
+        assert cache.ask("GET", path).body == data
+        beyond = cache.ask("GET", path, Range=f"bytes={len(data)}-")
+        assert (beyond.status, beyond.code) == (416, "RANGE_INVALID")
+        got = [line for line in origin.log() if line["path"].endswith(digest(data))]
+        assert [line["method"] for line in got] == ["HEAD", "GET"]
+
+
 def test_a_tag_that_moves_is_seen_and_served_when_nobody_answers_behind(tmp_path: Path) -> None:
     for folder in ("origin", "cache"):
         (tmp_path / folder).mkdir()

@@ -14,7 +14,7 @@ from boxship.registry.errors import BlobUnknown
 from boxship.registry.events import Events
 from boxship.registry.manifests import Manifests, Rules, Stored
 from boxship.registry.names import Digest, Name, Reference
-from boxship.registry.parts import Flow, Part
+from boxship.registry.parts import Coming, Part
 from boxship.registry.storage.driver import Storage
 from boxship.registry.uploads import Clock, Uploads
 
@@ -71,7 +71,7 @@ class Service:
         await self.look(self.manifests.mark_used, name, stored.digest, self.now(), STALE)
         return stored
 
-    async def find_blob(self, name: Name, digest: Digest) -> Part | Flow:
+    async def find_blob(self, name: Name, digest: Digest) -> Part | Coming:
         """Open a blob, or what is being fetched; BlobUnknown.
 
         Who asks may be about to push what refers to it.
@@ -82,9 +82,9 @@ class Service:
             except BlobUnknown:
                 if self.through is None or (upstream := self.upstream_of(name)) is None:
                     raise
-            flow = await self.through.blob(upstream, name, digest)
-            if flow is not None:
-                return flow
+            coming = await self.through.blob(upstream, name, digest)
+            if coming is not None:
+                return coming
 
     async def find_size(self, name: Name, digest: Digest) -> int:
         """Return the size of a blob, here or where it is fetched from; BlobUnknown."""

@@ -56,27 +56,24 @@ async def get_blob(call: Call, service: Service) -> Reply:
         return Reply(HTTPStatus.OK, headers, Flow(_nothing(), size))
     found = await service.find_blob(call.name, digest)
     told = Target(BYTES, digest, found.size, call.name)
-    if isinstance(found, Flow):
-        service.events.tell(Event("pull", told, call.source))
-        return Reply(HTTPStatus.OK, headers, found)
     if _known(call.headers.get("if-none-match"), digest):
-        found.content.close()
+        found.close()
         return Reply(HTTPStatus.NOT_MODIFIED, headers)
     service.events.tell(Event("pull", told, call.source))
-    if service.policy.redirect and (place := service.blobs.location(call.name, digest)):
-        found.content.close()
+    redirects = service.policy.redirect and isinstance(found, Part)
+    if redirects and (place := service.blobs.location(call.name, digest)):
+        found.close()
         return Reply(HTTPStatus.TEMPORARY_REDIRECT, [("Location", place), *headers])
     try:
-        asked = _range(call, digest, found.count)
+        asked = _range(call, digest, found.size)
     except RangeInvalid:
-        found.content.close()
+        found.close()
         raise
     if asked is None:
-        return Reply(HTTPStatus.OK, headers, found)
+        return Reply(HTTPStatus.OK, headers, found.cut(0, found.size))
     first, last = asked
-    headers.append(("Content-Range", f"bytes {first}-{last}/{found.count}"))
-    part = Part(found.content, first, last - first + 1)
-    return Reply(HTTPStatus.PARTIAL_CONTENT, headers, part)
+    headers.append(("Content-Range", f"bytes {first}-{last}/{found.size}"))
+    return Reply(HTTPStatus.PARTIAL_CONTENT, headers, found.cut(first, last - first + 1))
 
 
 def _known(condition: str | None, digest: Digest) -> bool:

@@ -67,12 +67,12 @@ class Download:
         if self._problem is not None:
             raise Incomplete("the blob could not be fetched") from self._problem
 
-    async def read(self) -> AsyncIterator[bytes]:
-        """Yield the content as it arrives; Incomplete when the rest does not come."""
-        at = 0
-        while at < self.size:
-            count = await self._more(at)
-            data = await asyncio.to_thread(os.pread, self._descriptor, min(PIECE, count), at)
+    async def read(self, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the content as it arrives, or a part; Incomplete when the rest does not come."""
+        at, end = start, self.size if end is None else end
+        while at < end:
+            count = min(PIECE, await self._more(at), end - at)
+            data = await asyncio.to_thread(os.pread, self._descriptor, count, at)
             if not data:
                 raise Incomplete("the blob is shorter than was said")
             at += len(data)

@@ -32,7 +32,7 @@ from boxship.registry.errors import (
 from boxship.registry.manifests import Manifests, Stored
 from boxship.registry.metrics import Metrics
 from boxship.registry.names import Digest, Name, Reference, Tag
-from boxship.registry.parts import Flow
+from boxship.registry.parts import Coming
 from boxship.registry.proxy.download import Download
 from boxship.registry.proxy.upstreams import Upstream, Upstreams
 from boxship.registry.uploads import Uploads
@@ -145,14 +145,14 @@ class PullThrough:
 
     # Blobs
 
-    async def blob(self, upstream: Upstream, name: Name, digest: Digest) -> Flow | None:
+    async def blob(self, upstream: Upstream, name: Name, digest: Digest) -> Coming | None:
         """Fetch a blob that is not here; None when it has become one meanwhile. BlobUnknown."""
         download = await self._once(
             ("blob", name, digest), lambda: self._begin(upstream, name, digest)
         )
         if download is None:
             return None
-        return Flow(download.read(), download.size)
+        return Coming(download.read, download.size)
 
     async def blob_size(self, upstream: Upstream, name: Name, digest: Digest) -> int:
         """Return the size of a blob that is not here; BlobUnknown."""
