@@ -124,7 +124,7 @@ def test_a_part_of_what_is_not_here_yet_is_given_while_all_of_it_is_fetched(
         assert cache.ask("GET", path).body == data
         beyond = cache.ask("GET", path, Range=f"bytes={len(data)}-")
         assert (beyond.status, beyond.code) == (416, "RANGE_INVALID")
-        got = [line for line in origin.log() if line["path"].endswith(digest(data))]
+        got = [line for line in origin.log() if line.get("path", "").endswith(digest(data))]
         assert [line["method"] for line in got] == ["HEAD", "GET"]
 
 
