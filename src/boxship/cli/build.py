@@ -5,6 +5,7 @@ from __future__ import annotations
 from boxship.cli.command import Command, Flag
 from boxship.cli.libraries import find_libraries
 
+EPOCH = "SOURCE_DATE_EPOCH"  # taken from the environment without being asked for
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -160,6 +161,8 @@ def _args(shell: Shell, given: list[str]) -> dict[str, str]:
             found[key] = value
         elif key in shell.environment:
             found[key] = shell.environment[key]
+    if EPOCH in shell.environment:
+        found.setdefault(EPOCH, shell.environment[EPOCH])
     return found
 
 

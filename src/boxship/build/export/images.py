@@ -12,13 +12,15 @@ import msgspec
 
 from boxship.build import inline
 from boxship.build.cache.records import Held
-from boxship.build.export import attestations, documents
+from boxship.build.export import annotating, attestations, documents
+from boxship.build.export.annotating import Annotations
 from boxship.build.export.layers import LayerPacker, Packed
 from boxship.build.export.provenance import Course
 from boxship.build.filesystems import Filesystems, Value
 from boxship.build.inline import KnownStep
 from boxship.build.request import BuildRequest, Built, Export, Target
 from boxship.content.store import Blobs, Lease
+from boxship.errors import InvalidRequest
 from boxship.image import record
 from boxship.image.images import Images
 from boxship.lib import strictjson
@@ -101,20 +103,26 @@ class ImageExport:
     def assemble(self, order: Order, lease: Lease) -> Assembled:
         """Write the documents; several platforms' are held together by an index."""
         docker = order.export.attrs.get("oci-mediatypes") == "false"
+        said = annotating.read(order.export.attrs, self._host)
         manifests: dict[str, Descriptor] = {}
         configs: dict[str, Digest] = {}
         for part in order.parts:
             name = str(part.target.platform or self._host)
             config, manifests[name] = self._one(
-                order.request, part, lease, order.held, docker=docker
+                order.request, part, lease, order.held, said, docker=docker
             )
             configs[name] = config.digest
         attested = self._attested(order, manifests, lease)
         if len(manifests) == 1 and not attested:
+            if said.of_index:
+                raise InvalidRequest("annotations of an index need several platforms")
             return Assembled(next(iter(manifests.values())), manifests, configs)
-        listed = [self._with_platform(name, one) for name, one in manifests.items()]
-        index = documents.index([*listed, *attested], docker=docker)
+        listed = [self._listed(name, one, said) for name, one in manifests.items()]
+        of_index = said.of(annotating.INDEX)
+        index = documents.index([*listed, *attested], docker=docker, annotations=of_index)
         top = self._put(documents.encode(index), index.media_type, lease)
+        if pointed := said.of(annotating.INDEX_DESCRIPTOR):
+            top = msgspec.structs.replace(top, annotations=pointed)
         return Assembled(top, manifests, configs)
 
     def _attested(
@@ -145,6 +153,7 @@ class ImageExport:
         part: Part,
         lease: Lease,
         held: Held,
+        said: Annotations,
         *,
         docker: bool,
     ) -> tuple[Descriptor, Descriptor]:
@@ -161,8 +170,9 @@ class ImageExport:
         if any(option.kind == "inline" for option in request.cache_to):
             data = self._with_cache(data, part, layers)
         config_at = self._put(data, kind, lease)
+        written = said.of(annotating.MANIFEST, part.target.platform or self._host)
         manifest = documents.manifest(
-            config_at, layers, docker=docker, annotations=request.annotations
+            config_at, layers, docker=docker, annotations={**request.annotations, **written}
         )
         return config_at, self._put(documents.encode(manifest), manifest.media_type, lease)
 
@@ -187,9 +197,14 @@ class ImageExport:
             asked = msgspec.structs.replace(asked, history=lines)
         return asked
 
-    def _with_platform(self, name: str, descriptor: Descriptor) -> Descriptor:
+    def _listed(self, name: str, manifest: Descriptor, said: Annotations) -> Descriptor:
+        """Return a manifest as an index lists it."""
         platform = Platform.parse(name, self._host)
-        return msgspec.structs.replace(descriptor, platform=documents.platform_document(platform))
+        return msgspec.structs.replace(
+            manifest,
+            platform=documents.platform_document(platform),
+            annotations=said.of(annotating.MANIFEST_DESCRIPTOR, platform) or None,
+        )
 
     def _put(self, data: bytes, media_type: str, lease: Lease) -> Descriptor:
         return Descriptor(
