@@ -1,6 +1,7 @@
 """Real Dockerfiles, built through any door of any engine, and what comes of them.
 
     tests/data/dockerfiles/NAME/      a context
+    tests/data/dockerfiles-debian/    contexts that install Debian's packages, for the longest tests
     tests/data/recorded/REFERENCE.json   what a dockerd made of each: files, configuration, history,
                                       and which steps ran again after one file had changed
 
@@ -32,6 +33,7 @@ from tests.support.engine import CHECKOUT, PATIENCE, docker_command, link_plugin
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 CORPUS = DATA / "dockerfiles"
+DEBIAN = DATA / "dockerfiles-debian"
 RECORDED = DATA / "recorded"
 NAMES = sorted(folder.name for folder in CORPUS.iterdir())
 
@@ -45,7 +47,11 @@ CHANGES: Mapping[str, str] = {
     "permissions": "tree/private/key",
     "python": "app/util.py",
     "users": "file",
+    "debian-c": "src/words.h",
+    "debian-node": "src/words.js",
+    "debian-python": "app/words.py",
 }
+COMMENTS: Mapping[str, str] = {".h": "/* {} */", ".js": "/* {} */", ".py": "# {}"}
 # What a checkout does not keep.
 MODES: Mapping[str, int] = {
     "modes/tree": 0o2710,
@@ -74,10 +80,10 @@ Entry = tuple[str, int, int, int, int, str, str, dict[str, str]]
 Outcome = dict[str, Any]
 
 
-def prepare(name: str, folder: Path) -> Path:
+def prepare(name: str, folder: Path, corpus: Path = CORPUS) -> Path:
     """Put a context into a folder, with the modes and times that it has everywhere."""
     context = folder / name
-    shutil.copytree(CORPUS / name, context, symlinks=True)
+    shutil.copytree(corpus / name, context, symlinks=True)
     found = sorted(context.rglob("*"), reverse=True)
     for number, path in enumerate([*found, context]):
         if not path.is_symlink():
@@ -91,8 +97,13 @@ def prepare(name: str, folder: Path) -> Path:
 def change(name: str, context: Path) -> None:
     """Change one file of a context to what nobody has built before."""
     if path := CHANGES.get(name):
-        (context / path).write_text(f"{os.urandom(8).hex()}\n")
-        os.utime(context / path, (LONG_AGO, LONG_AGO))
+        file = context / path
+        if comment := COMMENTS.get(file.suffix if name.startswith("debian-") else ""):
+            text = file.read_text() + comment.format(os.urandom(8).hex())
+        else:
+            text = os.urandom(8).hex()
+        file.write_text(f"{text}\n")
+        os.utime(file, (LONG_AGO, LONG_AGO))
 
 
 @dataclass(frozen=True)
@@ -145,11 +156,18 @@ class Door:
         )
         return done
 
-    def outcome(self, name: str, folder: Path, base: str = "busybox:latest") -> Outcome:
+    def outcome(
+        self,
+        name: str,
+        folder: Path,
+        base: str = "busybox:latest",
+        corpus: Path = CORPUS,
+        network: str = "none",
+    ) -> Outcome:
         """Build a context of the corpus, change one file, and build again."""
         tag = f"corpus-{self.kind}-{name}"
-        context = prepare(name, folder)
-        words = ["--network", "none", "-t", tag, str(context)]
+        context = prepare(name, folder, corpus)
+        words = ["--network", network, "-t", tag, str(context)]
         with contextlib.closing(docker.DockerClient(self.host, version="auto")) as api:
             try:
                 self.build(*words)

@@ -1,0 +1,2 @@
+const { first } = require("./words.js");
+console.log(`${first} from node`);
