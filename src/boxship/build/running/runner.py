@@ -113,7 +113,11 @@ class Runner:
                 fds |= {f"tree.{target}": tree for target, tree in trees.items()}
                 shim = await keeping
                 request = _request(program, talk)
-                return await self._follow(shim, request, fds, ours, theirs, output, talk)
+                try:
+                    return await self._follow(shim, request, fds, ours, theirs, output, talk)
+                except ShimLost:
+                    await asyncio.to_thread(self._keepers.settle, keeper)  # nobody else ends it
+                    raise
 
     async def join(self, shim: Shim, program: Program, root: int, talk: Talk) -> int:
         """Run one more program where another runs already; return its exit code.
