@@ -11,6 +11,7 @@ from boxship.container.checks import PORT
 from boxship.container.lifecycle import State
 from boxship.container.record import Container
 from boxship.errors import InvalidRequest
+from boxship.lib import re2
 from boxship.model.filters import has_labels
 
 Filters = Mapping[str, Sequence[str]]
@@ -143,8 +144,8 @@ def matches(pattern: str, text: str, *, prefix: bool = False) -> bool:
     if pattern == text or (prefix and text.startswith(pattern)):
         return True
     try:
-        return len(pattern) < 256 and re.search(pattern, text) is not None
-    except re.error:
+        return re2.compile(pattern).search(text)
+    except re2.InvalidExpression:
         return False
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from boxship.errors import InvalidRequest
-from boxship.lib import templates
+from boxship.lib import re2, templates
 from boxship.lib.templates.values import Record
 
 SHORT = 12
@@ -59,11 +58,11 @@ def _chosen(
         yield from ((key, value) for key, value in there.items() if pattern.search(key))
 
 
-def _pattern(options: Mapping[str, str], name: str) -> re.Pattern[str] | None:
+def _pattern(options: Mapping[str, str], name: str) -> re2.Expression | None:
     text = options.get(name, "")
     try:
-        return re.compile(text) if text else None
-    except re.error as reason:
+        return re2.compile(text) if text else None
+    except re2.InvalidExpression as reason:
         raise InvalidRequest(f"invalid value for {name}: {text}: {reason}") from None
 
 

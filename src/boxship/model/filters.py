@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from boxship.errors import InvalidRequest
+from boxship.lib import re2
 
 
 def has_label(labels: Mapping[str, str], wanted: str) -> bool:
@@ -35,6 +35,6 @@ def truth(name: str, values: Sequence[str]) -> bool | None:
 def matches_name(pattern: str, name: str) -> bool:
     """Tell whether a name holds what a regular expression says; what is none is text."""
     try:
-        return re.search(pattern, name) is not None
-    except re.error:
+        return re2.compile(pattern).search(name)
+    except re2.InvalidExpression:
         return pattern in name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -198,6 +199,7 @@ async def start_once(ledger: Ledger, folder: Path, registry: Registry) -> None:
     cell = Cell(RECORD)
     client = os.open(folder, os.O_PATH)
     cell.waiting.append(Waiting(Attachment(), client))
+    gc.collect()  # what others have left shall not be closed meanwhile
     before = descriptors()
     try:
         await starting(ledger, folder, registry).start(cell)
