@@ -161,6 +161,22 @@ def test_docker_logs_in_through_our_helper(clients: Clients) -> None:
     assert clients.run("boxship", "pull", f"{host}/x")[0] == 1
 
 
+@pytest.mark.parametrize("program", ["podman", "skopeo"])
+def test_podman_and_skopeo_find_what_is_kept_for_the_hub(clients: Clients, program: str) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    clients.install_helper()
+    hub = "https://index.docker.io/v1/"
+    kept = json.dumps({"ServerURL": hub, "Username": "joe", "Secret": "p"})
+    environment = {**clients.environment, "REGISTRY_AUTH_FILE": str(clients.config("docker"))}
+    store = [str(CHECKOUT / "bin" / HELPER), "store"]
+    subprocess.run(store, input=kept, env=environment, text=True, check=True)
+    clients.configure("docker", {"credHelpers": {hub: "boxship", "docker.io": "boxship"}})
+    command = [program, "login", "--get-login", "docker.io"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("joe\n", 0), done.stderr
+
+
 def test_plain_text_is_kept_on_request_only_and_said_as_docker_says_it(clients: Clients) -> None:
     host = clients.registry
     words = ("login", "-u", "joe", "-p", "secret")

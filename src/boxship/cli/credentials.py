@@ -8,6 +8,7 @@ else in the configuration itself, where anybody can read them who can read the f
 from __future__ import annotations
 
 from boxship.cli.image.naming import registry_of
+from boxship.distribution.credentials.naming import HUB, HUB_KEY, HUB_NAMES
 from boxship.errors import BoxshipError, Unavailable
 from boxship.lib import quickjson
 
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from boxship.distribution.credentials.helper import Helper
 
     Found = dict[str, Any]
-
-HUB_KEY = "https://index.docker.io/v1/"
-HUB = "docker.io"
-HUB_NAMES = (HUB, "index.docker.io", "registry-1.docker.io")
 
 
 def authorization(shell: Shell, image: str) -> str:
@@ -76,7 +73,9 @@ def everything(shell: Shell) -> dict[str, Found]:
 
 def helper_for(shell: Shell, key: str) -> Helper | None:
     """Return the helper that the configuration names for a registry, if it names one."""
-    name = shell.config.mapping("credHelpers").get(key) or shell.config.text("credsStore")
+    helpers = shell.config.mapping("credHelpers")
+    named = [helpers[name] for name in _keys(key) if helpers.get(name)]
+    name = named[0] if named else shell.config.text("credsStore")
     return _helper(shell, str(name)) if name else None
 
 
@@ -99,7 +98,7 @@ def keep(shell: Shell, key: str, found: Found, *, plain: bool) -> None:
 
     def point(values: dict[str, Any]) -> None:
         if not named:
-            values.setdefault("credHelpers", {})[key] = helper.name
+            values.setdefault("credHelpers", {}).update(dict.fromkeys(_keys(key), helper.name))
         entries = values.setdefault("auths", {})
         for name in _spellings(entries, key):
             del entries[name]
@@ -142,8 +141,8 @@ def _keep_plain(shell: Shell, key: str, found: Found) -> None:
             del entries[name]
         entries[key] = entry
         helpers = values.get("credHelpers") or {}
-        if key in helpers:
-            del helpers[key]
+        for name in _keys(key):
+            helpers.pop(name, None)
 
     shell.config.change(point)
     shell.say(
@@ -166,7 +165,7 @@ def forget(shell: Shell, key: str) -> None:
             except NoCredentials:
                 pass
     entries, helpers = shell.config.mapping("auths"), shell.config.mapping("credHelpers")
-    if not _spellings(entries, key) and helpers.get(key) != OWN:
+    if not _spellings(entries, key) and OWN not in [helpers.get(name) for name in _keys(key)]:
         return
 
     def unpoint(values: dict[str, Any]) -> None:
@@ -174,12 +173,18 @@ def forget(shell: Shell, key: str) -> None:
         for name in _spellings(known, key):
             del known[name]
         named = values.get("credHelpers") or {}
-        if named.get(key) == OWN:
-            del named[key]
-            if not named:
-                del values["credHelpers"]
+        for name in _keys(key):
+            if named.get(name) == OWN:
+                del named[name]
+        if not named:
+            values.pop("credHelpers", None)
 
     shell.config.change(unpoint)
+
+
+def _keys(key: str) -> tuple[str, ...]:
+    """Return under which names clients look for the helper of a registry."""
+    return (key, HUB) if key == HUB_KEY else (key,)
 
 
 def _spellings(entries: dict[str, Any], key: str) -> list[str]:

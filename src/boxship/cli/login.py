@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from boxship.cli.asking import ask, ask_hidden
 from boxship.cli.command import Command, Flag
-from boxship.cli.credentials import HUB, HUB_KEY, keep, key_of, lookup
+from boxship.cli.credentials import keep, key_of, lookup
 from boxship.cli.notes import note
 from boxship.client.errors import CannotConnect, EngineError
+from boxship.distribution.credentials.naming import HUB, HUB_KEY
 from boxship.errors import BoxshipError, InvalidRequest
 
 TYPE_CHECKING = False

@@ -12,9 +12,9 @@ import pytest
 
 from boxship.cli import credentials
 from boxship.cli.config import read_config
-from boxship.cli.credentials import HUB_KEY
 from boxship.cli.output import Output
 from boxship.cli.shell import Shell
+from boxship.distribution.credentials.naming import HUB_KEY
 from boxship.errors import InvalidRequest, Unavailable
 
 
@@ -193,6 +193,26 @@ def test_plain_text_replaces_the_helper_for_one_registry_only(home: Home) -> Non
         "credHelpers": {"other": "x"},
         "auths": {"h": {"auth": auth("joe", "p")}},
     }
+
+
+def test_the_hubs_helper_is_named_as_docker_and_as_podman_look_for_it(home: Home) -> None:
+    kept = home.root / "bin" / "docker-credential-boxship"
+    kept.write_text("#!/bin/sh\ncat >/dev/null\n")
+    kept.chmod(0o755)
+    home.write({"auths": {}})
+    credentials.keep(home.shell(), HUB_KEY, {"username": "joe", "password": "p"}, plain=False)
+    assert home.read() == {
+        "credHelpers": {HUB_KEY: "boxship", "docker.io": "boxship"},
+        "auths": {HUB_KEY: {}},
+    }
+    credentials.forget(home.shell(), HUB_KEY)
+    assert home.read() == {"auths": {}}
+
+
+def test_the_hubs_helper_may_be_named_for_podman_alone(home: Home) -> None:
+    home.helper("their", **{"https://index.docker.io/v1/": ("joe", "p")})
+    home.write({"credHelpers": {"docker.io": "their"}})
+    assert home.lookup("") == {"username": "joe", "password": "p"}
 
 
 def test_a_helper_that_fails_leaves_the_configuration_alone(home: Home) -> None:

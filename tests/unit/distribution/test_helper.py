@@ -143,6 +143,24 @@ def test_our_helper_speaks_the_protocol(own: Own) -> None:
 
 
 @pytest.mark.parametrize(
+    "name", ["docker.io", "index.docker.io", "https://index.docker.io/v1/", "registry-1.docker.io"]
+)
+def test_the_hub_is_found_by_all_its_names(own: Own, name: str) -> None:
+    """Docker's client keeps it under its old address; podman and skopeo ask for `docker.io`."""
+    hub, token = "https://index.docker.io/v1/", "https://index.docker.io/v1/access-token"
+    own.run("store", stdin=stored(token, username="joe", secret="another"))
+    assert own.run("get", stdin=name) == (1, "credentials not found in native keychain")
+    for keeping, asking in ((hub, name), (name, hub)):
+        own.run("store", stdin=stored(keeping, secret=keeping))
+        code, text = own.run("get", stdin=asking)
+        found = json.loads(text)
+        assert (code, found["ServerURL"], found["Secret"]) == (0, asking, keeping)
+        assert json.loads(own.run("list")[1]) == {hub: "joe", token: "joe"}
+        assert own.run("erase", stdin=asking) == (0, "")
+    assert json.loads(own.run("get", stdin=token)[1])["Secret"] == "another"
+
+
+@pytest.mark.parametrize(
     ("words", "stdin", "said"),
     [
         (["get"], "", "no credentials server URL"),

@@ -26,6 +26,7 @@ from boxship.distribution.credentials.errors import (
     NoCredentials,
 )
 from boxship.distribution.credentials.keys import KINDS, REMEMBERED, Desktop, Keys, places
+from boxship.distribution.credentials.naming import one_name
 from boxship.distribution.credentials.vault import Entry, Vault
 from boxship.errors import BoxshipError
 from boxship.kernel import keys as kernel_keys
@@ -65,16 +66,16 @@ def perform(words: list[str], environment: Mapping[str, str]) -> str:
     match words:
         case ["store"]:
             server, entry = read_stored(_input())
-            vault(environment).put(server, entry)
+            vault(environment).put(one_name(server), entry)
             return ""
         case ["get"]:
             server = read_server(_input())
-            found = vault(environment).get(server)
+            found = vault(environment).get(one_name(server))
             return quickjson.encode(
                 {"ServerURL": server, "Username": found.username, "Secret": found.secret}
             )
         case ["erase"]:
-            vault(environment).erase(read_server(_input()))
+            vault(environment).erase(one_name(read_server(_input())))
             return ""
         case ["list"]:
             entries = vault(environment).entries()
