@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from boxship.build.builder import Builder
     from boxship.build.uploads import Uploads
+    from boxship.content.store import Blobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Tools:
 
     builder: Builder
     uploads: Uploads
+    blobs: Blobs
+    past: str  # the folder with what is kept of builds that have ended
 
 
 class Building:

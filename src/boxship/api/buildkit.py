@@ -61,30 +61,36 @@ class Doors:
         self._engine = engine
         self._loaded: _Parts | None = None
         self._archives: dict[str, asyncio.Future[Pipe]] = {}
+        self._turn = asyncio.Lock()
 
     async def _parts(self) -> _Parts:
         tools = await self._building.tools()
-        if self._loaded is None:
-            from boxship.build.control.frontend import Frontend
-            from boxship.build.control.history import History
-            from boxship.build.control.jobs import Jobs
-            from boxship.build.control.service import Service
-            from boxship.build.control.solving import Solving
-            from boxship.build.session.sessions import Sessions
+        async with self._turn:
+            if self._loaded is None:
+                from boxship.build.control.frontend import Frontend
+                from boxship.build.control.history import History
+                from boxship.build.control.jobs import Jobs
+                from boxship.build.control.kept import Kept
+                from boxship.build.control.service import Service
+                from boxship.build.control.solving import Solving
+                from boxship.build.session.sessions import Sessions
 
-            engine, sessions = self._engine, Sessions()
-            frontend = Frontend(tools.builder, sessions, tools.uploads, engine.host)
-            solving = Solving(tools.builder, frontend, Jobs(), History(), engine.host)
-            service = Service(
-                solving,
-                sessions,
-                tools.builder.cache,
-                engine.platforms,
-                id=engine.id,
-                hostname=engine.hostname,
-                driver=engine.driver,
-            )
-            self._loaded = _Parts(sessions, solving, service)
+                engine, sessions = self._engine, Sessions()
+                frontend = Frontend(tools.builder, sessions, tools.uploads, engine.host)
+                kept = await asyncio.to_thread(Kept, tools.past)
+                history = History(kept, await asyncio.to_thread(kept.load))
+                solving = Solving(tools.builder, frontend, Jobs(), history, engine.host)
+                service = Service(
+                    solving,
+                    sessions,
+                    tools.builder.cache,
+                    tools.blobs,
+                    engine.platforms,
+                    id=engine.id,
+                    hostname=engine.hostname,
+                    driver=engine.driver,
+                )
+                self._loaded = _Parts(sessions, solving, service)
         return self._loaded
 
     async def sessions(self, ids: Sequence[str]) -> Sequence[ClientSession]:

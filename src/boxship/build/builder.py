@@ -21,14 +21,22 @@ from boxship.build.export import squash as squashing
 from boxship.build.export.caches import CacheExports
 from boxship.build.export.exporter import YES, Exporter
 from boxship.build.export.images import Part
-from boxship.build.export.provenance import Course, Material
+from boxship.build.export.provenance import Course, Material, predicate
 from boxship.build.export.squash import Squash
 from boxship.build.filesystems import Filesystems, Layers, Value
 from boxship.build.frontend import Finder, Frontend
 from boxship.build.needs import Sessions
 from boxship.build.ops import Exec, Network, Ref, ancestry
 from boxship.build.progress import Report
-from boxship.build.request import UNLIMITED, BuildRequest, Built, Dockerfile, Graph, Target
+from boxship.build.request import (
+    UNLIMITED,
+    Attested,
+    BuildRequest,
+    Built,
+    Dockerfile,
+    Graph,
+    Target,
+)
 from boxship.build.running import container as containers
 from boxship.build.running.container import Container
 from boxship.build.running.execution import Asked, Executions
@@ -100,6 +108,7 @@ class Builder:
             course = _course(request, job, began, self.clock())
             built = await self.exporter.export(request, parts, asker, report, course)
             built = await self._with_caches(request, built, targets, values, job)
+            built = replace(built, attested=_attested(request, course, targets, self.host))
         self.cache.changed()
         return built
 
@@ -229,6 +238,23 @@ def _credentials(request: BuildRequest) -> Mapping[str, Credentials]:
     return {
         host: given for host, given in request.credentials.items() if isinstance(given, Credentials)
     }
+
+
+def _attested(
+    request: BuildRequest, course: Course, targets: Sequence[Target], host: Platform
+) -> Callable[[], Sequence[Attested]]:
+    """Return what tells of each result what it was made of."""
+    asked = replace(request, provenance={"mode": "max", **(request.provenance or {})})
+
+    def tell() -> Sequence[Attested]:
+        found = []
+        for target in targets:
+            vertices = list(ancestry(target.root))
+            kind, said = predicate(asked, course, target.platform or host, host, vertices)
+            found.append((target.name if len(targets) > 1 else "", kind, said))
+        return found
+
+    return tell
 
 
 def _course(request: BuildRequest, job: Job, began: int, ended: int) -> Course:

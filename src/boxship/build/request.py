@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -158,13 +158,18 @@ class BuildRequest:
     policies: tuple[Policy, ...] = ()
 
 
+Attested = tuple[str, str, Mapping[str, object]]
+"""A platform where there are several, the kind of a predicate, and the predicate."""
+
+
 @dataclass(frozen=True, slots=True)
 class Built:
     """What a build came to.
 
     image: what the tags point to, None where no image was made. configs: each platform's
     configuration digest, which the classic builder calls the image's ID. metadata: what
-    `--metadata-file` holds, and an exporter's response in BuildKit.
+    `--metadata-file` holds, and an exporter's response in BuildKit. attested: works out where
+    each result came from, asked for or not.
     """
 
     image: Descriptor | None = None
@@ -172,3 +177,4 @@ class Built:
     configs: Mapping[str, Digest] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    attested: Callable[[], Sequence[Attested]] = lambda: ()

@@ -59,6 +59,7 @@ from boxship.spec.engine.container import ContainerConfig, HostConfig, HostConfi
 from boxship.spec.oci import runtime as oci
 
 KNOWN_HOSTS = "known_hosts"  # beneath a builder's data: the keys of git's ssh servers
+PAST = "history"
 AT_ONCE = 8  # vertices that are performed at the same time, and no fewer
 
 
@@ -208,4 +209,5 @@ async def make_tools(
     if limits is not None:
         keep = Keep(reserved=limits.reserved, most=limits.most, free=limits.free)
         background.start("keep the build cache small", builder.cache.watch(keep))
-    return Tools(builder, Uploads(os.path.join(data, CONTEXTS), contexts))
+    uploads = Uploads(os.path.join(data, CONTEXTS), contexts)
+    return Tools(builder, uploads, blobs, os.path.join(data, PAST))

@@ -1,30 +1,47 @@
-"""The builds of the past: who asked what, and what came of it. Kept while the daemon runs."""
+"""The builds of the past: who asked what, and what came of it.
+
+Of those that have ended, the newest are kept, and all of the last two days within bounds; those
+that are pinned stay until somebody removes them.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from boxship.build.control import exporters, status
+from boxship.build.control import exporters, historyfilters, status, telling
 from boxship.build.control.jobs import Job, NoSuchBuild
-from boxship.build.progress import Warned
+from boxship.build.control.kept import FAILURE, STATUS, Kept, pointers
+from boxship.build.progress import Told, Warned
 from boxship.build.request import Built
+from boxship.errors import Conflict
 from boxship.spec.buildkit import control_pb2 as pb
 from boxship.wire import grpc
 from boxship.wire.grpc import Code, Failed
 
-KEPT: Final = 50
+log = logging.getLogger(__name__)
+
+LEAST: Final = 50  # records that are kept, however old
+LONGEST: Final = 48 * 3600 * 10**9  # nanoseconds that further ones are kept
+MOST: Final = 1000  # records that are kept, however new
+LARGEST: Final = 256 << 20  # bytes of what belongs to them
+IN_TOTO: Final = "application/vnd.in-toto+json"
+PREDICATE: Final = "in-toto.io/predicate-type"
 
 
 class History:
-    """The records, oldest first."""
+    """The records, oldest first; belongs to one event loop."""
 
-    def __init__(self) -> None:
-        self._records: OrderedDict[str, pb.HistoryRecord] = OrderedDict()
+    def __init__(self, kept: Kept, records: Sequence[pb.HistoryRecord] = ()) -> None:
+        self.kept = kept
+        self._records = OrderedDict((one.ref, one) for one in records)
         self._listeners: set[asyncio.Queue[pb.HistoryEvent]] = set()
+        self._turn = asyncio.Lock()
 
     def begin(self, asked: pb.SolveRequest, job: Job) -> pb.HistoryRecord:
         """Note that a build has begun; one that is internal is noted nowhere."""
@@ -38,10 +55,11 @@ class History:
         record.created_at.CopyFrom(status.stamp(job.began))
         if not asked.internal:
             self._records[asked.ref] = record
+            self._records.move_to_end(asked.ref)
             self._tell(pb.STARTED, record)
         return record
 
-    def end(
+    async def end(
         self,
         record: pb.HistoryRecord,
         job: Job,
@@ -49,7 +67,7 @@ class History:
         built: Built | None = None,
         error: BaseException | None = None,
     ) -> None:
-        """Note what a build came to."""
+        """Note what a build came to, and keep it."""
         record.completed_at.CopyFrom(status.stamp(time.time_ns()))
         states = job.states.values()
         record.total_steps = len(states)
@@ -63,30 +81,66 @@ class History:
                 found.media_type = built.image.media_type
                 found.digest = str(built.image.digest)
                 found.size = built.image.size
-        elif isinstance(error, Failed):
-            record.error.code, record.error.message = int(error.code), str(error)
-        elif isinstance(error, asyncio.CancelledError):
-            record.error.code, record.error.message = int(Code.CANCELLED), "context canceled"
         elif error is not None:
-            record.error.code, record.error.message = int(grpc.code_of(error)), str(error)
-        if record.ref in self._records:
-            self._tell(pb.COMPLETE, record)
-            self._forget_old()
+            _note(record, error)
+        if self._records.get(record.ref) is not record:
+            return
+        details = error.details if isinstance(error, Failed) else b""
+        told = list(job.told)
+        async with self._turn:
+            try:
+                await asyncio.to_thread(self._keep, record, told, built, details)
+            except OSError as failure:  # the build itself has ended well or not without this
+                log.warning("the record of the build %s was not kept: %s", record.ref, failure)
+        self._tell(pb.COMPLETE, record)
+        await self._forget_old()
 
-    def update(self, asked: pb.HistoryUpdateRequest) -> None:
-        """Pin or delete a record."""
+    def _keep(
+        self,
+        record: pb.HistoryRecord,
+        told: Sequence[Told],
+        built: Built | None,
+        details: bytes,
+    ) -> None:
+        """Write a record and what belongs to it."""
+        if told:
+            record.logs.CopyFrom(self.kept.put(telling.written(told), STATUS))
+        if details:
+            record.external_error.CopyFrom(self.kept.put(details, FAILURE))
+        if built is not None:
+            for name, kind, predicate in built.attested():
+                where = record.results[name] if name else record.result
+                data = json.dumps(predicate).encode()
+                one = self.kept.put(data, IN_TOTO, **{PREDICATE: kind})
+                where.attestations.add().CopyFrom(one)
+        self.kept.save(record)
+
+    async def update(self, asked: pb.HistoryUpdateRequest) -> None:
+        """Pin or delete a record; there is nothing left to be done to finalize one."""
         record = self._records.get(asked.ref)
         if record is None:
             raise NoSuchBuild(asked.ref)
-        if asked.delete:
-            del self._records[asked.ref]
-            self._tell(pb.DELETED, record)
-        elif not asked.finalize:
+        if asked.finalize:
+            return
+        if not record.HasField("completed_at"):
+            raise Conflict(f"the build {asked.ref} has not ended")
+        async with self._turn:
+            if asked.delete:
+                await self._remove([record])
+                return
             record.pinned = asked.pinned
-            self._tell(pb.COMPLETE, record)
+            record.generation += 1
+            await asyncio.to_thread(self.kept.save, record)
+        self._tell(pb.COMPLETE, record)
+
+    def logs(self, ref: str) -> pb.Descriptor | None:
+        """Return where the progress of a build that has ended is kept."""
+        record = self._records.get(ref)
+        return record.logs if record is not None and record.HasField("logs") else None
 
     async def listen(self, asked: pb.HistoryRequest) -> AsyncIterator[pb.HistoryEvent]:
         """Yield the records, and then what happens to them unless the asker leaves early."""
+        filters = historyfilters.read(asked.filter)
         coming: asyncio.Queue[pb.HistoryEvent] = asyncio.Queue(1000)
         self._listeners.add(coming)
         try:
@@ -95,13 +149,17 @@ class History:
                 done = record.HasField("completed_at")
                 if (asked.ref and record.ref != asked.ref) or (asked.active_only and done):
                     continue
-                if asked.limit and sent >= asked.limit:
+                if not historyfilters.admits(filters, record):
+                    continue
+                if 0 < asked.limit <= sent:
                     break
                 sent += 1
                 yield pb.HistoryEvent(type=pb.COMPLETE if done else pb.STARTED, record=record)
             while not asked.early_exit:
                 event = await coming.get()
-                if not asked.ref or event.record.ref == asked.ref:
+                if asked.ref and event.record.ref != asked.ref:
+                    continue
+                if event.type == pb.DELETED or historyfilters.admits(filters, event.record):
                     yield event
         finally:
             self._listeners.discard(coming)
@@ -115,11 +173,40 @@ class History:
             else:
                 listener.put_nowait(event)
 
-    def _forget_old(self) -> None:
-        loose = [
-            ref
-            for ref, record in self._records.items()
-            if not record.pinned and record.HasField("completed_at")
-        ]
-        for ref in loose[: max(0, len(self._records) - KEPT)]:
-            del self._records[ref]
+    async def _remove(self, gone: Sequence[pb.HistoryRecord]) -> None:
+        for record in gone:
+            del self._records[record.ref]
+            self._tell(pb.DELETED, pb.HistoryRecord(ref=record.ref))
+        left = list(self._records.values())
+        await asyncio.to_thread(self.kept.remove, gone, left)
+
+    async def _forget_old(self) -> None:
+        async with self._turn:
+            if gone := too_old(list(self._records.values()), time.time_ns()):
+                await self._remove(gone)
+
+
+def too_old(records: Sequence[pb.HistoryRecord], now: int) -> list[pb.HistoryRecord]:
+    """Return what need not be kept any more; `records` are the oldest first."""
+    loose = [one for one in records if not one.pinned and one.HasField("completed_at")]
+    gone: list[pb.HistoryRecord] = []
+    size = sum(one.size for record in records for one in pointers(record))
+    left = len(loose)
+    for record in loose:
+        old = now - record.completed_at.ToNanoseconds() > LONGEST
+        if left <= LEAST and size <= LARGEST:
+            break
+        if not (old and left > LEAST) and left <= MOST and size <= LARGEST:
+            break
+        gone.append(record)
+        left -= 1
+        size -= sum(one.size for one in pointers(record))
+    return gone
+
+
+def _note(record: pb.HistoryRecord, error: BaseException) -> None:
+    """Say in a record why a build has failed."""
+    if isinstance(error, asyncio.CancelledError):
+        record.error.code, record.error.message = int(Code.CANCELLED), "context canceled"
+        return
+    record.error.code, record.error.message = int(grpc.code_of(error)), str(error)

@@ -15,15 +15,18 @@ from typing import Final, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from boxship.build.cache.record import Usage
-from boxship.build.control import caps, exporters, llbwriting, looking, status
+from boxship.build.control import caps, contents, exporters, llbwriting, looking, status
+from boxship.build.control.contents import Contents
 from boxship.build.control.gateway import Bridge
 from boxship.build.control.needs import Cache
 from boxship.build.control.processes import Processes
 from boxship.build.control.solving import Solving
 from boxship.build.control.tunnel import Tunnel
 from boxship.build.session.sessions import Sessions
+from boxship.content.store import Blobs
 from boxship.spec.buildkit import control_pb2 as pb
 from boxship.spec.buildkit import gateway_pb2 as gateway
+from boxship.spec.digest import Digest
 from boxship.spec.platform import Platform
 from boxship.transport.http2 import Stream
 from boxship.wire.grpc import BadMessage, Code, Failed
@@ -51,6 +54,7 @@ class Service:
         solving: Solving,
         sessions: Sessions,
         cache: Cache,
+        blobs: Blobs,
         platforms: Sequence[Platform],
         *,
         id: str,
@@ -66,6 +70,7 @@ class Service:
             platforms=[llbwriting.platform_message(platform) for platform in platforms],
             version=_version(),
         )
+        contents_of = Contents(solving.history.kept, blobs)
         self._calls: Mapping[str, Callable[[Stream], Awaitable[None]]] = {
             f"{CONTROL}Solve": self._solve,
             f"{CONTROL}Status": self._status,
@@ -93,6 +98,7 @@ class Service:
             f"{BRIDGE}ReadFileContainer": self._read_in_container,
             f"{BRIDGE}ReadDirContainer": self._list_in_container,
             f"{BRIDGE}StatFileContainer": self._stat_in_container,
+            **contents_of.calls,
             HEALTH: self._health,
             TRACES: self._traces,
         }
@@ -112,6 +118,12 @@ class Service:
 
     async def _status(self, stream: Stream) -> None:
         asked = await _asked(stream, pb.StatusRequest)
+        history, job = self._solving.history, self._solving.jobs.get(asked.ref)
+        if (job is None or job.done) and (logs := history.logs(asked.ref)):
+            stream.answer()
+            async for message in contents.progress(history.kept, Digest.parse(logs.digest)):
+                await stream.send(message)
+            return
         job = await self._solving.jobs.find(asked.ref)
         stream.answer()
         async for told in job.follow():
@@ -157,7 +169,7 @@ class Service:
             await stream.send(event.SerializeToString())
 
     async def _update(self, stream: Stream) -> None:
-        self._solving.history.update(await _asked(stream, pb.HistoryUpdateRequest))
+        await self._solving.history.update(await _asked(stream, pb.HistoryUpdateRequest))
         await _answer(stream, pb.HistoryUpdateResponse())
 
     # The bridge

@@ -1,0 +1,177 @@
+"""The builds of the past: found again after a start, within bounds, whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from boxship.build.control import historyfilters, telling
+from boxship.build.control.history import LEAST, LONGEST, MOST, History, too_old
+from boxship.build.control.jobs import Job, NoSuchBuild
+from boxship.build.control.kept import Kept, pointers
+from boxship.build.progress import Output
+from boxship.build.request import Built
+from boxship.errors import Conflict, InvalidRequest
+from boxship.spec.buildkit import control_pb2 as pb
+from boxship.spec.digest import Digest
+from boxship.wire.grpc import Code, Failed
+
+DAY = 86_400 * 10**9
+VERTEX = Digest.of(b"vertex")
+
+
+def attested() -> list[tuple[str, str, dict[str, object]]]:
+    return [("", "https://slsa.dev/provenance/v0.2", {"buildType": "t"})]
+
+
+async def ended(history: History, ref: str, **more: object) -> pb.HistoryRecord:
+    """Let a build begin and end."""
+    job = Job(ref, asyncio.get_running_loop())
+    record = history.begin(pb.SolveRequest(ref=ref, frontend="dockerfile.v0"), job)
+    job.told.append(Output(VERTEX, 1, f"output of {ref}".encode(), 1))
+    await history.end(record, job, **more)  # type: ignore[arg-type]
+    return record
+
+
+def names(history: History, **asked: object) -> list[str]:
+    async def story() -> list[str]:
+        request = pb.HistoryRequest(early_exit=True, **asked)  # type: ignore[arg-type]
+        return [event.record.ref async for event in history.listen(request)]
+
+    return asyncio.run(story())
+
+
+def again(root: Path) -> History:
+    kept = Kept(str(root))
+    return History(kept, kept.load())
+
+
+def read(kept: Kept, one: pb.Descriptor) -> bytes:
+    with open(kept.open(Digest.parse(one.digest)), "rb") as file:
+        return file.read()
+
+
+def test_builds_are_known_again_with_all_that_belongs_to_them(tmp_path: Path) -> None:
+    async def story() -> None:
+        history = again(tmp_path)
+        await ended(history, "good", built=Built(attested=attested))
+        await ended(history, "bad", error=Failed(Code.UNKNOWN, "it broke", b"details"))
+        job = Job("half", asyncio.get_running_loop())
+        history.begin(pb.SolveRequest(ref="half"), job)
+
+    asyncio.run(story())
+    history = again(tmp_path)
+    assert names(history) == ["bad", "good"]
+    good, bad = history._records["good"], history._records["bad"]
+    file = history.kept.open(Digest.parse(good.logs.digest))
+    (message,) = telling.messages(file)
+    os.close(file)
+    assert pb.StatusResponse.FromString(message).logs[0].msg == b"output of good"
+    (statement,) = good.result.attestations
+    assert read(history.kept, statement) == b'{"buildType": "t"}'
+    assert statement.annotations["in-toto.io/predicate-type"].endswith("/v0.2")
+    assert bad.error.message == "it broke"
+    assert read(history.kept, bad.external_error) == b"details"
+
+
+def test_what_is_removed_takes_only_what_is_its_own(tmp_path: Path) -> None:
+    async def story() -> None:
+        history = again(tmp_path)
+        for ref in ("one", "two"):
+            await ended(history, ref, built=Built(attested=attested))
+        assert len(list(history.kept.all())) == 3  # two logs, and provenance that both have
+        await history.update(pb.HistoryUpdateRequest(ref="one", delete=True))
+        assert len(list(history.kept.all())) == 2
+        with pytest.raises(NoSuchBuild):
+            await history.update(pb.HistoryUpdateRequest(ref="one", pinned=True))
+        await history.update(pb.HistoryUpdateRequest(ref="two", pinned=True))
+        await history.update(pb.HistoryUpdateRequest(ref="two", finalize=True))
+        job = Job("runs", asyncio.get_running_loop())
+        history.begin(pb.SolveRequest(ref="runs"), job)
+        with pytest.raises(Conflict):
+            await history.update(pb.HistoryUpdateRequest(ref="runs", delete=True))
+
+    asyncio.run(story())
+    history = again(tmp_path)
+    assert names(history) == ["two"]
+    assert history._records["two"].pinned
+
+
+def test_spoilt_files_and_what_nobody_points_to_are_passed_over(tmp_path: Path) -> None:
+    async def story() -> None:
+        await ended(again(tmp_path), "good", built=Built())
+
+    asyncio.run(story())
+    kept = Kept(str(tmp_path))
+    kept.put(b"left over", "x")
+    for name, data in (("a" * 64, b"\xff\xff"), ("b" * 64, b""), ("x.1.new", b"half")):
+        (tmp_path / "records" / name).write_bytes(data)
+    assert names(again(tmp_path)) == ["good"]
+    assert len(os.listdir(tmp_path / "records")) == len(os.listdir(tmp_path / "blobs")) == 1
+
+
+def record(number: int, age: int, *, size: int = 0, pinned: bool = False) -> pb.HistoryRecord:
+    found = pb.HistoryRecord(ref=str(number), pinned=pinned)
+    found.completed_at.FromNanoseconds(100 * DAY - age)
+    found.logs.size = size
+    return found
+
+
+def test_old_builds_are_forgotten_beyond_the_newest_fifty() -> None:
+    now = 100 * DAY
+    old = [record(n, LONGEST + 1) for n in range(60)]
+    assert [one.ref for one in too_old(old, now)] == [str(n) for n in range(60 - LEAST)]
+    assert too_old([record(n, LONGEST - 1) for n in range(60)], now) == []
+    many = [record(n, 1) for n in range(MOST + 3)]
+    assert [one.ref for one in too_old(many, now)] == ["0", "1", "2"]
+    pinned = [record(n, LONGEST + 1, pinned=True) for n in range(60)]
+    assert too_old(pinned, now) == []
+    large = [record(n, 1, size=100 << 20) for n in range(4)]
+    assert [one.ref for one in too_old(large, now)] == ["0", "1"]
+    assert [one.size for one in pointers(large[0])] == [100 << 20]
+
+
+def test_builds_are_asked_for_by_what_became_of_them(tmp_path: Path) -> None:
+    async def story() -> History:
+        history = again(tmp_path)
+        await ended(history, "good", built=Built())
+        await ended(history, "bad", error=Failed(Code.UNKNOWN, "it broke"))
+        await ended(history, "gone", error=asyncio.CancelledError())
+        history.begin(pb.SolveRequest(ref="runs"), Job("runs", asyncio.get_running_loop()))
+        return history
+
+    history = asyncio.run(story())
+    assert names(history, active_only=True) == ["runs"]
+    assert names(history, filter=["status==error", "status==completed"]) == ["bad", "good"]
+    assert names(history, filter=["status!=error,ref~=^g"]) == ["gone", "good"]
+    assert names(history, filter=["status==canceled"]) == ["gone"]
+    assert names(history, limit=2) == ["runs", "gone"]
+    assert names(history, ref="bad") == ["bad"]
+    for wrong in ("colour==red", "status<3", "ref~=("):
+        with pytest.raises(InvalidRequest):
+            historyfilters.read([wrong])
+
+
+def test_who_listens_hears_of_builds_as_they_come_and_go(tmp_path: Path) -> None:
+    async def story() -> None:
+        history = again(tmp_path)
+        heard: list[tuple[int, str]] = []
+
+        async def listen() -> None:
+            async for event in history.listen(pb.HistoryRequest()):
+                heard.append((event.type, event.record.ref))
+                if event.type == pb.DELETED:
+                    return
+
+        listening = asyncio.ensure_future(listen())
+        await asyncio.sleep(0)
+        await ended(history, "one", built=Built())
+        await history.update(pb.HistoryUpdateRequest(ref="one", delete=True))
+        async with asyncio.timeout(10):
+            await listening
+        assert heard == [(pb.STARTED, "one"), (pb.COMPLETE, "one"), (pb.DELETED, "one")]
+
+    asyncio.run(story())
