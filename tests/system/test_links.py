@@ -71,3 +71,30 @@ def test_what_cannot_be_linked_to_is_refused(engine: Engine, name: str) -> None:
     done = engine.docker("start", app, check=False)
     assert f"Cannot link to a non running container: /{stopped} AS /{app}/x" in done.stderr
     engine.docker("rm", host, stopped, app)
+
+
+def test_a_link_is_removed_and_both_go_on(engine: Engine, name: str) -> None:
+    db, app = f"db-{name}", f"app-{name}"
+    engine.docker("run", "-d", "--name", db, IMAGE, "sleep", "600")
+    links = ("--link", f"{db}:one", "--link", f"{db}:two")
+    engine.docker("run", "-d", "--name", app, *links, IMAGE, "sleep", "600")
+    for wrong, said in (
+        (app, "Conflict, cannot remove the default link name of the container"),
+        (f"{app}/three", f"No such container: {app}/three"),
+        (f"no-{app}/one", f"No such container: no-{app}/one"),
+    ):
+        assert said in engine.docker("rm", "--link", wrong, check=False).stderr
+    engine.docker("rm", "--link", f"/{app}/one")
+    hosts = engine.docker("exec", app, "cat", "/etc/hosts").stdout
+    assert "\tone " not in hosts
+    assert "\ttwo " in hosts
+    (shown,) = json.loads(engine.docker("inspect", app).stdout)
+    assert shown["HostConfig"]["Links"] == [f"/{db}:/{app}/two"]
+    engine.boxship("rm", "--link", f"{app}/two")
+    engine.docker("restart", "-t", "0", app)
+    told = engine.docker("exec", app, "env").stdout
+    assert "ONE_" not in told
+    assert "TWO_" not in told
+    (shown,) = json.loads(engine.docker("inspect", app).stdout)
+    assert not shown["HostConfig"]["Links"]
+    engine.docker("rm", "-f", db, app)

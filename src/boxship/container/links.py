@@ -108,6 +108,13 @@ def renewed(text: str, called: str, at: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def without(text: str, called: str) -> str:
+    """Return a hosts file without a linked container's line."""
+    return "".join(
+        line for line in text.splitlines(keepends=True) if line.strip().partition("\t")[2] != called
+    )
+
+
 def environment(others: Mapping[str, Container], own: str) -> list[str]:
     """Return the variables that tell of all links."""
     return [

@@ -25,7 +25,7 @@ from boxship.api.routing import (
 from boxship.api.version import ApiVersion
 from boxship.api.versions import creation
 from boxship.container import attach as attaching
-from boxship.container import listing, pruning, updating
+from boxship.container import listing, pruning, unlinking, updating
 from boxship.container.containers import Containers
 from boxship.container.create import Asked
 from boxship.container.execs import Execs
@@ -219,10 +219,11 @@ async def update(call: Call, containers: Containers) -> Reply:
     return Reply(document={"Warnings": warnings or None})
 
 
-@route("DELETE", "/containers/{id}")
+@route("DELETE", "/containers/{id...}")
 async def remove(call: Call, containers: Containers) -> Reply:
     if call.query.flag("link"):
-        raise Conflict("Conflict, cannot remove the default link name of the container")
+        await unlinking.unlink(containers, call.path["id"])
+        return Reply(HTTPStatus.NO_CONTENT)
     await containers.remove(
         call.path["id"], force=call.query.flag("force"), volumes=call.query.flag("v")
     )
