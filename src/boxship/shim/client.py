@@ -73,10 +73,10 @@ class Shim:
         await shim.wait_hello()
         return shim
 
-    async def wait_hello(self) -> None:
+    async def wait_hello(self, within: float = HELLO_WITHIN) -> None:
         """Wait for what the shim says first: how its container is."""
         try:
-            async with asyncio.timeout(HELLO_WITHIN):
+            async with asyncio.timeout(within):
                 await self._hello
         except TimeoutError:
             await self.close()

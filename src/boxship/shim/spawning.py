@@ -21,6 +21,7 @@ from boxship.shim.errors import ShimLost, SpawnFailed
 
 ENTRY: Final = "boxship.shim.entry"
 STOPS_WITHIN: Final = 5.0
+SPEAKS_WITHIN: Final = 60.0  # seconds for a new shim; its spawner may just be starting
 ATTEMPTS: Final = 2
 
 # What an isolated interpreter without site packages is told to do.
@@ -128,7 +129,7 @@ class Spawner:
             raise
         finally:
             theirs.close()
-        await shim.wait_hello()
+        await shim.wait_hello(SPEAKS_WITHIN)
         return shim
 
     async def _send(self, control: socket.socket, data: bytes, passed: socket.socket) -> None:
