@@ -26,10 +26,11 @@ class PlainRuntime:
 
     def __init__(self) -> None:
         self._groups: dict[str, int] = {}
+        self.spawns = _spawn
 
     def run(self, request: api.CreateRequest) -> api.Init:
         assert request.spec.process
-        init = _spawn(request.spec.process, request.stdio)
+        init = self.spawns(request.spec.process, request.stdio)
         self._groups[request.id] = init.pid
         return init
 
@@ -40,7 +41,7 @@ class PlainRuntime:
         raise NotImplementedError
 
     def exec(self, request: api.ExecRequest) -> api.Init:
-        return _spawn(request.process, request.stdio)
+        return self.spawns(request.process, request.stdio)
 
     def kill_all(self, container: str) -> None:
         if container in self._groups:
@@ -50,7 +51,8 @@ class PlainRuntime:
                 pass
 
     def adopt(self, container: str, pid: int) -> None:
-        self._groups[container] = pid
+        if pid:
+            self._groups[container] = pid
 
     def delete(self, container: str) -> None:
         self._groups.pop(container, None)
@@ -91,6 +93,33 @@ def _spawn(process: oci.Process, stdio: api.Stdio) -> api.Init:
     return api.Init(pid, os.pidfd_open(pid), terminal)
 
 
+def _spawn_sibling(process: oci.Process, stdio: api.Stdio) -> api.Init:
+    """Spawn by a process that ends at once: its child becomes that of the keeper, a subreaper."""
+    ours, theirs = socket.socketpair()
+    middle = os.fork()
+    if middle == 0:
+        _be_middle(theirs, process, stdio)
+    theirs.close()
+    with ours:
+        said, fds, _, _ = socket.recv_fds(ours, 4096, 2)
+        os.waitpid(middle, 0)
+    code, _, text = said.partition(b" ")
+    if not fds:
+        raise StartFailed(text.decode(), int(code))
+    return api.Init(int(code), fds[0], fds[1] if fds[1:] else None)
+
+
+def _be_middle(tells: socket.socket, process: oci.Process, stdio: api.Stdio) -> None:
+    try:
+        made = _spawn(process, stdio)
+        fds = [made.pidfd] if made.terminal is None else [made.pidfd, made.terminal]
+        socket.send_fds(tells, [b"%d " % made.pid], fds)
+    except StartFailed as failure:
+        tells.send(f"{failure.exit_code} {failure}".encode())
+    finally:
+        os._exit(0)
+
+
 class PlainHost:
     def __init__(self) -> None:
         self._runtime = PlainRuntime()
@@ -102,7 +131,7 @@ class PlainHost:
         return True
 
     def start_siblings(self) -> None:
-        """A child of this process will be its parent's when this one ends: that is a subreaper."""
+        self._runtime.spawns = _spawn_sibling
 
     def ahead(self, address: int) -> None:
         """Nothing can be planned for ordinary processes."""

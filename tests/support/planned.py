@@ -1,17 +1,18 @@
-"""The native runtime as keepers have it: planned by one, performed by another."""
+"""The native runtime as starters have it: what is planned ahead is performed."""
 
 from __future__ import annotations
 
 import os
+import select
 
 from boxship.runtime.ahead import Ahead, Unsuited
 from boxship.runtime.api import CreateRequest, ExecRequest, Init, Stdio
 from boxship.runtime.native import NativeRuntime
-from boxship.runtime.prepared import Performer
+from boxship.runtime.prepared import Performer, Underway
 
 
 class PlannedRuntime(NativeRuntime):
-    """Plans and performs in one process, which a planner and a keeper do in two."""
+    """Plans for addresses and numbers that are agreed upon."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +30,7 @@ class PlannedRuntime(NativeRuntime):
             with self._ahead.first(request, list(given), low) as (plan, fds):
                 self.adopt(request.id, plan.cgroup)
                 self.planned += 1
-                return self._performer.perform(plan, fds, given, low)
+                return _follow(self._performer.begin(plan, fds, given, low))
         except Unsuited:
             return super().run(request)
 
@@ -39,11 +40,21 @@ class PlannedRuntime(NativeRuntime):
         with self._ahead.further(request, list(given), low) as (plan, fds):
             self.planned += 1
             copies = [os.dup(fd) for fd in fds]
-        init = self._performer.perform(plan, copies, given, low)
+        init = _follow(self._performer.begin(plan, copies, given, low))
         for copy in copies:
             if copy != init.terminal:
                 os.close(copy)
         return init
+
+
+def _follow(underway: Underway) -> Init:
+    """Wait until the program runs."""
+    while (init := underway.advance()) is None:
+        poll = select.poll()
+        for fd in underway.waits_for:
+            poll.register(fd, select.POLLIN)
+        poll.poll()
+    return init
 
 
 def _streams(stdio: Stdio) -> dict[str, int]:

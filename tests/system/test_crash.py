@@ -82,7 +82,8 @@ def processes_of(engine: Engine, kind: str) -> list[int]:
             words = Path(f"/proc/{entry}/cmdline").read_bytes().rstrip(b"\0 ").split()
             status = Path(f"/proc/{entry}/status").read_text()
             is_ours = {
-                "shim": words[0] == b"boxship-shim" and words[1].decode() in known,
+                "shim": words[0] == b"boxship-shim"
+                and any(word.decode() in known for word in words[1:]),
                 "spawner": words[0] == b"boxship-spawner" and child in status,
             }
             if is_ours[kind]:

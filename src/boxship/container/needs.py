@@ -114,7 +114,7 @@ class Shim(Protocol):
 class Spawner(Protocol):
     """Has keepers forked."""
 
-    async def spawn(self, container: str, folder: str) -> Shim: ...
+    async def spawn(self, container: str, folder: str, *, alone: bool = False) -> Shim: ...
 
 
 class Keepers(Protocol):

@@ -52,7 +52,11 @@ class Starting:
         record = cell.record
         async with AsyncExitStack() as undo:
             keeping = asyncio.ensure_future(
-                self.spawner.spawn(record.id, os.path.join(self.run_folder, record.id))
+                self.spawner.spawn(
+                    record.id,
+                    os.path.join(self.run_folder, record.id),
+                    alone=(record.host_config.runtime or "native") != "native",
+                )
             )
             undo.push_async_callback(_let_go, keeping)
             fds = _Descriptors()

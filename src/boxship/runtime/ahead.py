@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 import msgspec
 
 from boxship.errors import BoxshipError
-from boxship.kernel.namespaces import FLAGS
+from boxship.kernel.namespaces import CLONE_PARENT, FLAGS
 from boxship.runtime import consoles, hooks, mapping, options, procfs, sources, stage
 from boxship.runtime.api import CreateRequest, ExecRequest, Stdio
 from boxship.runtime.cgroups import Cgroup
@@ -46,6 +46,11 @@ class Ahead:
         self._plans = plans
         self._address = address
         self._templates = Templates()
+        self._flags = 0  # of every clone
+
+    def start_siblings(self) -> None:
+        """Have what is prepared become children of the parent of who performs it."""
+        self._flags = CLONE_PARENT
 
     @contextmanager
     def first(
@@ -197,6 +202,7 @@ class Ahead:
         return known_as, proc
 
     def _lay_out(self, plan: Plan, prefix: str) -> Template:
+        plan.flags |= self._flags
         flags, signal, group = clone_of(plan)
         memory = Memory(plan.program, (flags | ALWAYS, signal, group), self._address)
         if memory.size > stage.SIZE:

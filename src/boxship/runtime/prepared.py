@@ -1,7 +1,4 @@
-"""A plan that another process has laid out for this one to perform; see `ahead`, which makes it.
-
-Only what performing takes is here: nothing that plans is imported, and little memory is touched.
-"""
+"""A plan that was laid out ahead, for this process to perform; see `ahead`, which makes it."""
 
 from __future__ import annotations
 
@@ -17,6 +14,7 @@ import msgspec
 from boxship.kernel.syscalls import syscall
 from boxship.runtime import mapping, talk
 from boxship.runtime.api import Init
+from boxship.runtime.errors import StartFailed
 from boxship.runtime.laid import Laid
 from boxship.runtime.launch import Launched, Meeting
 from boxship.runtime.stage import Stage
@@ -61,8 +59,7 @@ class Performer:
     def __init__(self) -> None:
         self.stage = Stage()
         self._stub = Stub()
-        self._own = list(_written())
-        self._underway: Underway | None = None
+        self._own: list[tuple[int, int]] = []
 
     @staticmethod
     def lowest(*, certainly: bool = False) -> int:
@@ -71,6 +68,7 @@ class Performer:
 
     def lighten(self) -> None:
         """Have nothing of our memory copied into new processes, which do not need it."""
+        self._own = list(_written())
         self._advise(mmap.MADV_DONTFORK)
 
     def unburden(self) -> None:
@@ -82,25 +80,13 @@ class Performer:
             with suppress(OSError):  # it may be no more, or in part
                 syscall("madvise", start, size, advice)
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a process is still performing what was shown to it last."""
-        return self._underway is not None and self._underway.is_on_stage
-
-    def perform(
-        self, what: Prepared, fds: Sequence[int], given: Mapping[str, int], low: int
-    ) -> Init:
-        """Start the process, and wait until its program runs. See `begin`."""
-        underway = self.begin(what, fds, given, low)
-        return underway.follow()
-
     def begin(
         self, what: Prepared, fds: Sequence[int], given: Mapping[str, int], low: int
     ) -> Underway:
         """Start the process. The descriptors stay the caller's, who keeps them until its end, but
         for a terminal in `fds`, which is the program's then.
 
-        Those `given` have been told to the planner by name, in this order: their numbers, and
+        Those `given` have been told to who planned by name, in this order: their numbers, and
         that of the wire, are those from `low` on.
         """
         memory, *others = fds
@@ -129,8 +115,7 @@ class Performer:
                         divides_last=what.divides_last,
                     )
             undo.pop_all()
-        self._underway = Underway(launched, what, memory, self.stage, terminal)
-        return self._underway
+        return Underway(launched, what, memory, self.stage, terminal)
 
 
 class Underway:
@@ -147,11 +132,6 @@ class Underway:
         self._meetings = _meetings(what)
 
     @property
-    def is_on_stage(self) -> bool:
-        """Whether the next one has to wait."""
-        return self._stage is not None
-
-    @property
     def waits_for(self) -> list[int]:
         """The descriptors of which one becomes readable when it may go on."""
         return self._launched.waits_for
@@ -161,11 +141,18 @@ class Underway:
         """The process that counts, once there is one."""
         return self._launched.pid
 
-    def follow(self) -> Init:
-        """Wait until its program runs; StartFailed when that fails, or takes too long."""
-        with self._until_failure():
-            self._launched.follow(self._meetings)
-            return self._done()
+    @property
+    def patience(self) -> float:
+        """How many seconds it may take to come further."""
+        return self._launched.patience
+
+    def told(self, failure: StartFailed) -> StartFailed:
+        """Return a failure in the words for what was tried."""
+        try:
+            with told_as(self._what.prefix):
+                raise failure
+        except StartFailed as said:
+            return said
 
     def advance(self) -> Init | None:
         """Go on as far as there is nothing to wait for; None before its program runs."""

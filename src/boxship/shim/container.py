@@ -14,11 +14,11 @@ from boxship.errors import InvalidRequest, NotFound
 from boxship.kernel import processes, terminals
 from boxship.runtime import api
 from boxship.shim import protocol, record
+from boxship.shim.job import Job
 from boxship.shim.journal import open_journal
-from boxship.shim.launching import Beginning, Launching
 from boxship.shim.loop import Loop
 from boxship.shim.needs import Host, MemoryEvents
-from boxship.shim.starter import Job, StarterKilled
+from boxship.shim.starters import Made, OnMade, StarterKilled, Starters, Ticket
 from boxship.shim.streams import Streams
 from boxship.spec.oci import runtime as oci
 
@@ -55,8 +55,7 @@ OnDetach = Callable[[bool], None]
 class Program:
     """A process that runs in the container: its init, or an exec."""
 
-    def __init__(self, init: api.Init, streams: Streams, loop: Loop) -> None:
-        self._loop = loop
+    def __init__(self, init: api.Init, streams: Streams) -> None:
         self.pid = init.pid
         self.pidfd = init.pidfd
         self.warnings = list(init.warnings)
@@ -89,7 +88,6 @@ class Program:
         code = os.waitstatus_to_exitcode(status)
         self.signal = -code if code < 0 else 0
         self.exit_code = 128 - code if code < 0 else code
-        self._loop.forget(self.pidfd)
         os.close(self.pidfd)
         self.streams.drain()
 
@@ -104,11 +102,11 @@ class Container:
         host: Host,
         loop: Loop,
         on_detach: OnDetach,
-        launching: Launching,
+        starters: Starters,
     ) -> None:
         self.name = name
         self.request = request
-        self._launching = launching
+        self._starters = starters
         self.init: Program | None = None
         self._host = host
         self._loop = loop
@@ -143,30 +141,50 @@ class Container:
 
     # -- start
 
-    def start(self, given: Mapping[str, int]) -> None:
-        """Start the container's init; StartFailed when its program cannot run."""
+    def start(self, given: Mapping[str, int], on_start: Callable[[Exception | None], None]) -> None:
+        """Start the container's init, and tell once whether its program runs.
+
+        The descriptors stay the caller's, who keeps them until then.
+        """
         _remove_file(self.request.exit_record)
         sight, asked = self._sight, self.request
         self._shares_processes = "join.pid" in given or not _has_own(sight.linux, "pid")
-        with Pipes(sight.process, sight.linux, asked) as pipes:
-            job = Job(
-                self.name,
-                asked.bundle,
-                asked.runtime,
-                console_size=asked.console_size,
-                init_program=asked.init_program,
-            )
-            init = self._launch(job, {**_wanted(given), **pipes.theirs})
-            self.init = Program(init, self.streams, self._loop)
-            pipes.give(self.streams, init.terminal, once=asked.stdin_once)
+        job = Job(
+            self.name,
+            asked.bundle,
+            asked.runtime,
+            console_size=asked.console_size,
+            init_program=asked.init_program,
+        )
+        pipes = Pipes(sight.process, sight.linux, asked)
+        pipes.open()
 
-    def _launch(self, job: Job, given: Mapping[str, int]) -> api.Init:
-        try:
-            return self._launching.run(job, given, self.cgroup)
-        except StarterKilled:
-            if self.init is None:
-                self._host.sweep(job.runtime, self.name, self.cgroup)
-            raise
+        def made(what: Made, *, again: bool = False) -> None:
+            try:
+                if isinstance(what, StarterKilled):
+                    self._host.sweep(asked.runtime, self.name, self.cgroup)
+                    if not again:
+                        launch(again=True)
+                        return
+                if isinstance(what, Exception):
+                    raise what
+                self._host.adopt(asked.runtime, self.name, self.cgroup, what.pid)
+                self.init = Program(what, self.streams)
+                pipes.close_theirs()
+                pipes.give(self.streams, what.terminal, once=asked.stdin_once)
+            except Exception as failure:
+                pipes.close_theirs()
+                pipes.close()
+                on_start(failure)
+            else:
+                on_start(None)
+
+        def launch(*, again: bool = False) -> None:
+            self._host.adopt(asked.runtime, self.name, self.cgroup, 0)
+            fds = {**_wanted(given), **pipes.theirs}
+            self._starters.start(job, fds, lambda what: made(what, again=again))
+
+        launch()
 
     def watch_memory(self, on_oom: Callable[[int], None]) -> None:
         """Tell of each time that memory runs out."""
@@ -193,6 +211,7 @@ class Container:
         """Take back what a failed start has done."""
         if self.init:
             self.init.kill()
+            os.close(self.init.pidfd)
         with suppress(NotFound):  # it may have failed before there was anything
             self._runtime.delete(self.name)
         self.close_journal()
@@ -200,20 +219,30 @@ class Container:
 
     # -- further programs
 
-    def exec(self, asked: protocol.ExecRequest, streams: Streams) -> tuple[Beginning, Pipes]:
-        """Begin to run one more program; StartFailed when it cannot run. Nothing is waited for."""
+    def exec(
+        self, asked: protocol.ExecRequest, on_made: OnMade
+    ) -> tuple[Pipes, Callable[[], Ticket]]:
+        """Return the streams of one more program, and what begins to start it."""
         assert self.init
-        with Pipes(_WHO.decode(asked.process), self._sight.linux, asked) as pipes:
+        init = self.init
+        pipes = Pipes(_WHO.decode(asked.process), self._sight.linux, asked)
+        pipes.open()
+
+        def begin() -> Ticket:
             job = Job(
                 self.name,
                 self.request.bundle,
                 self.request.runtime,
                 console_size=asked.console_size,
                 process=asked.process,
-                init=self.init.pid,
+                init=init.pid,
             )
-            begun = self._launching.begin(job, {**pipes.theirs, "init": self.init.pidfd})
-            return begun, pipes.let_go()
+            try:
+                return self._starters.start(job, {**pipes.theirs, "init": init.pidfd}, on_made)
+            finally:
+                pipes.close_theirs()
+
+        return pipes, begin
 
     # -- end
 
@@ -252,20 +281,6 @@ class Container:
         self._runtime.delete(self.name)
 
 
-def rehearse_start(loop: Loop) -> None:
-    """Go once through what a start does before and after its runtime's part."""
-    sight = _SIGHT.decode(_SAMPLE)
-    asked = protocol.StartRequest(bundle="", exit_record="", open_stdin=True)
-    streams = Streams(loop, None, lambda _: None, raw=False)
-    with Pipes(sight.process, sight.linux, asked) as pipes:
-        pipes.give(streams, None, once=True)
-    streams.drain()
-    streams.end()
-
-
-_SAMPLE = b'{"process":{"args":["a"]},"linux":{"namespaces":[{"type":"pid"}],"cgroupsPath":"/c"}}'
-
-
 class Pipes:
     """The program's standard streams: its ends are closed here, ours go to `Streams`."""
 
@@ -279,13 +294,21 @@ class Pipes:
         self._owner = _host_user(process.user.uid, place)
         self._theirs = ExitStack()
         self._ours = ExitStack()
-        self._stays = False
         self.theirs: dict[str, int] = {}
         self._ends: tuple[int | None, int, int] = (None, NO_FILE, NO_FILE)
 
-    def __enter__(self) -> Pipes:
+    def open(self) -> None:
+        """Make them; a terminal is the runtime's to make."""
         if self._asked.tty:
-            return self
+            return
+        try:
+            self._open()
+        except BaseException:
+            self.close_theirs()
+            self.close()
+            raise
+
+    def _open(self) -> None:
         stdin, to_stdin = self._input() if self._asked.open_stdin else (None, None)
         from_stdout, stdout = self._output()
         from_stderr, stderr = self._output()
@@ -293,7 +316,6 @@ class Pipes:
         if stdin is not None:
             self.theirs["stdin"] = stdin
         self._ends = (to_stdin, from_stdout, from_stderr)
-        return self
 
     def _input(self) -> tuple[int, int]:
         return self._pipe(*os.pipe2(os.O_CLOEXEC))
@@ -320,19 +342,13 @@ class Pipes:
         else:
             streams.use_pipes(*self._ends, once=once)
 
-    def let_go(self) -> Pipes:
-        """Keep our ends when the block ends, until they are given, or closed."""
-        self._stays = True
-        return self
-
     def close(self) -> None:
         """Close our ends, unless they were given."""
         self._ours.close()
 
-    def __exit__(self, *_: object) -> None:
+    def close_theirs(self) -> None:
+        """Close the program's ends here; it has copies of its own."""
         self._theirs.close()
-        if not self._stays:
-            self.close()
 
 
 def _see(bundle: str) -> Sight:

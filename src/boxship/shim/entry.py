@@ -10,4 +10,4 @@ from boxship.shim.spawner import serve
 
 def main(descriptor: int, filters: str | None = None) -> None:
     """Serve the daemon at the other end of `descriptor`; keep compiled filters in a folder."""
-    serve(socket.socket(fileno=descriptor), ThisHost(filters), filters and f"{filters}-rehearsal")
+    serve(socket.socket(fileno=descriptor), ThisHost(filters))

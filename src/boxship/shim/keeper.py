@@ -1,4 +1,6 @@
-"""The shim itself: keeps one container, from its start until everybody knows how it ended.
+"""The keeper of one container, from its start until everybody knows how it ended.
+
+A shim is a process that has many of these, and one loop for all.
 
 The order at the end is what the daemon relies on: all output is in the log, then the exit record
 is on disk, then the cgroup and this shim's folder are gone, then the daemon is told, and only
@@ -13,22 +15,22 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from dataclasses import dataclass
 from time import time_ns
 
 import msgspec
 
 from boxship.errors import BoxshipError
-from boxship.kernel import processes
 from boxship.runtime.errors import StartFailed
 from boxship.shim import fdsocket, protocol, record
-from boxship.shim.container import Container, Program, rehearse_start
+from boxship.shim.children import Children
+from boxship.shim.container import Container, Program
 from boxship.shim.control import Connection, Door
 from boxship.shim.entering import Entering, Entries, close_clients
-from boxship.shim.launching import Launching
-from boxship.shim.loop import Loop
+from boxship.shim.loop import Loop, Moment
 from boxship.shim.needs import Host
 from boxship.shim.protocol import INIT
+from boxship.shim.starters import OnMade, Starters
 from boxship.shim.streams import Streams
 
 SOON = 0.03  # seconds that a program has run when this is worth noting
@@ -47,56 +49,51 @@ class Refused(BoxshipError):
         self.kind = kind
 
 
+@dataclass
+class Shared:
+    """What all keepers of a process have in common; `me` is that process."""
+
+    host: Host
+    loop: Loop
+    children: Children
+    starters: Starters
+    me: record.Process
+
+
 class Keeper:
     """Serves the daemon's requests for one container and watches its processes."""
 
-    def __init__(self, host: Host, launching: Launching) -> None:
-        self._name = ""
-        self._folder = ""
-        self._host = host
-        self._me = record.Process(os.getpid(), processes.start_time(os.getpid()))
-        self._loop = Loop(on_error=report)
+    def __init__(
+        self, name: str, folder: str, shared: Shared, on_finish: Callable[[Keeper], None]
+    ) -> None:
+        """`on_finish` is called when the container has ended and everybody was told."""
+        self.name = name
+        self._folder = folder
+        self._shared = shared
+        self._loop = shared.loop
+        self._on_finish = on_finish
         self._connections: list[Connection] = []
         self._door: Door | None = None
-        self._launching = launching
+        self._is_starting = False
         self._container: Container | None = None
         self._execs: dict[str, Program] = {}
-        self._entries = Entries(self._loop, self._is_busy, self._on_child)
+        self._entries = Entries(shared.starters)
         self._waiting: list[tuple[protocol.Attachment, socket.socket]] = []
-        self._is_settled = False
+        self._moments: list[Moment] = []
         self._is_over = False
         self._is_finished = False
-        self._loop.watch(catch_children(), self._on_child)
 
-    def rehearse(self) -> None:
-        """Do once, for nobody, what will be waited for soon: a page written to is faster then."""
-        self._launching.rehearse()
-        ours, theirs = socket.socketpair()
-        loop = Loop(on_error=report)
-        connection = Connection(loop, ours, self._on_message, lambda _: None)
-        connection.send(self._state())
-        theirs.send(protocol.encode(protocol.Signal(number=0, target=INIT, signal=0)))
-        loop.turn()
-        connection.close()
-        theirs.close()
-        rehearse_start(loop)
-
-    def run(self, name: str, folder: str, control: socket.socket) -> None:
-        """Serve until the container has ended and everybody was told."""
-        self._name, self._folder = name, folder
-        os.makedirs(self._folder, mode=0o700, exist_ok=True)
-        record.write_standing(self._folder, record.Standing(self._name, self._me))
-        self._door = Door(self._loop, self._folder, self._welcome)
+    def begin(self, control: socket.socket) -> None:
+        """Have a folder with a door, and the first who comes through it."""
+        try:
+            os.makedirs(self._folder, mode=0o700, exist_ok=True)
+            record.write_standing(self._folder, record.Standing(self.name, self._shared.me))
+            self._door = Door(self._loop, self._folder, self._welcome)
+        except BaseException:
+            control.close()
+            self._leave()
+            raise
         self._welcome(control)
-        while not self._is_finished:
-            self._loop.turn()
-        for connection in list(self._connections):
-            connection.close()
-
-    @property
-    def is_as_before(self) -> bool:
-        """Whether this process, its container gone, could keep another."""
-        return not self._launching.is_whole and not os.path.exists(self._folder)
 
     # -- the daemon
 
@@ -108,8 +105,8 @@ class Keeper:
     def _state(self) -> protocol.State:
         container = self._container
         return protocol.State(
-            container=self._name,
-            shim=self._me.pid,
+            container=self.name,
+            shim=self._shared.me.pid,
             pid=container.init.pid if container and container.init else 0,
             execs=[
                 protocol.ExecState(name, program.pid, program.exit_code)
@@ -121,7 +118,7 @@ class Keeper:
 
     def _on_gone(self, connection: Connection) -> None:
         self._connections.remove(connection)
-        if self._container is None and not self._connections:
+        if self._container is None and not self._connections and not self._is_starting:
             # Nobody is left who could ask for a start, and nothing was started.
             self._leave()
 
@@ -136,28 +133,28 @@ class Keeper:
             fdsocket.close_all(envelope.fds)
             connection.send(_not_understood(envelope.body, failure))
             return
-        if isinstance(request, protocol.Exec):
-            self._exec(connection, request, envelope.fds)
-            return
-        connection.send(self._answer(request, envelope.fds))
-        if isinstance(request, protocol.Start):
-            self._after_start()
+        match request:
+            case protocol.Exec():
+                self._exec(connection, request, envelope.fds)
+            case protocol.Start():
+                self._start(connection, request, envelope.fds)
+            case _:
+                connection.send(self._answer(request, envelope.fds))
 
     def _answer(self, request: protocol.Request, fds: list[int]) -> protocol.Answer:
         """Do what was asked; whatever goes wrong is the answer."""
         number = request.number
         try:
-            return self._perform(request, fds) or protocol.Done(number=number)
+            self._perform(request, fds)
+            return protocol.Done(number=number)
         except Exception as failure:
             return _failed(number, failure)
         finally:
             fdsocket.close_all(fds)
 
-    def _perform(self, request: protocol.Request, fds: list[int]) -> protocol.Done | None:
+    def _perform(self, request: protocol.Request, fds: list[int]) -> None:
         """Do what was asked. Descriptors that are kept are taken out of `fds`."""
         match request:
-            case protocol.Start():
-                return self._start(request, fds)
             case protocol.Attach(target=target, attachment=attachment):
                 self._attach(target, attachment, fds)
             case protocol.Resize(target=target, height=height, width=width):
@@ -166,23 +163,59 @@ class Keeper:
                 self._program(target).send_signal(number)
             case protocol.Forget(exec=name):
                 self._forget(name)
-        return None
 
     # -- the container
 
-    def _start(self, request: protocol.Start, fds: list[int]) -> protocol.Done:
-        if self._container:
-            raise Refused("conflict", "the container was started already")
-        given = dict(zip(request.fds, fds, strict=True))
-        container = Container(
-            self._name,
-            request.request,
-            self._host,
-            self._loop,
-            self._on_detach(INIT),
-            self._launching,
-        )
+    def _start(self, connection: Connection, request: protocol.Start, fds: list[int]) -> None:
+        """Begin to start the container; the answer comes when it runs, or never will."""
+
+        def tell(failure: Exception | None) -> None:
+            fdsocket.close_all(fds)
+            if failure:
+                connection.send(_failed(request.number, failure))
+                return
+            container = self._container
+            assert container
+            assert container.init
+            connection.send(
+                protocol.Done(
+                    number=request.number, pid=container.init.pid, warnings=container.warnings
+                )
+            )
+
+        if self._container or self._is_starting:
+            tell(Refused("conflict", "the container was started already"))
+            return
         try:
+            container = Container(
+                self.name,
+                request.request,
+                self._shared.host,
+                self._loop,
+                self._on_detach(INIT),
+                self._shared.starters,
+            )
+        except Exception as failure:
+            tell(failure)
+            self._leave()
+            return
+        self._is_starting = True
+
+        def started(failure: Exception | None) -> None:
+            self._is_starting = False
+            if failure is None:
+                try:
+                    self._has_started(container)
+                except Exception as mishap:
+                    failure = mishap
+            if failure is not None:
+                container.abandon()
+            tell(failure)
+            if failure is not None:
+                self._leave()
+
+        try:
+            given = dict(zip(request.fds, fds, strict=True))
             self._stand(container)
             for attachment, sock in self._waiting:
                 container.streams.attach(attachment, sock)
@@ -191,27 +224,24 @@ class Keeper:
                 fd = given[f"attach.{index}"]
                 fds.remove(fd)
                 container.streams.attach(attachment, socket.socket(fileno=fd))
-            container.start(given)
-        except BaseException:
-            container.abandon()
-            raise
-        self._container = container
-        assert container.init
-        record.add_init(self._folder, container.init.identity)
-        self._loop.watch(container.init.pidfd, self._on_child)
-        self._loop.after_each_turn(container.tidy)
-        return protocol.Done(
-            number=request.number, pid=container.init.pid, warnings=container.warnings
-        )
+            container.start(given, started)
+        except Exception as failure:
+            if self._is_starting:
+                started(failure)
+            else:
+                raise
 
-    def _after_start(self) -> None:
-        """Do what nobody waits for."""
-        container = self._container
-        if container is None:
-            self._leave()
-        elif not self._is_settled:
-            self._is_settled = True
-            self._loop.after(SOON, lambda: self._settle_in(container))
+    def _has_started(self, container: Container) -> None:
+        init = container.init
+        assert init
+        record.add_init(self._folder, init.identity)
+        for attachment, sock in self._waiting:  # who came meanwhile
+            container.streams.attach(attachment, sock)
+        self._waiting.clear()
+        self._container = container
+        self._shared.children.add(init.pid, init.pidfd, self._container_ended)
+        self._loop.after_each_turn(container.tidy)
+        self._moments.append(self._loop.after(SOON, lambda: self._settle_in(container)))
 
     def _settle_in(self, container: Container) -> None:
         if not self._is_over:
@@ -219,8 +249,8 @@ class Keeper:
 
     def _stand(self, container: Container) -> None:
         standing = record.Standing(
-            container=self._name,
-            shim=self._me,
+            container=self.name,
+            shim=self._shared.me,
             exit_record=container.request.exit_record,
             cgroup=container.cgroup,
             runtime=container.request.runtime,
@@ -244,24 +274,23 @@ class Keeper:
         ]
         fdsocket.close_all(fds[len(clients) :])
 
-        def begin() -> Entering:
-            try:
-                container = self._running()
-                if len(clients) != len(asked.attachments):
-                    raise Refused("conflict", "each attachment takes one socket")
-                streams = Streams(self._loop, None, self._on_detach(asked.id), raw=asked.tty)
-                begun, pipes = container.exec(asked, streams)
-            except BaseException:
-                close_clients(clients)
-                raise
-            return Entering(begun, pipes, streams, clients, self._loop)
+        streams = Streams(self._loop, None, self._on_detach(asked.id), raw=asked.tty)
+
+        def begin(entering: Entering, on_made: OnMade) -> None:
+            container = self._running()
+            if len(clients) != len(asked.attachments):
+                raise Refused("conflict", "each attachment takes one socket")
+            entering.pipes, start = container.exec(asked, on_made)
+            entering.ticket = start()
 
         def tell(made: Program | Exception) -> None:
             if isinstance(made, Exception):
                 connection.send(_failed(request.number, made))
                 return
             self._execs[asked.id] = made
-            self._loop.watch(made.pidfd, self._on_child)
+            self._shared.children.add(
+                made.pid, made.pidfd, lambda status: self._exec_ended(asked.id, status)
+            )
             connection.send(
                 protocol.Done(number=request.number, pid=made.pid, warnings=made.warnings)
             )
@@ -271,10 +300,7 @@ class Keeper:
             close_clients(clients)
             tell(Refused("conflict", f"exec {asked.id} cannot be started again, or as one more"))
         else:
-            self._entries.add(asked.id, begin, tell)
-
-    def _is_busy(self) -> bool:
-        return self._launching.is_busy
+            self._entries.add(asked.id, Entering(streams, clients), begin, tell)
 
     def _forget(self, name: str) -> None:
         program = self._execs.get(name)
@@ -287,7 +313,7 @@ class Keeper:
         return self._container
 
     def _not_running(self) -> Refused:
-        return Refused("absent", f"container {self._name} is not running")
+        return Refused("absent", f"container {self.name} is not running")
 
     def _program(self, target: str) -> Program:
         container = self._running()
@@ -307,34 +333,13 @@ class Keeper:
 
     # -- what ends
 
-    def _on_child(self, _events: int = 0) -> None:
-        """Take note of every child that has ended, ours and those that orphans left to us."""
-        drain_wakeups()
-        # One of an exec on its way is not waited for before it is known who it is.
-        ends = {} if self._entries.are_going else wait_children()
-        init = self._container.init if self._container else None
-        if not ends:
-            # One that is traced has ended for us, if not for wait(2).
-            for program in [init, *self._execs.values()]:
-                if program and program.exit_code is None:
-                    status = processes.take_end(program.pid, program.pidfd)
-                    if status is not None:
-                        ends[program.pid] = status
-        for pid, status in ends.items():
-            if init is None or pid != init.pid:
-                self._exec_ended(pid, status)
-        if init and init.pid in ends and not self._is_over:
-            self._container_ended(ends[init.pid])
-
-    def _exec_ended(self, pid: int, status: int) -> None:
-        for name, program in self._execs.items():
-            if program.pid != pid or program.exit_code is not None:
-                continue
-            program.ended(status)
-            self._tell(protocol.ExecExited(id=name, code=program.exit_code or 0))
-            program.streams.end_with_output()
-            if program.streams.has_output:
-                self._loop.after(EXEC_OUTPUT, program.streams.end)
+    def _exec_ended(self, name: str, status: int) -> None:
+        program = self._execs[name]
+        program.ended(status)
+        self._tell(protocol.ExecExited(id=name, code=program.exit_code or 0))
+        program.streams.end_with_output()
+        if program.streams.has_output:
+            self._moments.append(self._loop.after(EXEC_OUTPUT, program.streams.end))
 
     def _container_ended(self, status: int) -> None:
         container = self._container
@@ -343,7 +348,8 @@ class Keeper:
         self._is_over = True
         self._entries.give_up_all(self._not_running())
         _attempt(container.stop_the_rest)
-        self._reap_the_rest()
+        for program in self._execs.values():  # killed with the container, if not told of yet
+            self._shared.children.kill(program.pid, KILLED_WITHIN)
         container.init.ended(status)
         container.close_journal()
         how = container.exit_record(time_ns())
@@ -358,33 +364,26 @@ class Keeper:
         container.streams.end()
         for program in self._execs.values():
             program.streams.end()
-        self._loop.after(LINGER, self._finish)
+        self._moments.append(self._loop.after(LINGER, self._finish))
+        self._loop.forget_chore(container.tidy)
         self._loop.after_each_turn(self._linger)
-
-    def _reap_the_rest(self) -> None:
-        """Wait for execs that were killed with the container, so that their ends are told."""
-        for program in self._execs.values():
-            if program.exit_code is None:
-                program.kill()
-                processes.has_ended(program.pidfd, KILLED_WITHIN)
-                status = processes.take_end(program.pid, program.pidfd)
-                self._exec_ended(program.pid, signal.SIGKILL if status is None else status)
-        wait_children()
 
     def _linger(self) -> bool:
         """Stay while somebody is owed something."""
-        streams = [program.streams for program in self._execs.values()]
-        if self._container:
-            streams.append(self._container.streams)
         flushed = all(connection.is_flushed for connection in self._connections)
-        if flushed and all(stream.is_drained for stream in streams):
+        if flushed and all(stream.is_drained for stream in self._streams()):
             self._finish()
         return False
+
+    def _streams(self) -> list[Streams]:
+        streams = [program.streams for program in self._execs.values()]
+        return [*streams, self._container.streams] if self._container else streams
 
     def _leave(self) -> None:
         """Go: nothing was started, and nobody can start it any more."""
         for _, sock in self._waiting:
             sock.close()
+        self._waiting.clear()
         self._close_door()
         self._finish()
 
@@ -392,10 +391,21 @@ class Keeper:
         if self._door:
             self._door.close()
             self._door = None
-            record.remove_folder(self._folder)
+        record.remove_folder(self._folder)
 
     def _finish(self) -> None:
+        """Let go of everything; who is still owed something has not taken it in time."""
+        if self._is_finished:
+            return
         self._is_finished = True
+        self._loop.forget_chore(self._linger)
+        for moment in self._moments:
+            self._loop.cancel(moment)
+        for streams in self._streams():
+            streams.drop_all()
+        for connection in list(self._connections):
+            connection.close()
+        self._on_finish(self)
 
 
 def _not_understood(body: bytes, why: msgspec.DecodeError) -> protocol.Failed:
@@ -434,39 +444,6 @@ def _attempt(step: Callable[[], None]) -> None:
         report(failure)
 
 
-_wakeups = -1
-
-
-def catch_children() -> int:
-    """Return a descriptor that becomes readable when a child has ended."""
-    global _wakeups
-    if _wakeups >= 0:
-        return _wakeups
-    _wakeups, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, _nothing)
-    return _wakeups
-
-
-def uncatch_children() -> None:
-    """Let each copy of this process have a descriptor of its own for that."""
-    global _wakeups
-    if _wakeups >= 0:
-        os.close(signal.set_wakeup_fd(-1))
-        os.close(_wakeups)
-        _wakeups = -1
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-
-
-def wait_children() -> dict[int, int]:
-    """Wait for all children that have ended; return how, by pid."""
-    ends: dict[int, int] = {}
-    with suppress(ChildProcessError):
-        while (ended := os.waitpid(-1, os.WNOHANG | processes.ANY_CHILD))[0]:
-            ends[ended[0]] = ended[1]
-    return ends
-
-
 def heed_no_signals() -> None:
     """Take note of signals and do nothing; children of this process do not, either.
 
@@ -488,14 +465,6 @@ def heed_no_signals() -> None:
 
 def _nothing(_number: int, _frame: object) -> None:
     pass
-
-
-def drain_wakeups() -> None:
-    try:
-        while os.read(_wakeups, 512):
-            pass
-    except BlockingIOError:
-        pass
 
 
 def report(failure: BaseException) -> None:

@@ -1,48 +1,62 @@
-"""A shim's life: it waits for a container, keeps it, and comes back to wait for another.
+"""A shim's life: it keeps what the spawner gives it, until there is nothing and no more comes.
 
-A forked process writes to each page that it uses for the first time, and that is most of what a
-start costs; one that has kept a container has done so. It comes back only as it was: with the same
-descriptors, no children, no folder left, little memory, and after a limited number of containers.
+A process of Python that has kept one container has some three megabytes to itself, since whatever
+it reads for the first time it writes to; the next container adds a few dozen kilobytes. So one
+keeps many. It takes no more when it has grown, or has lost something, and ends with the last.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
+from boxship.errors import InvalidRequest
 from boxship.kernel import processes
-from boxship.shim import fdsocket, protocol
-from boxship.shim.keeper import Keeper, report
-from boxship.shim.launching import Launching, Planner
+from boxship.shim import fdsocket, protocol, record
+from boxship.shim.children import Children
+from boxship.shim.keeper import Keeper, Shared, report
+from boxship.shim.loop import Loop, Moment
+from boxship.shim.memory import trim
 from boxship.shim.needs import Host
-from boxship.shim.title import Title
+from boxship.shim.starter import Planning
+from boxship.shim.starters import Starters
 
-MOST_CONTAINERS: Final = 50  # that one shim keeps, one after the other
-GROWN: Final = 1024  # pages that it may have more than at first
-BACK: Final = b"+"
-_SPAWN: Final = msgspec.msgpack.Decoder(protocol.Spawn)
+MOST_LIVES: Final = 2000  # containers that one shim keeps, one after the other
+GROWN: Final = 2048  # pages that it may have more than at first
+TIDIES: Final = 0.5  # seconds after a container's end until its memory is given back
+FREED: Final = b"-"  # said to the spawner for each container that has ended
+READY: Final = "boxship-shim (ready)"
 
 
 class Life:
-    """What a shim has from the spawner that forked it."""
+    """One shim."""
 
     def __init__(
         self,
         spawner: socket.socket,
-        returns: socket.socket,
         host: Host,
-        planner: Planner | None,
-        title: Title,
+        planning: Planning | None,
+        set_title: Callable[[str], None],
     ) -> None:
-        """`spawner` brings a container; on `returns` it says that it can have another."""
+        """`spawner` brings containers."""
         self._spawner = spawner
-        self._returns = returns
-        self._host = host
-        self._planner = planner
-        self._title = title
+        self._set_title = set_title
+        self._inbox = protocol.Inbox()
+        self._loop = loop = Loop(on_error=report)
+        children = Children(loop)
+        me = record.Process(os.getpid(), processes.start_time(os.getpid()))
+        starters = Starters(loop, children, host, planning, set_title)
+        self._shared = Shared(host, loop, children, starters, me)
+        self._keepers: list[Keeper] = []
+        self._lives = 0
+        self._takes_more = True
+        self._tidies: Moment | None = None
+        self._at_first = (0, 0)
 
     def live(self) -> None:
         """Keep containers; never returns."""
@@ -50,68 +64,79 @@ class Life:
         try:
             os.setsid()
             processes.become_subreaper()
-            self._title.set("boxship-shim (ready)")
-            keeper = Keeper(self._host, Launching(self._host, self._planner))
-            keeper.rehearse()
-            at_first = _pages()
-            for _ in range(MOST_CONTAINERS):
-                before = _descriptors()
-                if not self._keep(keeper):
-                    break
-                if not keeper.is_as_before or _descriptors() != before - 1:
-                    break  # one less: the spawner's
-                if _pages() > at_first + GROWN or _has_children() or not self._come_back():
-                    break
-                self._title.set("boxship-shim (ready)")
-                keeper = Keeper(self._host, Launching(self._host, self._planner))
+            self._set_title(READY)
+            self._shared.starters.prepare()
+            self._at_first = _pages(), self._lost()
+            self._loop.watch(self._spawner.fileno(), self._on_spawner)
+            while self._takes_more or self._keepers:
+                self._loop.turn()
             status = 0
         except BaseException as failure:
             report(failure)
         finally:
             os._exit(status)
 
-    def _keep(self, keeper: Keeper) -> bool:
-        """Wait for a container and keep it; False when none comes any more."""
-        request = _wait_request(self._spawner)
-        if request is None:
-            return False
-        asked = _SPAWN.decode(request.body)
-        self._title.set(f"boxship-shim {asked.container}")
-        keeper.run(asked.container, asked.folder, socket.socket(fileno=request.fds[0]))
-        return True
+    def _on_spawner(self, _events: int) -> None:
+        try:
+            data, fds = fdsocket.receive(self._spawner)
+            for envelope in self._inbox.feed(data, fds):
+                self._keep(envelope)
+        except (OSError, InvalidRequest):
+            data = b""  # it is gone
+        if not data:
+            self._loop.forget(self._spawner.fileno())
+            self._spawner.close()
+            self._takes_more = False
 
-    def _come_back(self) -> bool:
-        """Offer to keep another; False where nobody wants it."""
-        if self._planner is None:
-            return False
-        self._spawner, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with theirs:
+    def _keep(self, request: protocol.Envelope) -> None:
+        control = socket.socket(fileno=request.fds[0])
+        try:
+            asked = _SPAWN.decode(request.body)
+        except msgspec.DecodeError as failure:
+            control.close()
+            report(failure)
+            return
+        self._lives += 1
+        keeper = Keeper(asked.container, asked.folder, self._shared, self._on_finish)
+        self._keepers.append(keeper)
+        self._loop.attempt(lambda: keeper.begin(control))
+        self._name()
+
+    def _name(self) -> None:
+        names = " ".join(keeper.name for keeper in self._keepers)
+        self._set_title(f"boxship-shim {names}" if names else READY)
+
+    def _on_finish(self, keeper: Keeper) -> None:
+        self._keepers.remove(keeper)
+        self._name()
+        if self._takes_more:
             try:
-                said = BACK + self._planner.pid.to_bytes(4, "little")
-                fdsocket.send(self._returns, said, [theirs.fileno()])
+                fdsocket.send(self._spawner, FREED)
             except OSError:
-                return False
-        return True
+                pass  # its end is seen as any other's
+        if self._tidies is None:
+            self._tidies = self._loop.after(TIDIES, self._tidy)
+
+    def _tidy(self) -> None:
+        """Give back what containers that have ended took."""
+        self._tidies = None
+        gc.collect()
+        trim()
+        pages, descriptors = self._at_first
+        if self._takes_more and (
+            self._lives >= MOST_LIVES
+            or _pages() > pages + GROWN
+            or (not self._keepers and self._lost() != descriptors)
+        ):
+            # No more of them, but those that are on their way: then the other side closes, too.
+            self._spawner.shutdown(socket.SHUT_WR)
+
+    def _lost(self) -> int:
+        """Return how many descriptors there are that belong to no starter."""
+        return len(os.listdir("/proc/self/fd")) - 2 * len(self._shared.starters)
 
 
-def _wait_request(spawner: socket.socket) -> protocol.Envelope | None:
-    """Wait for the container to keep; None when the spawner ends first."""
-    inbox = protocol.Inbox()
-    try:
-        while True:
-            data, fds = fdsocket.receive(spawner)
-            if not data:
-                return None
-            for envelope in inbox.feed(data, fds):
-                return envelope
-    except ConnectionResetError:
-        return None
-    finally:
-        spawner.close()
-
-
-def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+_SPAWN: Final = msgspec.msgpack.Decoder(protocol.Spawn)
 
 
 def _pages() -> int:
@@ -121,15 +146,3 @@ def _pages() -> int:
         return int(os.read(file, 256).split()[1])
     finally:
         os.close(file)
-
-
-def _has_children() -> bool:
-    """Whether there is a child, ended or not: it would be taken for the next container's."""
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | _WALL)
-    except ChildProcessError:
-        return False
-    return True
-
-
-_WALL: Final = 0x40000000

@@ -6,8 +6,16 @@ import select
 from collections.abc import Callable
 from select import POLLIN
 from time import monotonic
+from typing import NamedTuple
 
 Callback = Callable[[int], None]
+
+
+class Moment(NamedTuple):
+    """When something is to be done, and what."""
+
+    due: float
+    callback: Callable[[], None]
 
 
 class Loop:
@@ -20,7 +28,7 @@ class Loop:
     def __init__(self, on_error: Callable[[Exception], None]) -> None:
         self._poll = select.poll()
         self._watched: dict[int, Callback] = {}
-        self._later: list[tuple[float, Callable[[], None]]] = []
+        self._later: list[Moment] = []
         self._chores: list[Callable[[], bool]] = []
         self._has_more = False
         self._on_error = on_error
@@ -35,13 +43,24 @@ class Loop:
         if self._watched.pop(fd, None) is not None:
             self._poll.unregister(fd)
 
-    def after(self, seconds: float, callback: Callable[[], None]) -> None:
+    def after(self, seconds: float, callback: Callable[[], None]) -> Moment:
         """Call back once, after a while."""
-        self._later.append((monotonic() + seconds, callback))
+        moment = Moment(monotonic() + seconds, callback)
+        self._later.append(moment)
+        return moment
+
+    def cancel(self, moment: Moment) -> None:
+        """Do not call back, if that has not been done."""
+        self._later = [other for other in self._later if other is not moment]
 
     def after_each_turn(self, chore: Callable[[], bool]) -> None:
         """Call `chore` after every turn; it returns whether it has more to do at once."""
         self._chores.append(chore)
+
+    def forget_chore(self, chore: Callable[[], bool]) -> None:
+        """Stop to call `chore`, if it was called."""
+        if chore in self._chores:
+            self._chores.remove(chore)
 
     def turn(self) -> None:
         """Wait for the next thing to happen and deal with it."""
@@ -51,7 +70,9 @@ class Loop:
                 self._call(callback, fd, events)
         if self._later:
             self._run_due()
-        waiting = [chore() for chore in self._chores]  # every chore, whatever the others say
+        waiting = [
+            self._run(chore) for chore in list(self._chores)
+        ]  # every one, whatever the others say
         self._has_more = any(waiting)
 
     def _call(self, callback: Callback, fd: int, events: int) -> None:
@@ -67,11 +88,26 @@ class Loop:
             return 0
         if not self._later:
             return None
-        return max(0.0, min(due for due, _ in self._later) - monotonic()) * 1000 + 1
+        return max(0.0, min(moment.due for moment in self._later) - monotonic()) * 1000 + 1
 
     def _run_due(self) -> None:
         now = monotonic()
-        due = [callback for moment, callback in self._later if moment <= now]
-        self._later = [item for item in self._later if item[0] > now]
-        for callback in due:
-            callback()
+        due = [moment for moment in self._later if moment.due <= now]
+        self._later = [moment for moment in self._later if moment.due > now]
+        for moment in due:
+            self.attempt(moment.callback)
+
+    def _run(self, chore: Callable[[], bool]) -> bool:
+        try:
+            return chore()
+        except Exception as failure:
+            self.forget_chore(chore)
+            self._on_error(failure)
+            return False
+
+    def attempt(self, what: Callable[[], None]) -> None:
+        """Do something on which nothing else here shall depend."""
+        try:
+            what()
+        except Exception as failure:
+            self._on_error(failure)

@@ -10,10 +10,6 @@ M_TOP_PAD: Final = -2
 M_MMAP_THRESHOLD: Final = -3
 _LARGE: Final = 48 << 10
 _PIECE: Final = 1 << 20  # of a stream, at most
-_POOL: Final = 16 << 10  # what the interpreter cuts into objects of one size
-_HEAD: Final = 48  # its first bytes
-_SIZES: Final = range(16, 513, 16)
-_fillings: list[object] = []
 
 
 def keep_small() -> None:
@@ -46,26 +42,3 @@ def trim() -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):
         libc.malloc_trim(0)
-
-
-def fill_gaps() -> None:
-    """Take all places between objects, so that what a copy of us makes comes to lie together.
-
-    Else each new object would be one more page that is written to and shared no more.
-    """
-    for size in _SIZES:
-        for number in range(_POOL):
-            made = _object_of(size, number)
-            _fillings.append(made)
-            if id(made) % _POOL == _HEAD:
-                break  # the first of a new pool: the others are full
-
-
-def _object_of(size: int, number: int) -> object:
-    match size:
-        case 16:
-            return object()
-        case 32:
-            return (1 << 40) + number
-        case _:
-            return bytes(size - bytes.__basicsize__)

@@ -104,11 +104,15 @@ class Message(msgspec.Struct, omit_defaults=True, tag_field="is", kw_only=True):
 
 
 class Spawn(Message, tag="spawn"):
-    """To the spawner, with the shim's end of a control connection: fork a shim."""
+    """To the spawner, with the keeper's end of a control connection: have a container kept.
+
+    One that is to be `alone` has a shim of its own: its runtime may take long, and is waited for.
+    """
 
     number: int
     container: str
     folder: str
+    alone: bool = False
 
 
 class Start(Message, tag="start"):

@@ -106,20 +106,23 @@ class Spawner:
             process.poll()
         return process
 
-    async def spawn(self, container: str, folder: str) -> Shim:
-        """Fork a shim for a container; it makes `folder` for its socket and what it notes."""
+    async def spawn(self, container: str, folder: str, *, alone: bool = False) -> Shim:
+        """Have a container kept; its keeper makes `folder` for its socket and what it notes.
+
+        One that is to be `alone` has a process of its own for that.
+        """
         for _ in range(ATTEMPTS):
             await self.start()
             try:
-                return await self._spawn(container, folder)
+                return await self._spawn(container, folder, alone)
             except ShimLost:
                 continue  # the spawner died with the request, or could not fork
         raise SpawnFailed(f"no keeper could be started for container {container}")
 
-    async def _spawn(self, container: str, folder: str) -> Shim:
+    async def _spawn(self, container: str, folder: str, alone: bool) -> Shim:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         shim = Shim(ours, folder)
-        request = protocol.Spawn(number=0, container=container, folder=folder)
+        request = protocol.Spawn(number=0, container=container, folder=folder, alone=alone)
         try:
             if self._control is None:
                 raise ShimLost(folder)

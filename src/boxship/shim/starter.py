@@ -1,228 +1,190 @@
-"""Starting programs in a process of its own, which is gone when the program runs.
+"""The process beside a keeper that starts its programs: it plans, and it clones.
 
-To read a bundle, to plan and to start takes memory that a keeper would have for as long as its
-container runs, and needs once. So a copy of the keeper does it: it starts the program as its own
-sibling, the keeper's child, answers with its number and what belongs to it, and ends.
+What it starts is a child of the keeper. Planning touches much memory, and a new process shares its
+starter's until its program runs: a container that runs out of memory in that moment ends the
+starter, and not the keeper with all that it keeps.
 """
 
 from __future__ import annotations
 
+import gc
 import os
+import select
 import signal
 import socket
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
 
 from boxship.kernel import processes
 from boxship.runtime import api
+from boxship.runtime.ahead import Ahead, Unsuited
+from boxship.runtime.api import CreateRequest
 from boxship.runtime.errors import StartFailed
-from boxship.shim import fdsocket, protocol
+from boxship.runtime.launch import HeldUp
+from boxship.runtime.prepared import Occupied, Performer, Prepared, Underway
+from boxship.shim import fdsocket, job, protocol
+from boxship.shim.job import Job, Outcome, decode_job
 from boxship.shim.needs import Host
-from boxship.shim.protocol import RuntimeChoice
 from boxship.spec.oci import runtime as oci
 
-NO_FILE: Final = -1
-OTHER: Final = 128  # exit code of what failed in a way that no program's start does
+YOUNG: Final = 20_000  # objects before a collection: a plan makes some thousands, all short-lived
+_SAMPLE: Final = (
+    b'{"ociVersion":"1.2.0","process":{"args":["/a"],"env":["PATH=/bin","A=b"],"cwd":"/a",'
+    b'"user":{"uid":1,"gid":1},"capabilities":{"bounding":["CAP_KILL"]}},"root":{"path":"r"},'
+    b'"hostname":"h","mounts":[{"destination":"/proc","type":"proc","options":["nosuid"]},'
+    b'{"destination":"/dev","type":"tmpfs","options":["nosuid","mode=755","size=65536k"]},'
+    b'{"destination":"/dev/pts","type":"devpts","options":["newinstance","mode=0620"]},'
+    b'{"destination":"/sys","type":"sysfs","options":["ro"]},'
+    b'{"destination":"/sys/fs/cgroup","type":"cgroup","options":["ro"]}],'
+    b'"linux":{"namespaces":[{"type":"pid"},{"type":"mount"},{"type":"cgroup"}],'
+    b'"resources":{"memory":{}},"maskedPaths":["/proc/a"],"readonlyPaths":["/proc/b"]}}'
+)
 
 
-class Job(msgspec.Struct, omit_defaults=True):
-    """What to start: a bundle's container or, where there is a `process`, one more in it.
-
-    `fds` names the descriptors that come along: root, netns, join.<namespace>, tree.<destination>,
-    stdin, stdout, stderr; init for a process in a container that runs.
-    """
-
-    container: str
-    bundle: str
-    runtime: RuntimeChoice
-    console_size: tuple[int, int] | None = None
-    init_program: bool = False
-    process: bytes | None = None
-    init: int = 0  # its pid
-    fds: list[str] = []
-    low: int = 0  # for the planner: see runtime.ahead
+class GivenUp(Exception):
+    """The keeper does not want it any more, or is gone."""
 
 
-class Outcome(msgspec.Struct, omit_defaults=True):
-    """What it came to; a pid is 0 where it failed. With it comes a pidfd, and a terminal."""
+class Planning:
+    """Plans laid out at agreed addresses and numbers, where this machine has a stub for them."""
 
-    pid: int = 0
-    warnings: list[str] = []
-    message: str = ""
-    exit_code: int = OTHER
+    def __init__(self, ahead: Ahead, performer: Performer) -> None:
+        self.ahead = ahead
+        self.performer = performer
 
-
-_SPEC: Final = msgspec.json.Decoder(oci.Spec)
-_PROCESS: Final = msgspec.json.Decoder(oci.Process)
-_JOB: Final = msgspec.msgpack.Decoder(Job)
-_OUTCOME: Final = msgspec.msgpack.Decoder(Outcome)
-_ENCODER: Final = msgspec.msgpack.Encoder()
-
-
-def perform(runtime: api.Runtime, job: Job, given: Mapping[str, int]) -> api.Init:
-    """Start what a job says, in this process."""
-    _, spec = read_spec(job.bundle)
-    if job.process is not None:
-        return runtime.exec(exec_request(job, spec, given))
-    return runtime.run(create_request(job, spec, given))
-
-
-def read_spec(bundle: str) -> tuple[bytes, oci.Spec]:
-    """Return a bundle's configuration, as it is said and what it means."""
-    with open(f"{bundle}/config.json", "rb", buffering=0) as file:
-        said = file.read()
-    return said, _SPEC.decode(said)
-
-
-def create_request(job: Job, spec: oci.Spec, given: Mapping[str, int]) -> api.CreateRequest:
-    """Return a job that is a container's first process as its runtime takes it."""
-    return api.CreateRequest(
-        id=job.container,
-        spec=spec,
-        bundle=job.bundle,
-        root=given.get("root", NO_FILE),
-        netns=given.get("netns"),
-        stdio=_stdio(given),
-        console_size=job.console_size,
-        init_program=job.init_program,
-        join=_named("join.", given),
-        trees=_named("tree.", given),
-    )
-
-
-def _named(prefix: str, given: Mapping[str, int]) -> dict[str, int]:
-    return {name.removeprefix(prefix): fd for name, fd in given.items() if name.startswith(prefix)}
-
-
-def exec_request(job: Job, spec: oci.Spec, given: Mapping[str, int]) -> api.ExecRequest:
-    """Return a job that is one more process as its runtime takes it."""
-    assert job.process is not None
-    return api.ExecRequest(
-        id=job.container,
-        init=api.Init(job.init, given.get("init", NO_FILE)),
-        spec=spec,
-        process=_PROCESS.decode(job.process),
-        stdio=_stdio(given),
-        console_size=job.console_size,
-    )
-
-
-def _stdio(given: Mapping[str, int]) -> api.Stdio:
-    return api.Stdio(given.get("stdin"), given.get("stdout"), given.get("stderr"))
-
-
-class StarterKilled(StartFailed):
-    """It may have started something; it said nothing any more."""
-
-    def __init__(self) -> None:
-        super().__init__("the process that was to start the program was killed", OTHER)
+    def rehearse(self) -> None:
+        """Plan once for nobody: the first who asks shall not wait for caches to be filled."""
+        spec = msgspec.json.decode(_SAMPLE, type=oci.Spec)
+        self.ahead.rehearse(CreateRequest("", spec, "/", job.NO_FILE))
 
 
 class Starter:
-    """A copy of this process that waits for one job."""
+    """Does one job after the other; it is ready for the next when it has told of the last."""
 
-    def __init__(self, host: Host) -> None:
-        self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with theirs:
-            self.pid = os.fork()
-            if self.pid == 0:
-                self._ours.close()
-                _be_starter(theirs, host)
+    def __init__(self, keeper: socket.socket, host: Host, planning: Planning | None) -> None:
+        self._keeper = keeper
+        self._host = host
+        self._planning = planning
+        host.start_siblings()
+        if planning:
+            planning.ahead.start_siblings()
+            planning.performer.lighten()
 
-    def run(self, job: Job, given: Mapping[str, int]) -> api.Init:
-        """Have it do the job; StartFailed if that fails, and when the starter dies."""
-        return self.begin(job, given).advance()
-
-    def begin(self, job: Job, given: Mapping[str, int]) -> Starter:
-        """Say what to do; it will have been done when it `waits_for` something no more."""
-        job.fds = list(given)
-        body = _ENCODER.encode(job)
-        head = protocol.HEADER.pack(protocol.VERSION, len(given), len(body))
-        with suppress(OSError):  # it is dead, which shows when it does not answer
-            send(self._ours, head + body, list(given.values()))
-        return self
-
-    @property
-    def waits_for(self) -> list[int]:
-        """The descriptor that becomes readable when it has done it, or is dead."""
-        return [self._ours.fileno()]
-
-    def advance(self) -> api.Init:
-        """Take its answer, for which this waits."""
-        with self._ours:
+    def serve(self) -> None:
+        """Work until the keeper is gone, or gives a job up."""
+        while request := job.receive(self._keeper):
             try:
-                answer = receive(self._ours)
-            except OSError:
-                answer = None
-        if answer is None:
-            raise StarterKilled
-        outcome = _OUTCOME.decode(answer.body)
-        if not outcome.pid:
-            fdsocket.close_all(answer.fds)
-            raise StartFailed(outcome.message, outcome.exit_code)
-        pidfd, *terminal = answer.fds
-        return api.Init(
-            outcome.pid, pidfd, terminal[0] if terminal else None, tuple(outcome.warnings)
-        )
+                outcome, fds = self._work(request)
+            except GivenUp:
+                return
+            finally:
+                fdsocket.close_all(request.fds)
+            try:
+                job.send(self._keeper, job.message(outcome, len(fds)), fds)
+            finally:
+                fdsocket.close_all(fds)
 
-    def abandon(self) -> None:
-        """Kill it. What it has started by then is a child of ours that nobody asks for."""
-        processes.kill(self.pid, signal.SIGKILL)
-        self._ours.close()
-
-
-def receive(sock: socket.socket) -> protocol.Envelope | None:
-    """Wait for one message; None when the other side ends first."""
-    inbox = protocol.Inbox()
-    while True:
+    def _work(self, request: protocol.Envelope) -> tuple[Outcome, list[int]]:
         try:
-            data, fds = fdsocket.receive(sock)
-        except ConnectionResetError:
-            return None
-        if not data:
-            return None
-        for envelope in inbox.feed(data, fds):
-            return envelope
+            asked = decode_job(request.body)
+            given = dict(zip(asked.fds, request.fds, strict=True))
+            init, first = self._start(asked, given)
+        except StartFailed as failure:
+            return Outcome(message=str(failure), exit_code=failure.exit_code), []
+        except GivenUp:
+            raise
+        except Exception as failure:
+            return Outcome(message=str(failure) or repr(failure)), []
+        fds = [init.pidfd] if init.terminal is None else [init.pidfd, init.terminal]
+        return Outcome(pid=init.pid, first=first, warnings=list(init.warnings)), fds
+
+    def _start(self, asked: Job, given: Mapping[str, int]) -> tuple[api.Init, int]:
+        """Return the process, and the one that made it where that is another."""
+        is_ours = self._host.plans_for(asked.runtime)
+        if self._planning and is_ours and not any(name.startswith("tree.") for name in given):
+            performer = self._planning.performer
+            try:
+                try:
+                    return self._planned(self._planning, asked, given, performer.lowest())
+                except Occupied:
+                    low = performer.lowest(certainly=True)
+                    return self._planned(self._planning, asked, given, low)
+            except Unsuited:
+                pass
+        with self._whole():
+            return job.perform(self._host.runtime(asked.runtime), asked, given), 0
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Let copies of us have our memory: hooks are run by some."""
+        if self._planning is None:
+            yield
+            return
+        self._planning.performer.unburden()
+        try:
+            yield
+        finally:
+            self._planning.performer.lighten()
+
+    def _planned(
+        self, planning: Planning, asked: Job, given: Mapping[str, int], low: int
+    ) -> tuple[api.Init, int]:
+        with _plan(planning.ahead, asked, given, low) as (plan, fds):
+            underway = planning.performer.begin(plan, fds, given, low)
+            first = underway.pid
+            while (init := underway.advance()) is None:
+                self._wait(underway)
+            if init.terminal in fds:
+                init = api.Init(init.pid, init.pidfd, os.dup(init.terminal), init.warnings)
+            return init, 0 if first == init.pid else first
+
+    def _wait(self, underway: Underway) -> None:
+        """Wait until the process has come further. One that takes too long is ended."""
+        poll = select.poll()
+        for fd in (self._keeper.fileno(), *underway.waits_for):
+            poll.register(fd, select.POLLIN)
+        ready = poll.poll(underway.patience * 1000)
+        if ready and self._keeper.fileno() not in dict(ready):
+            return
+        underway.abandon()
+        if ready:
+            raise GivenUp
+        raise underway.told(HeldUp(underway.patience))
 
 
-def send(sock: socket.socket, data: bytes, fds: list[int]) -> None:
-    """Send all of a message; the other side reads it at once."""
-    sent = fdsocket.send(sock, data, fds)
-    if sent < len(data):
-        sock.sendall(data[sent:])
+@contextmanager
+def _plan(
+    ahead: Ahead, asked: Job, given: Mapping[str, int], low: int
+) -> Iterator[tuple[Prepared, list[int]]]:
+    """Have a plan, and the descriptors that it takes, for the time of a block."""
+    said, spec = job.read_spec(asked.bundle)
+    if asked.process is not None:
+        further = job.exec_request(asked, spec, given)
+        with ahead.further(further, asked.fds, low, said + asked.process) as made:
+            yield made
+    else:
+        first = job.create_request(asked, spec, given)
+        with ahead.first(first, asked.fds, low, said) as made:
+            yield made
 
 
-def _be_starter(keeper: socket.socket, host: Host) -> None:
-    """Do one job for the keeper; never returns."""
+def serve(keeper: socket.socket, host: Host, planning: Planning | None) -> None:
+    """Be a starter, in a process of its own; never returns."""
     status = 1
     try:
-        signal.set_wakeup_fd(-1)  # the keeper's pipe
         processes.die_with_parent()
-        host.start_siblings()
-        if request := receive(keeper):
-            outcome, fds = _work(host, request)
-            body = _ENCODER.encode(outcome)
-            head = protocol.HEADER.pack(protocol.VERSION, len(fds), len(body))
-            send(keeper, head + body, fds)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        starter = Starter(keeper, host, planning)
+        gc.freeze()
+        gc.set_threshold(YOUNG, 10, 10)
+        gc.enable()
+        starter.serve()
         status = 0
     except BaseException as failure:
         sys.excepthook(type(failure), failure, failure.__traceback__)
     finally:
         os._exit(status)
-
-
-def _work(host: Host, request: protocol.Envelope) -> tuple[Outcome, list[int]]:
-    try:
-        job = _JOB.decode(request.body)
-        given = dict(zip(job.fds, request.fds, strict=True))
-        init = perform(host.runtime(job.runtime), job, given)
-    except StartFailed as failure:
-        return Outcome(message=str(failure), exit_code=failure.exit_code), []
-    except Exception as failure:
-        return Outcome(message=str(failure) or repr(failure)), []
-    fds = [init.pidfd] if init.terminal is None else [init.pidfd, init.terminal]
-    return Outcome(pid=init.pid, warnings=list(init.warnings)), fds

@@ -295,6 +295,11 @@ class Streams:
             self._input_ended(client)
         self._on_detach(by_keys)
 
+    def drop_all(self) -> None:
+        """Let all clients go at once."""
+        for client in list(self.clients):
+            self.drop(client)
+
     def leave(self, client: Client) -> None:
         """Let a client go when it has got what it is owed."""
         client.leaving = True

@@ -132,7 +132,7 @@ class Keeper:
 class Spawning:
     ledger: Ledger
 
-    async def spawn(self, container: str, folder: str) -> Keeper:
+    async def spawn(self, container: str, folder: str, *, alone: bool = False) -> Keeper:
         await asyncio.sleep(0)
         self.ledger.take("keeper")
         return Keeper(self.ledger)
