@@ -7,14 +7,15 @@ there and not asked for.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
 
+from boxship.client import sshagents
 from boxship.client.contents import Contents
+from boxship.client.sshagents import Agent
 from boxship.errors import InvalidRequest, NotFound
 from boxship.spec.buildkit import control_pb2 as control
 from boxship.spec.buildkit import session_pb2 as messages
@@ -42,7 +43,7 @@ Login = tuple[str, str]
 class Offers:
     """What this client serves.
 
-    folders: by name. secrets: where each is read. agents: the socket of each. targets: where
+    folders: by name. secrets: where each is read. agents: by name. targets: where
     results go, by number: a folder, or a descriptor that takes an archive. uploads: descriptors
     that are sent, by path. login: asks for a registry's user and password, or an identity token.
     stores: folders in OCI layout, by name.
@@ -50,7 +51,7 @@ class Offers:
 
     folders: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
-    agents: Mapping[str, str] = field(default_factory=dict)
+    agents: Mapping[str, Agent] = field(default_factory=dict)
     targets: Mapping[int, str | int] = field(default_factory=dict)
     uploads: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
     login: Callable[[str], Login] | None = None
@@ -133,31 +134,24 @@ class Offers:
         self._agent_of(asked.id)
         await stream.send(messages.CheckAgentResponse().SerializeToString())
 
-    def _agent_of(self, id: str) -> str:
+    def _agent_of(self, id: str) -> Agent:
         id = id or "default"
         if id not in self.agents:
             raise NotFound(f"unset ssh forward key {id}")
         return self.agents[id]
 
     async def _agent(self, stream: Stream) -> None:
-        path = self._agent_of(_one(stream, "buildkit.ssh.id"))
-        reader, writer = await asyncio.open_unix_connection(path)
-        stream.answer()
-
-        async def inward() -> None:
+        agent = self._agent_of(_one(stream, "buildkit.ssh.id"))
+        coming = sshagents.Messages()
+        async with agent.conversation() as ask:
+            stream.answer()
             while (message := await stream.receive()) is not None:
-                writer.write(messages.BytesMessage.FromString(message).data)
-                await writer.drain()
-            writer.write_eof()
-
-        copying = asyncio.ensure_future(inward())
-        try:
-            while data := await reader.read(PIECE):
-                await stream.send(messages.BytesMessage(data=data).SerializeToString())
-        finally:
-            copying.cancel()
-            with contextlib.suppress(OSError):
-                writer.close()
+                for asked in coming.feed(messages.BytesMessage.FromString(message).data):
+                    data = sshagents.framed(await ask(asked))
+                    pieces = [data[at : at + PIECE] for at in range(0, len(data), PIECE)]
+                    await stream.send(
+                        *(messages.BytesMessage(data=one).SerializeToString() for one in pieces)
+                    )
 
     async def _upload(self, stream: Stream) -> None:
         path = _one(stream, "urlpath")

@@ -46,6 +46,7 @@ SETTINGS: Final = {
     "safe.directory": "*",
     **{f"protocol.{name}.allow": "always" for name in PORTS},
 }
+ADVICE: Final = ("Please make sure you have", "and the repository exists", "Warning: Permanently")
 ENVIRONMENT: Final = {
     "PATH": os.defpath if "/usr/bin" in os.defpath else "/usr/bin:/bin",
     "HOME": "/nonexistent",
@@ -90,6 +91,10 @@ class Git:
             PATIENCE,
         )
         if finished.code:
-            said = finished.err.decode("utf-8", "replace").strip().splitlines()
+            said = [
+                line.strip()
+                for line in finished.err.decode("utf-8", "replace").splitlines()
+                if line.strip() and not line.startswith(ADVICE)
+            ]
             raise GitFailed(f"failed to fetch remote: git: {' / '.join(said[-3:])[:1000]}")
         return finished.out.decode("utf-8", "surrogateescape")
