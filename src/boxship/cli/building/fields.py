@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from boxship.client.sshagents import Agent
+
 TRUE = ("true", "1")
 LINK = "target:"  # before the name of another target of a bake file
 REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
@@ -118,19 +120,23 @@ def secret_of(text: str, environment: dict[str, str]) -> tuple[str, Callable[[],
     return id, read
 
 
-def agent_of(text: str, environment: dict[str, str]) -> tuple[str, str]:
-    """Read an `--ssh`; return its name and the agent's socket."""
+def agent_of(text: str, environment: Mapping[str, str]) -> tuple[str, Agent]:
+    """Read an `--ssh`; return its name, and the agent at its socket or one with its keys."""
     import os
     import stat
 
-    id, _, paths = text.partition("=")
-    path = paths or environment.get("SSH_AUTH_SOCK", "")
-    if not path:
+    from boxship.client.sshagents import Keys, NoAgent, Running, read_key
+
+    id, _, said = text.partition("=")
+    paths = [path for path in said.split(",") if path] or [environment.get("SSH_AUTH_SOCK", "")]
+    if paths == [""]:
         raise InvalidRequest("invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set")
     try:
-        is_socket = stat.S_ISSOCK(os.stat(path).st_mode)
+        sockets = [stat.S_ISSOCK(os.stat(path).st_mode) for path in paths]
     except OSError as error:
-        raise InvalidRequest(f"ssh agent {path}: {error.strerror}") from None
-    if not is_socket:
-        raise InvalidRequest(f"ssh key files are not offered; {path} is no agent's socket")
-    return id or "default", path
+        raise InvalidRequest(f"ssh agent {error.filename}: {error.strerror}") from None
+    if not any(sockets):
+        return id or "default", Keys([read_key(path) for path in paths])
+    if len(paths) > 1:
+        raise NoAgent("only one ssh agent socket is allowed, and no key beside it")
+    return id or "default", Running(paths[0])
