@@ -253,11 +253,11 @@ class Executions:
     async def _agent(
         self, mount: ops.Ssh, asked: Asked, prepared: Prepared, folder: str, undo: AsyncExitStack
     ) -> None:
-        if not asked.sessions:
+        agent = Agent(asked.sessions, mount.id)
+        if not await agent.is_offered():
             if mount.optional:
                 return
             raise NotFound(f"no SSH key {mount.id!r} forwarded from the client")
-        agent = Agent(asked.sessions, mount.id)
         path = await agent.listen(mount.uid, mount.gid, mount.mode)
         undo.push_async_callback(agent.close)
         tree = await asyncio.to_thread(mounts.open_tree, path)
