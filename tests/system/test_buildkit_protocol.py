@@ -21,6 +21,7 @@ from boxship.build.needs import Credentials, SyncRequest
 from boxship.build.session.client import Client
 from boxship.build.session.errors import NotOffered
 from boxship.client.offers import Offers
+from boxship.client.sshagents import Running
 from boxship.errors import NotFound
 from boxship.spec.buildkit import control_pb2 as pb
 from boxship.spec.buildkit import gateway_pb2 as gateway
@@ -221,17 +222,20 @@ def test_secrets_and_credentials_are_asked_of_the_client() -> None:
 def test_an_agent_is_spoken_to_through_the_client(tmp_path: Path) -> None:
     async def story() -> None:
         async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"> " + await reader.read(100))
+            size = int.from_bytes(await reader.readexactly(4))
+            answer = b"> " + await reader.readexactly(size)
+            writer.write(len(answer).to_bytes(4) + answer)
             await writer.drain()
             writer.close()
 
         path = str(tmp_path / "agent")
         agent = await asyncio.start_unix_server(echo, path)
-        async with agent, asked(Offers(agents={"default": path})) as client:
+        async with agent, asked(Offers(agents={"default": Running(path)})) as client:
             pipe = await client.agent("default")
-            await pipe.write(b"sign this")
-            assert await pipe.read() == b"> sign this"
-            assert await pipe.read() == b""
+            await pipe.write(b"\0\0\0\x01\x11" + b"\0\0\0")  # may not remove keys
+            assert await pipe.read() == b"\0\0\0\x01\x05"
+            await pipe.write(b"\x0a\x0dsign this")
+            assert await pipe.read() == b"\0\0\0\x0c> \x0dsign this"
             await pipe.close()
             with pytest.raises((NotFound, Failed)):
                 await client.agent("other")
