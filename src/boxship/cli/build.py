@@ -61,7 +61,7 @@ COMMAND = Command(
         Flag("sbom", "", "Shorthand for --attest=type=sbom", "string", ""),
         Flag("secret", "", "Secret to expose (format: id=mysecret,src=/path)", "array"),
         Flag("shm-size", "", "Size of /dev/shm of RUN", "bytes", 0),
-        Flag("ssh", "", "SSH agent socket to expose (format: default|id=socket)", "array"),
+        Flag("ssh", "", "SSH agent or keys to expose (format: default|id=socket|key,…)", "array"),
         Flag("tag", "t", "Name and optionally a tag (format: name:tag)", "array"),
         Flag("target", "", "Set the target build stage", "string", ""),
         Flag("ulimit", "", "Ulimit options", "array"),
