@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from bench.engines import IMAGE, Peer, boxship, dockerd
+from bench.engines import IMAGE, Peer, boxship, dockerd, own_niceness
 from bench.measure import Row, table
 
 FOLDERS, FILES, LARGE, SIZE = 200, 100, 6, 50 << 20
@@ -151,6 +151,7 @@ def main() -> int:
     options.add_argument("--no-peer", action="store_true", help="Boxship alone")
     options.add_argument("--client", default="docker", help="a docker client of 20.10")
     asked = options.parse_args()
+    own_niceness()
     done: list[Row] = []
     with fresh_filesystem("16G") as folder, contextlib.ExitStack() as undo:
         peers = [boxship(folder)] if asked.no_peer else [boxship(folder), dockerd(folder)]

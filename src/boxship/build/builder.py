@@ -26,7 +26,7 @@ from boxship.build.export.squash import Squash
 from boxship.build.filesystems import Filesystems, Layers, Value
 from boxship.build.frontend import Finder, Frontend
 from boxship.build.needs import Sessions
-from boxship.build.ops import Exec, Network, Ref, ancestry
+from boxship.build.ops import Exec, Network, Ref, ancestry, main_line
 from boxship.build.progress import Report
 from boxship.build.request import (
     UNLIMITED,
@@ -97,8 +97,10 @@ class Builder:
             asker = await self._asker(request, held)
             remote = await self.imports.bring(request.cache_from, asker, report)
             targets = await self._targets(request, asker, report)
-            job = Job(asker, held, report, granted, remote)
-            values = await self.solver.solve([target.root for target in targets], job)
+            roots = [target.root for target in targets]
+            lasting = main_line(*roots)
+            job = Job(asker, held, report, granted, remote, lasting=lasting)
+            values = await self.solver.solve(roots, job)
             parts = [
                 Part(t, v, tuple(known_steps(t.root, job)))
                 for t, v in zip(targets, values, strict=True)

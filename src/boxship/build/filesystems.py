@@ -103,6 +103,18 @@ class Filesystems:
             self._snapshots.remove(key)
             raise
 
+    def own_files(self, writable: Writable) -> int | None:
+        """Open the folder of what a result has itself; None where that cannot be told apart.
+
+        In folders that are new files may be made here, beside the mount.
+        """
+        path = self._snapshots.own_files(writable.key)
+        return None if path is None else os.open(path, trees.FOLDER)
+
+    def archive(self, writable: Writable) -> Iterator[bytes]:
+        """Yield the archive of what a result has itself, so far."""
+        return self._snapshots.diff(writable.key)
+
     def keep(self, writable: Writable, description: str, held: Held) -> Layer:
         """Make a layer of it, called by a name of its own until its digest is known."""
         self.close(writable)

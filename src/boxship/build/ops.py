@@ -366,6 +366,17 @@ def _shape(action: Action) -> tuple[str, Action]:
     return type(action.does).__name__, action
 
 
+def main_line(*refs: Ref | None) -> frozenset[Vertex]:
+    """Return the vertices that results stand on with their first inputs: they make the layers."""
+    found: set[Vertex] = set()
+    for ref in refs:
+        vertex = None if ref is None else ref.vertex
+        while vertex is not None and vertex not in found:
+            found.add(vertex)
+            vertex = vertex.inputs[0].vertex if vertex.inputs else None
+    return frozenset(found)
+
+
 def ancestry(*results: Ref | None) -> Iterator[Vertex]:
     """Yield each vertex that the results stand on, once, inputs before what uses them."""
     seen: set[Digest] = set()

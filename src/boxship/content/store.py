@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 
+from boxship.content.assembly import Assembly
 from boxship.content.errors import NoSuchBlob, WrongContent
 from boxship.content.ingest import CHUNK, GATHERED, Ingest
 from boxship.content.partial import Begun, Partials
@@ -162,6 +163,19 @@ class Blobs:
         with self.arriving(limit=size) as ingest:
             ingest.take(gathered(pieces, GATHERED))
             return self.commit(ingest, lease, expected=expected, size=size)
+
+    def assembling(self) -> Assembly:
+        """Begin a blob that is put together; `commit_assembled` it, or drop it."""
+        return Assembly(os.path.join(self._arriving, secrets.token_hex(8)))
+
+    def commit_assembled(self, assembly: Assembly, lease: Lease) -> Digest:
+        """Put in place what has been put together."""
+        digest = assembly.finish()
+        lease.hold(digest)
+        if not self.has(digest):
+            file = assembly.place(self.path(digest))
+            self._flushing[digest] = self._flusher.submit(_flush, file)
+        return digest
 
     def put(self, data: bytes, lease: Lease) -> Digest:
         """Take in a document."""

@@ -25,6 +25,7 @@ from boxship.build.export.images import ImageExport
 from boxship.build.export.layers import LayerPacker
 from boxship.build.export.squash import Squash
 from boxship.build.files.perform import FileChanges
+from boxship.build.files.tars import Tars
 from boxship.build.filesystems import Filesystems
 from boxship.build.needs import Program, Sessions, Spawner
 from boxship.build.running.execution import Executions
@@ -164,6 +165,7 @@ async def make_tools(
     local, files = LocalSource(folders, records), HttpSource(folders)
     digests = Digests(filesystems)
     executions = Executions(filesystems, folders, runner)
+    tars = Tars(blobs)
     performing = Performing(
         {
             "docker-image": image_source,
@@ -175,12 +177,12 @@ async def make_tools(
             "git": GitSource(folders, helpers, os.path.join(data, KNOWN_HOSTS)),
         },
         executions,
-        FileChanges(filesystems, rules),
+        FileChanges(filesystems, rules, tars),
         filesystems,
         images.host,
         max(AT_ONCE, 2 * (os.cpu_count() or 1)),
     )
-    packer = LayerPacker(records, filesystems, snapshots, blobs, images)
+    packer = LayerPacker(records, filesystems, snapshots, blobs, images, tars)
     image_export = ImageExport(images, blobs, packer, filesystems, images.host)
     builder = Builder(
         solver=Solver(records, filesystems, digests, performing),

@@ -71,6 +71,7 @@ _OLD: Final = {
     "readlinkat": (267, 78),
     "fchmodat": (268, 53),
     "unshare": (272, 97),
+    "sync_file_range": (277, 84),
     "dup3": (292, 24),
     "inotify_init1": (294, 26),
     "prlimit64": (302, 261),

@@ -134,6 +134,9 @@ class Driver(Protocol):
     def open(self, key: str, *, volatile: bool = False) -> int:
         """Return a new detached mount of a snapshot; a volatile one can be had only once."""
 
+    def own_files(self, key: str) -> str | None:
+        """Return the folder of what a snapshot has itself, if there is one."""
+
     def view(self, chain: ChainId | None) -> int:
         """Return a new detached read-only mount of a layer and those below it."""
 

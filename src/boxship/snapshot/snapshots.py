@@ -306,6 +306,13 @@ class Snapshots:
         """
         return self._driver.open(key, volatile=volatile)
 
+    def own_files(self, key: str) -> str | None:
+        """Return the folder of what a snapshot has itself; None where the driver has none such.
+
+        While the snapshot is open new files may be made there only in folders that are new.
+        """
+        return self._driver.own_files(key)
+
     def view(self, chain: ChainId | None) -> int:
         """Return a new detached read-only mount of a layer and those below it."""
         return self._driver.view(chain)

@@ -10,6 +10,7 @@ from typing import Final
 
 from boxship.build import stopping
 from boxship.build.cache.records import Records
+from boxship.build.files.tars import Tars
 from boxship.build.filesystems import Filesystems
 from boxship.content.store import Blobs, Lease
 from boxship.image.images import Images
@@ -47,7 +48,9 @@ class LayerPacker:
         snapshots: Snapshots,
         blobs: Blobs,
         images: Images,
+        tars: Tars,
     ) -> None:
+        self._tars = tars
         self._records = records
         self._filesystems = filesystems
         self._snapshots = snapshots
@@ -92,7 +95,9 @@ class LayerPacker:
         known = self._of_record(one, lease) or self._of_image(one, lease)
         if known is not None and known.chain == chain(parent, known.diff_id):
             return known
-        diff_id = self._blobs.ingest(self._snapshots.layer_diff(one), lease)
+        diff_id = self._tars.commit(one, lease)
+        if diff_id is None:
+            diff_id = self._blobs.ingest(self._snapshots.layer_diff(one), lease)
         name = ChainId(chain(parent, diff_id))
         self._snapshots.rename(one, name, parent)
         self._records.renamed(one, name, parent, diff_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -27,6 +28,7 @@ class Archive:
         self._turn = threading.Lock()
         self._unpacked = False
         self._closed = False
+        self._then: list[Callable[[], object]] = []
 
     @property
     def is_small(self) -> bool:
@@ -76,6 +78,17 @@ class Archive:
         """Nothing is unpacked any more; who reads the archive itself may go on."""
         with self._turn:
             self._closed = True
+            then, self._then = self._then, []
+        for work in then:
+            work()
+
+    def then(self, work: Callable[[], object]) -> None:
+        """Have something done when the build that brought it has ended."""
+        with self._turn:
+            if not self._closed:
+                self._then.append(work)
+                return
+        work()
 
 
 def extract(spool: Spool, folder: str) -> None:

@@ -15,13 +15,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from boxship.build.errors import NoSuchFile
 from boxship.build.files import modes, place
 from boxship.build.files.place import Given
-from boxship.build.files.select import Match, Picked, link_of, picked
+from boxship.build.files.pour import LayerTar, Pour, keep_times, suits
+from boxship.build.files.select import Match, Picked, Picks, link_of, picked
 from boxship.build.files.tree import Node, Status, Tree
 from boxship.build.ops import Copy
 from boxship.errors import InvalidRequest
@@ -37,19 +40,47 @@ UNSHARED: Final = frozenset((errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.
 _Level = tuple[bytes, int, bool, Status | None]  # path, folder, whether it is new, times to be set
 
 
-def copy(source: int | Tree, target: int, match: Match, wanted: Copy, given: Given) -> None:
+def copy(
+    source: int | Tree,
+    target: int,
+    match: Match,
+    wanted: Copy,
+    given: Given,
+    beneath: Beneath | None = None,
+) -> None:
     """Copy one match from the tree at `source`, or an archive, into the one at `target`."""
-    Copying(source, target, wanted, given).one(match)
+    Copying(source, target, wanted, given, beneath).one(match)
+
+
+@dataclass(frozen=True, slots=True)
+class Beneath:
+    """The folder of the target's own files: what is new may be made there, as the kernel would.
+
+    `begin` is told what a copy will make in an empty folder, and returns what takes the layer's
+    archive, if that is wanted.
+    """
+
+    root: int
+    begin: Callable[[Sequence[Picked]], LayerTar | None]
 
 
 class Copying:
     """The copy of one source; hard links within it stay hard links."""
 
-    def __init__(self, source: int | Tree, target: int, wanted: Copy, given: Given) -> None:
+    def __init__(
+        self,
+        source: int | Tree,
+        target: int,
+        wanted: Copy,
+        given: Given,
+        beneath: Beneath | None = None,
+    ) -> None:
         self._source = source
         self._target = target
         self._wanted = wanted
         self._given = given
+        self._beneath = beneath
+        self._pour = Pour(source, wanted, given) if isinstance(source, Tree) else None
         self._links: dict[tuple[int, int], bytes] = {}
 
     def one(self, match: Match) -> None:
@@ -63,7 +94,7 @@ class Copying:
                 self._file(top, parent, name, b"/".join(filter(None, (up, name))))
                 return
             base = b"/".join(filter(None, (up, name)))
-            self._tree(top, found, parent, name, base)
+            self._tree(top, Picks(found), parent, name, base)
         finally:
             found.close()
             os.close(parent)
@@ -106,18 +137,14 @@ class Copying:
 
     # ---- folders
 
-    def _tree(
-        self, top: Picked, rest: Iterable[Picked], parent: int, name: bytes, base: bytes
-    ) -> None:
+    def _tree(self, top: Picked, rest: Picks, parent: int, name: bytes, base: bytes) -> None:
         fd, made = self._folder(top, parent, name)
-        contents = self._wanted.contents_only
-        timed = (made or contents) and not top.implied
+        timed = (made or self._wanted.contents_only) and not top.implied
+        if self._poured(top, rest, fd, base, made=made, timed=timed):
+            return
         stack: list[_Level] = [(b"", fd, made, top.stat if timed else None)]
-        if made and contents:
-            os.fchown(fd, *self._given.ids)
-            os.fchmod(fd, PLAIN_FOLDER)
-        elif made and not top.implied:
-            self._describe_folder(top, fd)
+        if made:
+            self._describe_top(top, fd)
         try:
             for one in rest:
                 up, _, last = one.rel.rpartition(b"/")
@@ -126,6 +153,8 @@ class Copying:
                 _, here, empty, _ = stack[-1]
                 if stat.S_ISDIR(one.stat.st_mode):
                     inner, made = self._folder(one, here, last)
+                    if made and self._poured_inside(one, rest, inner, base):
+                        continue
                     stack.append((one.rel, inner, made, None if one.implied else one.stat))
                     if not one.implied or made:
                         self._describe_folder(one, inner)
@@ -135,6 +164,61 @@ class Copying:
         finally:
             while stack:
                 self._leave(stack.pop())
+
+    def _describe_top(self, top: Picked, fd: int) -> None:
+        """Describe the folder that a match has become, which is new."""
+        if self._wanted.contents_only:
+            os.fchown(fd, *self._given.ids)
+            os.fchmod(fd, PLAIN_FOLDER)
+        elif not top.implied:
+            self._describe_folder(top, fd)
+
+    def _poured(
+        self, top: Picked, rest: Picks, fd: int, base: bytes, *, made: bool, timed: bool
+    ) -> bool:
+        """Make all that is taken at once where it goes to an empty folder; False where not so.
+
+        A folder that was there is made the target's own by a change that changes nothing.
+        """
+        if self._pour is None or self._beneath is None or not (made or not os.listdir(fd)):
+            return False
+        if made:
+            self._describe_top(top, fd)
+        else:
+            os.fchmod(fd, stat.S_IMODE(os.fstat(fd).st_mode))
+        real = place.folder(self._beneath.root, base)
+        try:
+            if not suits(real):
+                return False
+            found = list(rest)
+            now = time.time_ns()
+            times = self._times(top.stat) if timed else (now, now)
+            os.utime(real, ns=times)
+            archive = self._beneath.begin(found) if keep_times(found) else None
+            self._pour.fill(real, base, found, archive=archive)
+            os.utime(real, ns=times)
+        finally:
+            os.close(real)
+        os.close(fd)
+        return True
+
+    def _poured_inside(self, one: Picked, rest: Picks, fd: int, base: bytes) -> bool:
+        """Do the same for a folder that is new in one that is not."""
+        if self._pour is None or self._beneath is None:
+            return False
+        path = base + b"/" + one.rel if base else one.rel
+        real = place.folder(self._beneath.root, path)
+        try:
+            if not suits(real):
+                return False
+            self._describe_folder(one, fd)
+            self._pour.fill(real, base, rest.beneath(one.rel), one.rel)
+            if not one.implied:
+                self._set_times(real, one.stat)
+        finally:
+            os.close(real)
+        os.close(fd)
+        return True
 
     def _folder(self, one: Picked, at: int, name: bytes) -> tuple[int, bool]:
         """Open the folder that a folder becomes; say whether it is new."""

@@ -8,14 +8,21 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from boxship.build.cache.record import Layer
 from boxship.build.cache.records import Held
 from boxship.build.errors import BadGraph, NoSuchFile
 from boxship.build.files import copy as copying
 from boxship.build.files import place, select, unpack
+from boxship.build.files.archive import Archive
+from boxship.build.files.copy import Beneath
 from boxship.build.files.place import Given
+from boxship.build.files.pour import LayerTar, is_much
+from boxship.build.files.select import Picked
+from boxship.build.files.tars import Tars
 from boxship.build.filesystems import EMPTY, Filesystems, Layers, Value, Writable
+from boxship.build.filesystems import Files as FolderOfFiles
 from boxship.build.needs import Programs
 from boxship.build.ops import (
     NO_OUTPUT,
@@ -29,9 +36,11 @@ from boxship.build.ops import (
     MakeLink,
     Owner,
 )
+from boxship.content.assembly import Assembly
 from boxship.errors import InvalidRequest
 from boxship.kernel import paths
 from boxship.snapshot import trees
+from boxship.wire import tarwriter
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -42,13 +51,25 @@ class FileChanges:
 
     filesystems: Filesystems
     programs: Programs
+    tars: Tars
 
     def perform(
-        self, op: Files, inputs: Sequence[Value], description: str, held: Held, made: list[Layer]
+        self,
+        op: Files,
+        inputs: Sequence[Value],
+        description: str,
+        held: Held,
+        made: list[Layer],
+        *,
+        lasting: bool = False,
     ) -> dict[int, Value]:
-        """Return the operation's results; the layers made are added to `made`."""
+        """Return the operation's results; the layers made are added to `made`.
+
+        Of a `lasting` one an image will be made: what can be done for that on the way is done.
+        """
         with ExitStack() as undo:
             work = _Work(self, inputs, description, held, made, undo)
+            work.lasting = lasting and len(op.actions) == 1
             work.users = Counter(action.input - len(inputs) for action in op.actions)
             for action in op.actions:
                 work.act(action)
@@ -76,6 +97,10 @@ class _Work:
         self._undo = undo
         self._states: list[Writable | Value] = []  # by action
         self._outputs: dict[int, int] = {}  # number of a result: action
+        self._tars = changes.tars
+        self._assembly: Assembly | None = None
+        self._source: Archive | None = None
+        self.lasting = False
         self.users: Counter[int] = Counter()  # how many actions work on an action's result
 
     def act(self, action: Action) -> None:
@@ -84,7 +109,7 @@ class _Work:
         self._states.append(writable)
         target = os.open(".", trees.FOLDER, dir_fd=writable.mount)
         try:
-            self._do(action, target)
+            self._do(action, target, writable)
         finally:
             os.close(target)
         if action.output != NO_OUTPUT:
@@ -121,6 +146,7 @@ class _Work:
             return state
         layer = self._filesystems.keep(state, self._description, self._held)
         self._made.append(layer)
+        self._keep_archive(layer)
         value = Layers(layer.chain)
         self._states = [value if one is state else one for one in self._states]
         return value
@@ -133,10 +159,10 @@ class _Work:
 
     # ---- what there is to do
 
-    def _do(self, action: Action, target: int) -> None:
+    def _do(self, action: Action, target: int, writable: Writable) -> None:
         match action.does:
             case Copy() as wanted:
-                self._copy(wanted, self._second(action.second), target)
+                self._copy(wanted, self._second(action.second), target, writable)
             case MakeFile() as wanted:
                 self._make_file(wanted, target)
             case MakeFolder() as wanted:
@@ -146,15 +172,51 @@ class _Work:
             case Delete() as wanted:
                 self._delete(wanted, target)
 
-    def _copy(self, wanted: Copy, value: Value, target: int) -> None:
+    def _copy(self, wanted: Copy, value: Value, target: int, writable: Writable) -> None:
         given = self._given(wanted.owner, wanted.timestamp, target)
-        with self._filesystems.reading(value) as source:
+        with ExitStack() as opened:
+            source = opened.enter_context(self._filesystems.reading(value))
             for required in wanted.required:
                 select.matches(source, Copy(required, "", follow_links=True))
-            for match in select.matches(source, wanted):
+            matches = select.matches(source, wanted)
+            beneath: Beneath | None = None
+            if isinstance(value, FolderOfFiles) and value.archive is not None:
+                self._source = value.archive if self.lasting and len(matches) == 1 else None
+                beneath = self._beneath(writable, opened)
+            for match in matches:
                 if wanted.unpack and unpack.unpack(source, target, match, wanted.target, given):
                     continue
-                copying.copy(source, target, match, wanted, given)
+                copying.copy(source, target, match, wanted, given, beneath)
+
+    def _beneath(self, writable: Writable, opened: ExitStack) -> Beneath | None:
+        root = self._filesystems.own_files(writable)
+        if root is None:
+            return None
+        opened.callback(os.close, root)
+        return Beneath(root, partial(self._begin_archive, writable))
+
+    def _begin_archive(self, writable: Writable, found: Sequence[Picked]) -> LayerTar | None:
+        """Begin the layer's archive where it is worth that; what is there so far comes first."""
+        if self._source is None or not is_much(found):
+            return None
+        self._assembly = self._tars.begin()
+        self._undo.callback(self._drop_archive)
+        before = b"".join(self._filesystems.archive(writable))
+        self._assembly.add(before.removesuffix(tarwriter.END))
+        return LayerTar(self._assembly)
+
+    def _keep_archive(self, layer: Layer) -> None:
+        """Let whoever makes an image of the layer find its archive, until the build ends."""
+        assembly, self._assembly = self._assembly, None
+        if assembly is None or self._source is None:
+            return
+        assembly.add(tarwriter.END)
+        self._tars.keep(layer.chain, assembly)
+        self._source.then(partial(self._tars.drop, layer.chain))
+
+    def _drop_archive(self) -> None:
+        if self._assembly is not None:
+            self._assembly.drop()
 
     def _make_file(self, wanted: MakeFile, target: int) -> None:
         given = self._given(wanted.owner, wanted.timestamp, target)

@@ -43,6 +43,30 @@ class Picked:
     implied: bool = False
 
 
+class Picks:
+    """What was picked, in order, with a look at what comes next."""
+
+    def __init__(self, found: Iterator[Picked]) -> None:
+        self._found = found
+        self._ahead: Picked | None = None
+
+    def __iter__(self) -> Iterator[Picked]:
+        while True:
+            one, self._ahead = self._ahead, None
+            if one is None and (one := next(self._found, None)) is None:
+                return
+            yield one
+
+    def beneath(self, rel: bytes) -> Iterator[Picked]:
+        """Yield what comes next and lies beneath a path."""
+        inside = rel + b"/"
+        for one in self:
+            if not one.rel.startswith(inside):
+                self._ahead = one
+                return
+            yield one
+
+
 def link_of(one: Picked) -> bytes:
     """Return what a symbolic link says."""
     if isinstance(one.stat, Node):

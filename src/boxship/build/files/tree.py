@@ -16,6 +16,7 @@ import os
 import stat
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -31,6 +32,7 @@ LONGEST_NAME: Final = 255
 LONGEST_PATH: Final = 3500
 SMALL: Final = 1 << 20
 CHUNK: Final = 1 << 20
+WAITED_FOR: Final = 16 << 20
 GATHERED: Final = 1 << 17
 UNNAMED: Final = frozenset((errno.EOPNOTSUPP, errno.EISDIR))  # where files must have a name
 PLAIN: Final = frozenset((tar.FILE, tar.FOLDER, tar.SYMLINK))
@@ -89,7 +91,10 @@ class Spool:
 
     def __del__(self) -> None:
         if (file := getattr(self, "file", -1)) >= 0:
-            os.close(file)
+            if os.fstat(file).st_size < WAITED_FOR:
+                os.close(file)
+            else:  # to free it takes the kernel a while
+                threading.Thread(target=os.close, args=(file,), name="close").start()
 
     def taking(self, pieces: Iterable[bytes], helper: Helper) -> Iterator[bytes]:
         """Pass pieces on, and keep them; they are written while they are looked at."""
@@ -105,6 +110,15 @@ class Spool:
     def read(self, at: int, size: int) -> bytes:
         """Return some of what is there."""
         return os.pread(self.file, size, at)
+
+    def copy(self, at: int, size: int, target: int) -> None:
+        """Append a part to an open file."""
+        while size:
+            done = os.sendfile(target, self.file, at, min(size, 1 << 30))
+            if not done:
+                raise OSError(errno.EIO, "the archive ends too early")
+            at += done
+            size -= done
 
     def pieces(self, at: int = 0, size: int = sys.maxsize) -> Iterator[bytes]:
         """Yield the whole archive, or a part of it."""
@@ -124,6 +138,7 @@ class Tree:
         self._hashing: list[tuple[Node, hashlib._Hash]] = []
         self._folders = {b"": root}
         self._root = root
+        self.umask = umask
         self._implied = stat.S_IFDIR | (0o755 & ~umask)
         self.count = 0
 

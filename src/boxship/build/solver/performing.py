@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from time import time_ns
 
 from boxship.build import stopping
@@ -37,6 +38,7 @@ class Wish:
     held: Held
     say: Say
     made: list[Layer]
+    lasting: bool = False  # an image will be made of it
 
 
 class Performing:
@@ -82,7 +84,14 @@ class Performing:
                     return await self._executions.perform(op, _asked(wish, name))
                 case Files() as op:
                     changes = self._changes.perform
-                    return await _to_the_end(changes, op, wish.inputs, name, wish.held, wish.made)
+                    return await _to_the_end(
+                        partial(changes, lasting=wish.lasting),
+                        op,
+                        wish.inputs,
+                        name,
+                        wish.held,
+                        wish.made,
+                    )
                 case Merge():
                     return await _to_the_end(
                         self._merging.merge, wish.inputs, name, wish.held, wish.made

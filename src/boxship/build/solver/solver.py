@@ -71,6 +71,7 @@ class Job:
     states: dict[Vertex, VertexState] = field(default_factory=dict)
     fetched: dict[Vertex, Fetched] = field(default_factory=dict)  # what came from outside
     used: list[ChainId | None] = field(default_factory=list)  # and not noted yet
+    lasting: frozenset[Vertex] = frozenset()  # whose layers an image will be made of
 
 
 def known_steps(root: Ref | None, job: Job) -> list[KnownStep]:
@@ -359,6 +360,7 @@ class _Solving:
                 held,
                 say,
                 made,
+                vertex in self._job.lasting,
             )
             outputs = await self._performing.perform(wish)
             kept = {n: v.chain for n, v in outputs.items() if isinstance(v, Layers)}

@@ -232,6 +232,11 @@ class Overlay2(Kept):
             [("volatile", None)] if volatile else [],
         )
 
+    def own_files(self, key: str) -> str | None:
+        """Return the upper folder."""
+        layerfile.check_key(key)
+        return self._path("active", key, "diff")
+
     def view(self, chain: ChainId | None) -> int:
         """Return a new detached read-only mount of a layer and those below it."""
         ends = [self._path("empty")] + ([self._path("empty-too")] if chain is None else [])

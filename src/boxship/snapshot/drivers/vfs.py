@@ -104,6 +104,10 @@ class Vfs(Kept):
         self._active(key)
         return _detached(self._path("active", key, "tree"))
 
+    def own_files(self, key: str) -> str | None:
+        """Say that there is none: a snapshot's tree holds all that is below it, too."""
+        return None
+
     def view(self, chain: ChainId | None) -> int:
         """Return a detached read-only mount of the layer's tree."""
         return self._by_name(lambda: _detached(self._tree(chain), mounts.MOUNT_ATTR_RDONLY))

@@ -1,0 +1,194 @@
+"""Files of an archive made in a folder that is new: nothing is in the way, nobody else looks.
+
+The layer's archive can be put together at the same time: what its entries say is what the files
+are given.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from boxship.build import stopping
+from boxship.build.files import modes
+from boxship.build.files.place import Given
+from boxship.build.files.select import Picked
+from boxship.build.files.tree import Node, Spool, Tree
+from boxship.build.ops import Copy
+from boxship.content.assembly import Assembly
+from boxship.snapshot import trees
+from boxship.wire import tar, tarwriter
+
+NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+SMALL: Final = 1 << 17
+MANY: Final = 200
+MUCH: Final = 1 << 20
+LATEST: Final = (1 << 31) * tar.NANOSECOND  # that every filesystem keeps as it is
+OVERLAY: Final = "trusted.overlay."
+
+
+class LayerTar:
+    """The layer's archive, entry by entry."""
+
+    def __init__(self, assembly: Assembly) -> None:
+        self.assembly = assembly
+
+    def add(self, entry: tar.Entry, data: bytes = b"") -> None:
+        """Add an entry whose content is small."""
+        header = tarwriter.header(entry)
+        if not data:
+            self.assembly.add(header)
+            return
+        self.assembly.add(b"".join((header, data, tarwriter.padding(len(data)))))
+
+    def add_file(self, entry: tar.Entry, spool: Spool, at: int) -> None:
+        """Add an entry whose content is a part of an archive."""
+        self.assembly.add(tarwriter.header(entry))
+        self.assembly.add_file(spool, at, entry.size)
+        if entry.size % tar.BLOCK:
+            self.assembly.add(tarwriter.padding(entry.size))
+
+
+class Pour:
+    """One copy out of an archive."""
+
+    def __init__(self, tree: Tree, wanted: Copy, given: Given) -> None:
+        self._spool = tree.spool
+        self._wanted = wanted
+        self._given = given
+        self._special = 0o7000 | tree.umask
+        self._now = time.time_ns()
+        self._archive: LayerTar | None = None
+        self._inherits = False  # a folder here may give its group to what is made in it
+
+    def fill(
+        self,
+        folder: int,
+        path: bytes,
+        found: Iterable[Picked],
+        at: bytes = b"",
+        archive: LayerTar | None = None,
+    ) -> None:
+        """Make all that was picked beneath `at` of a match in the folder at `path`, an empty one.
+
+        `path` is the match's own.
+        """
+        self._archive = archive
+        self._inherits = bool(os.fstat(folder).st_mode & stat.S_ISGID)
+        stack: list[tuple[bytes, int, int]] = [(at, os.dup(folder), -1)]  # path, folder, time
+        try:
+            for one in found:
+                up, _, name = one.rel.rpartition(b"/")
+                while stack[-1][0] != up:
+                    _leave(stack.pop())
+                here = stack[-1][1]
+                node = one.stat
+                assert isinstance(node, Node)
+                entry = self._entry(node, path + b"/" + one.rel if path else one.rel, one)
+                kind = stat.S_IFMT(node.st_mode)
+                if kind == stat.S_IFDIR:
+                    stopping.check()
+                    mtime = entry.mtime
+                    stack.append((one.rel, self._folder(here, name, entry), mtime))
+                elif kind == stat.S_IFLNK:
+                    self._link(here, name, entry, node)
+                else:
+                    self._file(here, name, entry, node)
+        finally:
+            while stack:
+                _leave(stack.pop())
+
+    def _entry(self, node: Node, path: bytes, one: Picked) -> tar.Entry:
+        """Say what a file is given, with its time to the nanosecond."""
+        given = self._given
+        mode = stat.S_IMODE(node.st_mode)
+        if self._wanted.mode and not stat.S_ISLNK(node.st_mode):
+            mode = modes.changed(node.st_mode, self._wanted.mode)
+        mtime = node.st_mtime_ns if given.time < 0 else given.time
+        return tar.Entry(
+            path,
+            mode=mode,
+            uid=node.st_uid if given.uid is None else given.uid,
+            gid=node.st_gid if given.gid is None else given.gid,
+            mtime=self._now if one.implied and given.time < 0 else mtime,
+        )
+
+    def _folder(self, here: int, name: bytes, entry: tar.Entry) -> int:
+        os.mkdir(name, 0o700, dir_fd=here)
+        folder = os.open(name, trees.FOLDER, dir_fd=here)
+        os.fchown(folder, entry.uid, entry.gid)
+        os.fchmod(folder, entry.mode)
+        self._inherits = self._inherits or bool(entry.mode & stat.S_ISGID)
+        if self._archive is not None:
+            self._archive.add(_whole_seconds(entry, tar.FOLDER, entry.name + b"/"))
+        return folder
+
+    def _link(self, here: int, name: bytes, entry: tar.Entry, node: Node) -> None:
+        os.symlink(node.link, name, dir_fd=here)
+        if entry.uid or entry.gid or self._inherits:
+            os.chown(name, entry.uid, entry.gid, dir_fd=here, follow_symlinks=False)
+        times = (entry.mtime, entry.mtime)
+        os.utime(name, ns=times, dir_fd=here, follow_symlinks=False)
+        if self._archive is not None:
+            entry.link = node.link
+            self._archive.add(_whole_seconds(entry, tar.SYMLINK, entry.name))
+
+    def _file(self, here: int, name: bytes, entry: tar.Entry, node: Node) -> None:
+        size = node.st_size
+        mode, mtime = entry.mode, entry.mtime
+        data = self._spool.read(node.at, size) if 0 < size <= SMALL else b""
+        file = os.open(name, NEW, mode & 0o777, dir_fd=here)
+        try:
+            if data and os.write(file, data) < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if size > SMALL:
+                self._spool.copy(node.at, size, file)
+            if entry.uid or entry.gid or self._inherits:
+                os.fchown(file, entry.uid, entry.gid)
+            if mode & self._special:
+                os.fchmod(file, mode)
+            os.utime(file, ns=(mtime, mtime))
+        finally:
+            os.close(file)
+        if self._archive is not None:
+            entry.size = size
+            _whole_seconds(entry, tar.FILE, entry.name)
+            if size > SMALL:
+                self._archive.add_file(entry, self._spool, node.at)
+            else:
+                self._archive.add(entry, data)
+
+
+def _leave(level: tuple[bytes, int, int]) -> None:
+    """Close a folder; its times are set when nothing more is made in it."""
+    _, folder, mtime = level
+    try:
+        if mtime >= 0:
+            os.utime(folder, ns=(mtime, mtime))
+    finally:
+        os.close(folder)
+
+
+def _whole_seconds(entry: tar.Entry, kind: bytes, name: bytes) -> tar.Entry:
+    entry.type, entry.name = kind, name
+    entry.mtime = entry.mtime // tar.NANOSECOND * tar.NANOSECOND
+    return entry
+
+
+def is_much(found: Sequence[Picked]) -> bool:
+    """Whether it is worth more threads."""
+    return len(found) > MANY or sum(one.stat.st_size for one in found) > MUCH
+
+
+def suits(folder: int) -> bool:
+    """Whether a new folder gives what is made in it nothing that this does not know of."""
+    return all(name.startswith(OVERLAY) for name in os.listxattr(folder))
+
+
+def keep_times(found: Iterable[Picked]) -> bool:
+    """Whether every filesystem keeps the times of all files as they are."""
+    return all(0 <= one.stat.st_mtime_ns < LATEST for one in found)

@@ -1,0 +1,228 @@
+"""A blob put together from bytes and parts of files, and what is left out of it as known.
+
+What a blob has in common with another need not be written again. Such a blob is kept in pieces:
+
+    <hex>.pieces    its own bytes | msgpack of Pieces | the length of that, 8 bytes | MAGIC
+
+It is as good as whole for who reads it from its start, and made whole for who wants a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import Final, Protocol
+
+import msgspec
+
+from boxship.content.errors import WrongContent
+from boxship.kernel.syscalls import syscall
+from boxship.lib.beside import Helper
+from boxship.spec.digest import Digest
+
+MAGIC: Final = b"BXPIECES"
+SUFFIX: Final = ".pieces"
+OWN: Final = -1
+CHUNK: Final = 1 << 18
+GATHERED: Final = 1 << 20
+MOST_TRAILER: Final = 64 << 20
+SYNC_FILE_RANGE_WRITE: Final = 2
+BEGUN: Final = 16 << 20  # so much is written before the disk is told of it
+
+
+class Pieces(msgspec.Struct, array_like=True):
+    """What a pieced blob is made of: runs of bytes, each (where in the base, or OWN; how many)."""
+
+    base: Digest
+    size: int
+    runs: list[tuple[int, int]]
+
+
+class Opened(Protocol):
+    """Something with an open file that it closes when nobody has it any more."""
+
+    file: int
+
+    def __hash__(self) -> int: ...
+
+
+class Assembly:
+    """A blob in the making; hashed and written by threads of its own while more is added.
+
+    With a `base` what is said to be in that is not written. `finish` it, or `drop` it.
+    """
+
+    def __init__(self, path: str, base: Digest | None = None) -> None:
+        self.path = path
+        self.base = base
+        self.size = 0
+        self._runs: list[tuple[int, int]] = []
+        self._parts: list[bytes] = []  # not handed to the threads yet
+        self._own: list[bytes] = []  # the same, but only what is written
+        self._gathered = 0
+        self._written = self._told = 0
+        self._hash = hashlib.sha256()
+        self._owners: set[Opened] = set()
+        self._buffer = memoryview(bytearray(CHUNK))
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._hasher, self._writer = Helper(), Helper()
+        self._hasher.__enter__()
+        self._writer.__enter__()
+        self._ended = False
+
+    def add(self, data: bytes, at: int = OWN) -> None:
+        """Take the next bytes; `at` is where the base has the same."""
+        self._note(at, len(data))
+        self._parts.append(data)
+        if at == OWN or self.base is None:
+            self._own.append(data)
+        self._gathered += len(data)
+        if self._gathered >= GATHERED:
+            self._hand_over()
+
+    def add_file(self, owner: Opened, offset: int, size: int, at: int = OWN) -> None:
+        """Take a part of a file, which stays open for as long as its owner is there."""
+        file = owner.file
+        self._owners.add(owner)
+        self._note(at, size)
+        self._hand_over()
+        self._hasher.do(partial(self._hash_file, file, offset, size))
+        if at == OWN or self.base is None:
+            self._writer.do(partial(self._copy_file, file, offset, size))
+
+    def _note(self, at: int, size: int) -> None:
+        self.size += size
+        if self.base is None:
+            return
+        if self._runs:
+            before, length = self._runs[-1]
+            if at == before == OWN or (OWN not in (at, before) and at == before + length):
+                self._runs[-1] = (before, length + size)
+                return
+        self._runs.append((at, size))
+
+    def _hand_over(self) -> None:
+        parts, own = self._parts, self._own
+        self._parts, self._own, self._gathered = [], [], 0
+        if not parts:
+            return
+        whole = b"".join(parts)
+        self._hasher.do(partial(self._hash.update, whole))
+        if self.base is None:
+            self._writer.do(partial(self._write, whole))
+        elif own:
+            self._writer.do(partial(self._write, b"".join(own)))
+
+    def _hash_file(self, file: int, offset: int, size: int) -> None:
+        while size:
+            got = os.preadv(file, [self._buffer[: min(CHUNK, size)]], offset)
+            if not got:
+                raise WrongContent("a file ended while it was read")
+            self._hash.update(self._buffer[:got])
+            offset += got
+            size -= got
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._file, view) :]
+        self._begin_writeback(len(data))
+
+    def _copy_file(self, file: int, offset: int, size: int) -> None:
+        while size:
+            done = os.sendfile(self._file, file, offset, min(size, BEGUN))
+            if not done:
+                raise WrongContent("a file ended while it was read")
+            offset += done
+            size -= done
+            self._begin_writeback(done)
+
+    def _begin_writeback(self, size: int) -> None:
+        """Let the disk begin with what is there; who flushes the blob then waits less."""
+        self._written += size
+        if (new := self._written - self._told) >= BEGUN:
+            with suppress(OSError):  # it is good advice, no more
+                syscall("sync_file_range", self._file, self._told, new, SYNC_FILE_RANGE_WRITE)
+            self._told = self._written
+
+    def finish(self) -> Digest:
+        """Wait for the threads; return what the blob is called."""
+        if not self._ended:
+            self._hand_over()
+            if self.base is not None:
+                self._writer.do(self._write_trailer)
+            self._end(None)
+        return Digest("sha256:" + self._hash.hexdigest())
+
+    def _write_trailer(self) -> None:
+        assert self.base is not None
+        said = msgspec.msgpack.encode(Pieces(self.base, self.size, self._runs))
+        self._write(said + len(said).to_bytes(8, "big") + MAGIC)
+
+    def _end(self, error: BaseException | None) -> None:
+        self._ended = True
+        kind = None if error is None else type(error)
+        try:
+            self._hasher.__exit__(kind, error, None)
+        finally:
+            self._writer.__exit__(kind, error, None)
+
+    def place(self, path: str) -> int:
+        """Give it its name; return its descriptor, which is the caller's now."""
+        os.rename(self.path, path)
+        file, self._file = self._file, -1
+        return file
+
+    def drop(self) -> None:
+        """End it, unless it has been put in place."""
+        if not self._ended:
+            self._end(WrongContent("it is not wanted any more"))
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+            os.unlink(self.path)
+
+    def __enter__(self) -> Assembly:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.drop()
+
+
+def read_pieces(file: int) -> Pieces:
+    """Return what an open pieced blob is made of; WrongContent where it is damaged."""
+    size = os.fstat(file).st_size
+    end = os.pread(file, 16, max(0, size - 16))
+    length = int.from_bytes(end[:8], "big")
+    if end[8:] != MAGIC or not 0 < length <= min(size - 16, MOST_TRAILER):
+        raise WrongContent("a blob in pieces is damaged")
+    try:
+        found = msgspec.msgpack.decode(os.pread(file, length, size - 16 - length), type=Pieces)
+        return Pieces(Digest.parse(found.base), found.size, found.runs)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise WrongContent("a blob in pieces is damaged") from error
+
+
+def content(file: int, base: int, pieces: Pieces) -> Iterator[bytes]:
+    """Yield a pieced blob; both files stay open until it ends."""
+    own = 0
+    for at, size in pieces.runs:
+        source, offset = (file, own) if at == OWN else (base, at)
+        end = offset + size
+        while offset < end:
+            part = os.pread(source, min(CHUNK, end - offset), offset)
+            if not part:
+                raise WrongContent("a blob in pieces is damaged")
+            offset += len(part)
+            yield part
+        if at == OWN:
+            own = end

@@ -1,0 +1,194 @@
+"""What is copied out of an archive into a new folder is made quickly, and no different."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from boxship.build.cache.record import Layer
+from boxship.build.files import pour
+from boxship.build.files.archive import Archive
+from boxship.build.files.perform import FileChanges
+from boxship.build.files.tars import Tars
+from boxship.build.files.tree import Spool, indexed
+from boxship.build.filesystems import EMPTY, Files, Filesystems, Layers, Value
+from boxship.build.ops import Action, Copy, MakeFile, MakeFolder, Owner
+from boxship.build.ops import Files as FilesOp
+from boxship.content.store import Blobs
+from boxship.snapshot import trees
+from boxship.snapshot.snapshots import Snapshots
+
+pytestmark = pytest.mark.root
+USUAL: dict[str, Any] = {
+    "follow_links": True, "contents_only": True, "make_parents": True, "wildcard": True,
+}  # fmt: skip
+NANO = 123_456_789
+LARGE = os.urandom(1 << 10) * 300
+
+
+class Held:
+    def chain(self, chain: object) -> None:
+        """Nothing is collected here."""
+
+
+def context(changed: bytes = b"one", **more: Any) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+
+        def add(name: str, data: bytes | str | None, **said: Any) -> None:
+            entry = tarfile.TarInfo(name)
+            entry.mtime = 1_600_000_000 + NANO / 1e9
+            for key, value in {**said, **more}.items():
+                setattr(entry, key, value)
+            if data is None:
+                entry.type, entry.mode = tarfile.DIRTYPE, said.get("mode", 0o755)
+            elif isinstance(data, str):
+                entry.type, entry.linkname = tarfile.SYMTYPE, data
+            else:
+                entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data) if isinstance(data, bytes) else None)
+
+        add("a", None, mode=0o2775, gid=50)
+        add("a/changes", changed)
+        add("a/empty", b"")
+        add("a/large", LARGE, mode=0o600)
+        add("a/run", b"#!", mode=0o4755, uid=7, gid=8)
+        add("a.b", b"sorted between a and a/")
+        add("deep/er/x", b"implied folders")
+        add("link", "a/../deep", mode=0o777)
+        add("n" * 120 + "/" + "ü" * 40, b"long", mode=0o644)
+        add("z", b"z" * 512)
+    return out.getvalue()
+
+
+@dataclass
+class Bench:
+    root: Path
+    snapshots: Snapshots
+    tars: Tars
+    blobs: Blobs
+    changes: FileChanges
+
+    def archive(self, data: bytes) -> Files:
+        spool = Spool(str(self.root))
+        tree = indexed((data,), spool, 0o700, 0o022)
+        assert tree is not None
+        archive = Archive(tree, str(self.root / os.urandom(4).hex()))
+        return Files(archive.folder, archive)
+
+    def perform(self, base: Value, source: Value, does: Any, **more: Any) -> Layer:
+        made: list[Layer] = []
+        op = FilesOp((Action(does, 0, 1, output=0),))
+        held = cast(Any, Held())
+        self.changes.perform(op, [base, source], "a step", held, made, **more)
+        return made[-1]
+
+    def contents(self, layer: Layer) -> dict[bytes, tuple[object, ...]]:
+        """What is in a layer and those below; times of folders that nobody gave one are left."""
+        found: dict[bytes, tuple[object, ...]] = {}
+        mounted = self.snapshots.view(layer.chain)
+        root = os.open(".", trees.FOLDER, dir_fd=mounted)
+        os.close(mounted)
+        for node in trees.walk(root):
+            status, content = node.stat, b""
+            if stat.S_ISREG(status.st_mode):
+                with open(os.open(node.name, os.O_RDONLY, dir_fd=node.folder), "rb") as file:
+                    content = file.read()
+            elif stat.S_ISLNK(status.st_mode):
+                content = os.readlink(node.name, dir_fd=node.folder)
+            owner = (status.st_uid, status.st_gid)
+            time = 0 if stat.S_ISDIR(status.st_mode) else status.st_mtime_ns
+            found[node.path] = (status.st_mode, *owner, time, content)
+        os.close(root)
+        return found
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr(pour, "MANY", 0)
+    snapshots = Snapshots.at(str(tmp_path / "snapshots"))
+    if snapshots.driver != "overlay2":
+        pytest.skip("needs overlayfs")
+    blobs = Blobs(str(tmp_path / "blobs"))
+    tars = Tars(blobs)
+    changes = FileChanges(Filesystems(snapshots, lambda: 1), cast(Any, None), tars)
+    return Bench(tmp_path, snapshots, tars, blobs, changes)
+
+
+PLACES = ["/", "/app", "/app/", "/not/yet/there/", "/there", "/there/and", "/full"]
+COPIES = [
+    {},
+    {"owner": Owner(3, 4)},
+    {"mode": "u=rwX,go=rX"},
+    {"timestamp": 1_500_000_000 * 10**9 + 5},
+    {"exclude": ("a/large", "**/x")},
+    {"include": ("deep", "a/run")},
+]
+
+
+def base(bench: Bench) -> Layers:
+    """Some folders: an empty one, and one that is not."""
+    layer = bench.perform(EMPTY, EMPTY, MakeFolder("/there/and", parents=True))
+    full = bench.perform(Layers(layer.chain), EMPTY, MakeFolder("/full/deep", parents=True))
+    file = bench.perform(Layers(full.chain), EMPTY, MakeFile("/full/z", b"old"))
+    return Layers(file.chain)
+
+
+@pytest.mark.parametrize("more", COPIES, ids=lambda more: "-".join(more) or "plain")
+@pytest.mark.parametrize("target", PLACES)
+def test_a_layer_is_the_same_however_its_files_are_made(
+    bench: Bench, target: str, more: dict[str, Any]
+) -> None:
+    """From the archive or from a folder; its archive is what the packer would make of it."""
+    source, below = bench.archive(context()), base(bench)
+    wanted = Copy("/", target, **USUAL, **more)
+    poured = bench.perform(below, source, wanted, lasting=True)
+    assert source.archive is not None
+    source.archive.unpack()
+    copied = bench.perform(below, Files(source.path), wanted)
+    assert bench.contents(poured) == bench.contents(copied)
+    packed = b"".join(bench.snapshots.layer_diff(poured.chain))
+    with bench.blobs.lease() as lease:
+        digest = bench.tars.commit(poured.chain, lease)
+        if target in ("/", "/there", "/full"):  # there is something in them
+            assert digest is None
+        else:
+            assert digest is not None
+            assert b"".join(bench.blobs.chunks(digest)) == packed
+            assert digest.hex == hashlib.sha256(packed).hexdigest()
+
+
+def test_times_that_not_every_filesystem_keeps_are_left_to_the_packer(bench: Bench) -> None:
+    source = bench.archive(context(mtime=-5))
+    layer = bench.perform(EMPTY, source, Copy("/", "/app/", **USUAL), lasting=True)
+    with bench.blobs.lease() as lease:
+        assert bench.tars.commit(layer.chain, lease) is None
+
+
+def test_an_archive_that_nobody_wants_goes_with_its_build(bench: Bench) -> None:
+    source = bench.archive(context())
+    bench.perform(EMPTY, source, Copy("/", "/app/", **USUAL), lasting=True)
+    arriving = bench.root / "blobs" / "ingest"
+    assert os.listdir(arriving)
+    assert source.archive is not None
+    source.archive.close()
+    assert not os.listdir(arriving)
+
+
+def test_a_copy_that_fails_leaves_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "no space")
+
+    monkeypatch.setattr(Spool, "copy", fail)
+    with pytest.raises(OSError, match="no space"):
+        bench.perform(EMPTY, bench.archive(context()), Copy("/", "/a/", **USUAL), lasting=True)
+    assert not os.listdir(bench.root / "blobs" / "ingest")
+    assert not os.listdir(bench.root / "snapshots" / "overlay2" / "active")
