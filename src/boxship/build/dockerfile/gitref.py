@@ -16,7 +16,8 @@ from boxship.build.dockerfile.mounts import FALSE, TRUE
 from boxship.build.dockerfile.shell import quoted
 from boxship.build.ops import Source
 
-SCHEMES: Final = ("http", "https", "ssh", "git")
+WEB: Final = ("http", "https")
+SCHEMES: Final = (*WEB, "ssh", "git")
 SCP: Final = re.compile(
     r"(?:[a-zA-Z0-9_.\-]+)@[a-zA-Z0-9.\-\[\]]+:[^/].*|[a-zA-Z0-9_.\-]+@[^/:]+:/.*"
 )
@@ -69,17 +70,22 @@ def parse(text: str) -> GitRef | None:
         return found and replace(found, looks_local=True)
     scheme, colon, _ = text.partition("://")
     if colon:
-        if scheme not in SCHEMES:
+        if scheme not in SCHEMES or (scheme in WEB and not _is_repository(text)):
             return None
-        found = _url(text)
-        if found and scheme in ("http", "https"):
-            return found if urlsplit(found.remote).path.endswith(".git") else None
-        return found
+        return _url(text)
     if SCP.fullmatch(text):
         remote, _, fragment = text.partition("#")
         ref, _, folder = fragment.partition(":")
         return GitRef(remote, ref, folder)
     return None
+
+
+def _is_repository(url: str) -> bool:
+    """Whether a URL of the web is a repository's; any other is a file's, whatever its query."""
+    try:
+        return urlsplit(url).path.endswith(".git")
+    except ValueError:
+        return False
 
 
 def _url(text: str) -> GitRef | None:
