@@ -11,10 +11,12 @@ from google.protobuf.message import Message
 
 from boxship.build import ops
 from boxship.build.control import llbwriting
+from boxship.client.offers import Offers
 from boxship.spec.buildkit import control_pb2 as pb
 from boxship.spec.buildkit import gateway_pb2 as gateway
 from boxship.spec.platform import Platform
 from boxship.transport.http2 import Http2, Stream
+from boxship.transport.tunnel import Tunnel
 from tests.support.engine import Engine
 
 CONTROL = "/moby.buildkit.v1.Control/"
@@ -93,3 +95,24 @@ async def driven(client: Http2, ref: str, **more: object) -> AsyncIterator[Bridg
     finally:
         solving.cancel()
         await asyncio.wait([solving])
+
+
+async def built(client: Http2, folder: str, ref: str, **more: object) -> pb.StatusResponse:
+    """Build a folder's Dockerfile as a client does; return all that was told."""
+    offers = Offers(folders={"context": folder, "dockerfile": folder})
+    said = [("x-docker-expose-session-uuid", ref)]
+    said += [("x-docker-expose-session-grpc-method", method) for method in offers.methods]
+    carrying = client.open(CONTROL + "Session", said)
+    try:
+        async with Tunnel(carrying) as tunnel:
+            tunnel.adopt(Http2(offers.serve))
+            asked = pb.SolveRequest(ref=ref, frontend="dockerfile.v0", session=ref, **more)  # type: ignore[arg-type]
+            await client.ask(CONTROL + "Solve", asked.SerializeToString())
+    finally:
+        carrying.cancel()
+    told = pb.StatusResponse()
+    status = client.open(CONTROL + "Status")
+    await status.send(pb.StatusRequest(ref=ref).SerializeToString(), end=True)
+    while (message := await status.receive()) is not None:
+        told.MergeFrom(pb.StatusResponse.FromString(message))
+    return told

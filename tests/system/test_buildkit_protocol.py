@@ -16,7 +16,6 @@ from tests.support.pipes import connect
 
 from boxship.build import ops
 from boxship.build.control import llbwriting
-from boxship.build.control.tunnel import Tunnel
 from boxship.build.needs import Credentials, SyncRequest
 from boxship.build.session.client import Client
 from boxship.build.session.errors import NotOffered
@@ -26,6 +25,7 @@ from boxship.errors import NotFound
 from boxship.spec.buildkit import control_pb2 as pb
 from boxship.spec.buildkit import gateway_pb2 as gateway
 from boxship.transport.http2 import ConnectionLost, Http2
+from boxship.transport.tunnel import Tunnel
 from boxship.wire.grpc import Code, Failed
 
 

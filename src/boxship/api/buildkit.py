@@ -18,6 +18,7 @@ from boxship.api.building import Building
 from boxship.api.progress import Say
 from boxship.errors import BoxshipError, InvalidRequest, Unavailable
 from boxship.lib.pipe import Pipe
+from boxship.runtime.cdi import Devices
 from boxship.spec.platform import Platform
 from boxship.transport.upgrade import Upgraded
 
@@ -44,6 +45,7 @@ class Engine:
     id: str
     hostname: str
     driver: str
+    devices: Devices
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Doors:
                     id=engine.id,
                     hostname=engine.hostname,
                     driver=engine.driver,
+                    devices=engine.devices,
                 )
                 self._loaded = _Parts(sessions, solving, service)
         return self._loaded

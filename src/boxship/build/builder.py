@@ -100,6 +100,7 @@ class Builder:
             roots = [target.root for target in targets]
             lasting = main_line(*roots)
             job = Job(asker, held, report, granted, remote, lasting=lasting)
+            await self._check_devices(roots, granted)
             values = await self.solver.solve(roots, job)
             parts = [
                 Part(t, v, tuple(known_steps(t.root, job)))
@@ -150,6 +151,7 @@ class Builder:
         granted = self._granted(request)
         with self.records.holding() as held, ExitStack() as undo:
             job = Job(await self._asker(request, held), held, report, granted)
+            await self._check_devices([ref], granted)
             (value,) = await self.solver.solve([ref], job)
             looking = self.filesystems.looking(value)
             root = await asyncio.to_thread(undo.enter_context, looking)
@@ -166,6 +168,7 @@ class Builder:
         granted = self._granted(request)
         with self.records.holding() as held:
             asker = await self._asker(request, held)
+            await self._check_devices(refs, granted)
             values = await self.solver.solve(refs, Job(asker, held, report, granted))
             asked = Asked(
                 inputs=values,
@@ -226,11 +229,19 @@ class Builder:
                 frontend = Frontend(self.finder, self.layouts, asker, self.host)
                 return await frontend.targets(request, file, report)
 
+    async def _check_devices(self, refs: Sequence[Ref | None], granted: frozenset[str]) -> None:
+        """Refuse processes that ask for devices which are not there or not allowed."""
+        for vertex in ancestry(*refs):
+            if isinstance(vertex.op, Exec) and vertex.op.devices:
+                await asyncio.to_thread(self.executions.devices, vertex.op, granted)
+
     def _granted(self, request: BuildRequest) -> frozenset[str]:
         """Return what client and daemon both consent to."""
-        for entitlement in request.entitlements - self.allowed:
-            raise NotEntitled(entitlement)
-        granted = request.entitlements & self.allowed
+        asked = request.entitlements
+        for entitlement in asked:
+            if entitlement.partition("=")[0] not in self.allowed:
+                raise NotEntitled(entitlement)
+        granted = asked
         if request.network is Network.HOST and "network.host" in self.allowed:
             granted |= {"network.host"}
         return granted

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from boxship.build.ops import Vertex
 from boxship.errors import BoxshipError, Forbidden, InvalidRequest, NotFound
 
@@ -31,6 +33,18 @@ class NotEntitled(Forbidden):
 
     def __init__(self, entitlement: str) -> None:
         super().__init__(f"{entitlement} is not allowed")
+
+
+class NotConsented(Forbidden):
+    """Devices were asked for that need consent."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        what = f"device {names[0]} is" if len(names) == 1 else f"devices {', '.join(names)} are"
+        super().__init__(f"{what} requested by the build but not allowed")
+
+
+class NoSuchDevice(InvalidRequest):
+    """The host does not offer a device that is needed."""
 
 
 class BadGraph(InvalidRequest):

@@ -124,6 +124,7 @@ class Program:
     resources: Resources
     taken: Sequence[str] = ()  # mount points of the caller's own
     tty: bool = False
+    devices: Sequence[str] = ()  # by their CDI names
 
 
 class Programs(Protocol):

@@ -165,6 +165,14 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class Device:
+    """A device of the host, by its CDI name: `vendor.com/class=name`."""
+
+    name: str
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Exec:
     """A process; the mount at `/` is its root, and comes first.
 
@@ -186,6 +194,7 @@ class Exec:
     ulimits: tuple[Ulimit, ...] = ()
     proxies: tuple[tuple[str, str], ...] = ()
     valid_exit_codes: tuple[int, ...] = (0,)
+    devices: tuple[Device, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ from boxship.image.pull import Pulls
 from boxship.image.push import Pushes
 from boxship.model.ids import ContainerId
 from boxship.network.networks import Networks
+from boxship.runtime.cdi import Devices
 from boxship.snapshot.snapshots import Snapshots
 from boxship.spec.engine.container import ContainerConfig, HostConfig, HostConfigUlimitsItem
 from boxship.spec.oci import runtime as oci
@@ -70,6 +71,7 @@ class ContainerRules:
 
     host: Host
     defaults: Defaults
+    devices: Devices
 
     def spec(self, program: Program, root: int) -> oci.Spec:
         """Return a bundle's configuration."""
@@ -99,6 +101,8 @@ class ContainerRules:
         )
         spec = bundle.spec(record, setting, self.host, self.defaults)
         spec.mounts = [one for one in spec.mounts if one.destination not in program.taken]
+        if program.devices:
+            self.devices.add(spec, program.devices)
         return spec
 
     def owner(self, root: int, user: str, group: str) -> tuple[int, int]:
@@ -146,6 +150,7 @@ async def make_tools(
     data: str,
     run: str,
     allowed: Collection[str],
+    devices: Devices,
     limits: CacheLimits | None,
 ) -> Tools:
     """Put the parts together, and clean up behind a builder that was killed."""
@@ -164,7 +169,7 @@ async def make_tools(
     layouts = LayoutSource(arrivals, images.host)
     local, files = LocalSource(folders, records), HttpSource(folders)
     digests = Digests(filesystems)
-    executions = Executions(filesystems, folders, runner)
+    executions = Executions(filesystems, folders, runner, devices)
     tars = Tars(blobs)
     performing = Performing(
         {

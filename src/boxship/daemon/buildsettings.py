@@ -25,6 +25,7 @@ class Entitlements(msgspec.Struct, forbid_unknown_fields=True):
 
     network_host: bool = msgspec.field(default=True, name="network-host")
     security_insecure: bool = msgspec.field(default=False, name="security-insecure")
+    device: bool = True
 
 
 class Collection(msgspec.Struct, forbid_unknown_fields=True):
@@ -59,6 +60,7 @@ def entitlements(document: BuilderDocument) -> frozenset[str]:
     given = {
         "network.host": document.entitlements.network_host,
         "security.insecure": document.entitlements.security_insecure,
+        "device": document.entitlements.device,
     }
     return frozenset(name for name, allowed in given.items() if allowed)
 

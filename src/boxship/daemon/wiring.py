@@ -53,6 +53,7 @@ from boxship.lib import moments
 from boxship.network.config import DEFAULT_BRIDGE, DEFAULT_POOLS, NetworkConfig, Pool
 from boxship.network.networks import Networks
 from boxship.runtime import cgroups
+from boxship.runtime.cdi import FOLDERS, Devices
 from boxship.shim.spawning import Spawner
 from boxship.snapshot.snapshots import Snapshots
 from boxship.spec.platform import Platform
@@ -256,6 +257,7 @@ async def build(
     to_start = await recovered.recover()
     background.start("watch the firewall", networks.watch())
     said = builder_document(config)
+    devices = Devices(cdi_folders(config))
 
     async def put_together() -> Tools:
         await asyncio.to_thread(
@@ -273,12 +275,13 @@ async def build(
             pool=pool,
             spawner=spawner,
             networks=networks,
-            rules=ContainerRules(container_host, defaults),
+            rules=ContainerRules(container_host, defaults, devices),
             sessions=doors.sessions,
             background=background,
             data=folders.build,
             run=folders.build_runs,
             allowed=entitlements(said),
+            devices=devices,
             limits=cache_limits(said, folders.build),
         )
 
@@ -298,6 +301,7 @@ async def build(
         id=system.facts.id,
         hostname=system.facts.name,
         driver=config.text("storage_driver") or "overlay2",
+        devices=devices,
     )
     doors = Doors(building, about)
     if traces.left(snapshots.keys(), records.folders, folders.build, folders.build_runs):
@@ -434,6 +438,13 @@ def container_defaults(config: Config) -> Defaults:
     )
 
 
+def cdi_folders(config: Config) -> tuple[str, ...]:
+    """Return where the host's devices are described; nowhere when that is turned off."""
+    if config.map("features").get("cdi") == "false":
+        return ()
+    return config.list("cdi_spec_dirs") or FOLDERS
+
+
 def settings(config: Config) -> Settings:
     """Return what the configuration contributes to `info`."""
     runtimes = {name: (one.path, one.args) for name, one in config.runtimes.items()}
@@ -444,6 +455,7 @@ def settings(config: Config) -> Settings:
         experimental=config.flag("experimental"),
         labels=config.labels,
         log_driver=config.text("log_driver"),
+        cdi_folders=cdi_folders(config),
         cgroup_driver=config.cgroup_driver,
         default_runtime=config.text("default_runtime"),
         runtimes=runtimes,

@@ -15,8 +15,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 from boxship.events.journal import Journal
 from boxship.lib import atomicfile, moments
+from boxship.runtime.cdi import Devices
 from boxship.runtime.cgroups.features import Features, warnings
 from boxship.spec.engine import system as engine
+from boxship.spec.engine.common import DeviceInfo
 from boxship.spec.engine.swarm import SwarmInfo
 from boxship.spec.platform import Platform
 from boxship.spec.product import NAME, VERSION
@@ -74,6 +76,7 @@ class Settings:
     experimental: bool = False
     labels: Sequence[str] = ()
     log_driver: str = "json-file"
+    cdi_folders: Sequence[str] = ()
     cgroup_driver: str = "cgroupfs"
     default_runtime: str = NATIVE
     runtimes: Mapping[str, tuple[str, Sequence[str]]] = field(default_factory=dict)
@@ -174,7 +177,8 @@ class System:
             product_license="",
             swarm=_no_swarm(),
             generic_resources=None,
-            cdi_spec_dirs=[],
+            cdi_spec_dirs=list(settings.cdi_folders),
+            discovered_devices=_discovered(settings.cdi_folders),
             warnings=self._warnings(),
         )
         self._count(info)
@@ -246,6 +250,11 @@ class System:
     def _warnings(self) -> list[str]:
         of_networks = getattr(self._networks, "warnings", ())
         return [*self.settings.warnings, *warnings(self.facts.features), *of_networks]
+
+
+def _discovered(folders: Sequence[str]) -> list[DeviceInfo] | None:
+    """Return the devices that the host offers by name."""
+    return [DeviceInfo(source="cdi", id=name) for name in Devices(folders).all()] or None
 
 
 def _no_swarm() -> SwarmInfo:

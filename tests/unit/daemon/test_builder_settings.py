@@ -13,8 +13,8 @@ def read(document: object) -> BuilderDocument:
 
 
 def test_the_hosts_network_is_allowed_and_insecure_steps_are_not() -> None:
-    assert entitlements(read({})) == {"network.host"}
-    said = {"entitlements": {"network-host": False, "security-insecure": True}}
+    assert entitlements(read({})) == {"network.host", "device"}
+    said = {"entitlements": {"network-host": False, "security-insecure": True, "device": False}}
     assert entitlements(read(said)) == {"security.insecure"}
 
 

@@ -34,6 +34,7 @@ LLB: Final = frozenset(
         "soruce.http.uidgid",
         "source.ocilayout",
         "exec.meta.base",
+        "exec.meta.cdi",
         "exec.meta.cgroup.parent",
         "exec.meta.network",
         "exec.meta.proxyenv",

@@ -173,8 +173,6 @@ def _diff_of(diff: pb.DiffOp, inputs: int) -> ops.Diff:
 
 def _exec_of(op: pb.ExecOp, inputs: int, about: pb.OpMetadata) -> ops.Exec:
     meta = op.meta
-    if op.devices:
-        raise NotSupported("devices in builds are not supported")
     mounts = [mount_of(mount, inputs) for mount in op.mounts]
     mounts.sort(key=lambda mount: mount.target != ops.ROOT)
     if not mounts or mounts[0].target != ops.ROOT:
@@ -187,6 +185,7 @@ def _exec_of(op: pb.ExecOp, inputs: int, about: pb.OpMetadata) -> ops.Exec:
         network_name=about.description.get(NETWORK_NAME, ""),
         hostname=meta.hostname,
         hosts=hosts_of(meta.extra_hosts),
+        devices=tuple(ops.Device(one.name, one.optional) for one in op.devices),
     )
     return process_of(meta, op.security, around)
 

@@ -136,6 +136,8 @@ def _write_exec(to: pb.ExecOp, process: ops.Exec, about: ops.About) -> None:
     to.security = _SECURITY_NUMBERS[process.security]
     for secret in process.secret_env:
         to.secret_env.add(id=secret.id, name=secret.name, optional=secret.optional)
+    for device in process.devices:
+        to.devices.add(name=device.name, optional=device.optional)
     for mount in process.mounts:
         _write_mount(to.mounts.add(), mount)
 

@@ -21,14 +21,16 @@ from boxship.build.control.gateway import Bridge
 from boxship.build.control.needs import Cache
 from boxship.build.control.processes import Processes
 from boxship.build.control.solving import Solving
-from boxship.build.control.tunnel import Tunnel
+from boxship.build.running.devices import is_free
 from boxship.build.session.sessions import Sessions
 from boxship.content.store import Blobs
+from boxship.runtime.cdi import Devices
 from boxship.spec.buildkit import control_pb2 as pb
 from boxship.spec.buildkit import gateway_pb2 as gateway
 from boxship.spec.digest import Digest
 from boxship.spec.platform import Platform
 from boxship.transport.http2 import Stream
+from boxship.transport.tunnel import Tunnel
 from boxship.wire.grpc import BadMessage, Code, Failed
 
 CONTROL: Final = "/moby.buildkit.v1.Control/"
@@ -60,10 +62,12 @@ class Service:
         id: str,
         hostname: str,
         driver: str,
+        devices: Devices,
     ) -> None:
         self._solving = solving
         self._sessions = sessions
         self._cache = cache
+        self._devices = devices
         self._worker = pb.Worker(
             id=id,
             labels={EXECUTOR: "native", HOSTNAME: hostname, SNAPSHOTTER: driver},
@@ -131,7 +135,19 @@ class Service:
 
     async def _list_workers(self, stream: Stream) -> None:
         await _asked(stream, pb.ListWorkersRequest)
-        await _answer(stream, pb.ListWorkersResponse(record=[self._worker]))
+        await _answer(stream, pb.ListWorkersResponse(record=[await self._known_worker()]))
+
+    async def _known_worker(self) -> pb.Worker:
+        """Return the one worker, with the devices that the host offers now."""
+        worker = pb.Worker()
+        worker.CopyFrom(self._worker)
+        for found in (await asyncio.to_thread(self._devices.all)).values():
+            worker.devices.add(
+                name=found.name,
+                auto_allow=is_free(found),
+                annotations=dict(found.annotations),
+            )
+        return worker
 
     async def _info(self, stream: Stream) -> None:
         await _asked(stream, pb.InfoRequest)
@@ -184,7 +200,7 @@ class Service:
         answer = gateway.PongResponse(
             frontend_caps=caps.messages(caps.GATEWAY),
             llb_caps=caps.messages(caps.LLB),
-            workers=[self._worker],
+            workers=[await self._known_worker()],
         )
         await _answer(stream, answer)
 

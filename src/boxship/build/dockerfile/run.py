@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from typing import Final
 
 from boxship.build import ops
+from boxship.build.dockerfile import devices, mounts, paths
 from boxship.build.dockerfile import image as images
 from boxship.build.dockerfile import instructions as ins
-from boxship.build.dockerfile import mounts, paths
 from boxship.build.dockerfile.converter import Converter
 from boxship.build.dockerfile.drafts import Draft, DraftRef, Inputs
 from boxship.build.dockerfile.errors import DockerfileError
 from boxship.build.dockerfile.heredoc import heredoc_or_none
 from boxship.build.dockerfile.shell import Lexer, quoted
 from boxship.build.dockerfile.state import State
-from boxship.errors import NotSupported
 from boxship.lib.ignore import clean
 
 DOCUMENTS: Final = "/dev/pipes/"
@@ -27,8 +26,6 @@ MASK: Final = "****"
 def run(to: Converter, it: ins.Run) -> None:
     """Add the process that a RUN starts."""
     assert to.state.image is not None
-    if it.devices:
-        raise NotSupported("RUN --device is not supported: no CDI devices are offered to builds")
     inputs = Inputs()
     asked = [mounts.parse(text, to.expand) for text in it.mounts]
     root = ops.Bind("/", inputs.number(to.state.root), output=0)
@@ -59,6 +56,7 @@ def run(to: Converter, it: ins.Run) -> None:
         hosts=to.options.hosts,
         ulimits=to.options.ulimits,
         proxies=to.proxies,
+        devices=tuple(devices.parse(text, to.expand) for text in it.devices),
     )
     name = to.named(_shown(to, shown, wanted.env))
     draft = Draft(op, inputs.refs, to.state.platform, to.about(name))

@@ -18,12 +18,13 @@ from boxship.build.errors import NotEntitled, ProcessFailed
 from boxship.build.filesystems import EMPTY, Filesystems, Layers, Value, Writable
 from boxship.build.needs import ClientSession, Program, Shim
 from boxship.build.ops import NO_OUTPUT, SCRATCH, Exec, Network, Resources, Security
-from boxship.build.running import parts, stubs
+from boxship.build.running import devices, parts, stubs
 from boxship.build.running.agent import Agent
 from boxship.build.running.runner import FILES, Ended, Output, Runner
 from boxship.build.running.talk import Talk
 from boxship.errors import NotFound, NotSupported
 from boxship.kernel import mounts
+from boxship.runtime.cdi import Devices
 from boxship.snapshot import trees
 from boxship.spec.oci import runtime as oci
 
@@ -65,10 +66,13 @@ class Prepared:
 class Executions:
     """Runs the processes of builds."""
 
-    def __init__(self, filesystems: Filesystems, folders: Folders, runner: Runner) -> None:
+    def __init__(
+        self, filesystems: Filesystems, folders: Folders, runner: Runner, offered: Devices
+    ) -> None:
         self._filesystems = filesystems
         self._folders = folders
         self._runner = runner
+        self._offered = offered
 
     async def perform(self, op: Exec, asked: Asked) -> dict[int, Value]:
         """Run it; return its results. The layers that were made are added to `asked.made`."""
@@ -143,7 +147,14 @@ class Executions:
             resources=asked.resources,
             taken=[one.destination for one in prepared.mounts],
             tty=talk is not None and talk.streams.tty,
+            devices=await asyncio.to_thread(self.devices, op, asked.entitlements),
         )
+
+    def devices(self, op: Exec, entitlements: frozenset[str]) -> Sequence[str]:
+        """Return the names of the devices that a process gets; refuses what it may not have."""
+        if not op.devices:
+            return ()
+        return devices.allowed(op.devices, self._offered.all(), entitlements)
 
     # ---- mounts
 

@@ -1,0 +1,89 @@
+"""RUN --device: a device of the host's is there while the step runs, with consent."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.buildkit import CONTROL, built, on_engine
+from tests.support.engine import Engine, private_engine
+
+from boxship.spec.buildkit import control_pb2 as pb
+from boxship.transport.http2 import Http2
+from boxship.wire.grpc import Failed
+
+DEVICE = {
+    "cdiVersion": "0.6.0",
+    "kind": "vendor.com/thing",
+    "devices": [
+        {
+            "name": "one",
+            "containerEdits": {
+                "env": ["THING=one"],
+                "deviceNodes": [{"path": "/dev/thing", "type": "c", "major": 1, "minor": 5}],
+            },
+        }
+    ],
+}
+USES = (
+    "FROM busybox:latest\n"
+    "RUN --device=vendor.com/thing=one,required head -c 3 /dev/thing | od -An -c && echo $THING\n"
+    "RUN [ ! -e /dev/thing ]\n"
+)
+
+
+@pytest.fixture(scope="module")
+def offering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    folder = tmp_path_factory.mktemp("cdi")
+    (folder / "thing.json").write_text(json.dumps(DEVICE))
+    with private_engine(4700, ("--cdi-spec-dir", str(folder))) as made:
+        made.boxship("image", "bootstrap", "busybox")
+        yield made
+
+
+def build(engine: Engine, folder: Path, text: str, *consent: str) -> str:
+    """Return what a build's steps have written, or how it failed."""
+    (folder / "Dockerfile").write_text(text)
+    found: list[str] = []
+
+    async def story(client: Http2) -> None:
+        ref = secrets.token_hex(8)
+        try:
+            told = await built(client, str(folder), ref, entitlements=consent)
+        except Failed as failure:
+            found.append(str(failure))
+        else:
+            found.append(b"".join(one.msg for one in told.logs).decode())
+
+    on_engine(engine, story)
+    return found[0]
+
+
+def test_a_step_has_the_device_that_it_asks_for(offering: Engine, tmp_path: Path) -> None:
+    said = build(offering, tmp_path, USES, "device=vendor.com/thing=one")
+    assert said.split() == [*["\\0"] * 3, "one"]
+    assert offering.api().info()["DiscoveredDevices"] == [
+        {"Source": "cdi", "ID": "vendor.com/thing=one"}
+    ]
+
+    async def story(client: Http2) -> None:
+        data = await client.ask(CONTROL + "ListWorkers", b"")
+        (worker,) = pb.ListWorkersResponse.FromString(data).record
+        assert [one.name for one in worker.devices] == ["vendor.com/thing=one"]
+
+    on_engine(offering, story)
+
+
+def test_a_device_that_is_not_allowed_or_not_there_is_refused(
+    offering: Engine, tmp_path: Path
+) -> None:
+    said = build(offering, tmp_path, USES)  # though the step's result is known
+    assert "device vendor.com/thing=one is requested by the build but not allowed" in said
+    none = "FROM busybox:latest\nRUN --device=vendor.com/other=x,required true\n"
+    said = build(offering, tmp_path, none, "device")
+    assert 'required device "vendor.com/other=x" is not registered' in said
+    maybe = "FROM busybox:latest\nRUN --device=vendor.com/other=x echo without\n"
+    assert build(offering, tmp_path, maybe) == "without\n"
