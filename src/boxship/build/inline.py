@@ -1,10 +1,9 @@
 """The cache inside an image: which of its layers are which steps' results.
 
-    config["moby.buildkit.cache.v0"]   base64 of
-        {"version": 1, "records": [[key, identity, number of the result, number of the layer]]}
+    config["moby.buildkit.cache.v0"]   base64 of a list of records (cache/document.py), whose
+                                       results are numbers of the image's layers, from the bottom
 
-Whoever builds with `--cache-from` such an image finds these steps done. BuildKit's own records
-are under other keys and are passed over.
+Whoever builds with `--cache-from` such an image finds these steps done. A BuildKit reads it too.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from typing import Final
 
 import msgspec
 
+from boxship.build.cache import document
+from boxship.build.cache.document import Record, Result
 from boxship.snapshot.driver import ChainId
 
 MEMBER: Final = "moby.buildkit.cache.v0"
-VERSION: Final = 1
 MOST: Final = 10_000
-HASH: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +34,6 @@ class KnownStep:
     chain: ChainId
 
 
-class Document(msgspec.Struct):
-    """What is written."""
-
-    version: int
-    records: list[tuple[str, str, int, int]]
-
-
 class Config(msgspec.Struct):
     """Of an image's configuration, the cache."""
 
@@ -51,38 +43,40 @@ class Config(msgspec.Struct):
 def write(steps: Sequence[KnownStep], chains: Sequence[ChainId]) -> str:
     """Return the steps whose results are layers of an image, the bottom one first."""
     numbers = {chain: number for number, chain in enumerate(chains)}
-    records = [
-        (one.key, one.identity, one.output, numbers[one.chain])
-        for one in steps
-        if one.chain in numbers
-    ]
-    return base64.b64encode(msgspec.json.encode(Document(VERSION, records))).decode()
+    records: list[Record] = []
+    known: dict[str, int] = {}
+    for one in steps:
+        called = document.name(one.identity, one.output)
+        if one.chain in numbers and called not in known:
+            result = Result(layer=numbers[one.chain])
+            document.add(records, known, called, one.key if one.output == 0 else called, [result])
+    return base64.b64encode(msgspec.json.encode(records)).decode()
 
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """A step that is done; `layer` is the number of the layer that its result ends with."""
+    """A result, by the name of its record; `layer` is the number of the layer it ends with.
 
-    key: str
-    identity: str
-    output: int
+    keys: what leads to it.
+    """
+
+    called: str
     layer: int
+    keys: tuple[str, ...] = ()
 
 
 def read(config: bytes, layers: int) -> list[Numbered]:
-    """Return the steps that the configuration of an image of so many layers tells of.
-
-    None where it is not ours; the layers need not be here.
-    """
+    """Return the results that the configuration of an image of so many layers tells of."""
     try:
         said = msgspec.json.decode(config, type=Config).cache
-        document = msgspec.json.decode(base64.b64decode(said), type=Document) if said else None
-    except (msgspec.MsgspecError, binascii.Error, ValueError):
+        records = msgspec.json.decode(base64.b64decode(said), type=list[Record]) if said else []
+    except (msgspec.MsgspecError, binascii.Error, ValueError, RecursionError):
         return []
-    if document is None or document.version != VERSION:
-        return []
+    records = records[:MOST]
     return [
-        Numbered(key, identity, output, layer)
-        for key, identity, output, layer in document.records[:MOST]
-        if 0 <= layer < layers and len(key) == len(identity) == HASH and output >= 0
+        Numbered(called, record.layers[0].layer, tuple(document.leading(records, record)))
+        for record in records
+        if (called := document.called(record)) is not None
+        and record.layers
+        and 0 <= record.layers[0].layer < layers
     ]

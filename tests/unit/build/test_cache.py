@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
-
 import pytest
 
-from boxship.build import inline
 from boxship.build.cache.cache import Keep, chosen, selection
 from boxship.build.cache.record import Kind, Usage
 from boxship.build.errors import Outside
 from boxship.build.export import documents, provenance
 from boxship.build.export.layers import Packed
-from boxship.build.inline import KnownStep
 from boxship.build.ops import Action, Bind, Copy, Exec, Files, Ref, Source, Vertex
 from boxship.build.solver import keys
 from boxship.build.sources import reach
@@ -95,26 +90,6 @@ def test_proxies_are_not_part_of_a_key_and_everything_else_is() -> None:
 
     assert key(proxies=(("http_proxy", "x"),)) == key()
     assert len({key(), key(env=("A=1",)), key(cwd="/x"), key(user="u"), key(hostname="h")}) == 5
-
-
-def test_a_cache_in_an_image_is_read_back_and_nonsense_is_passed_over() -> None:
-    chains = [ChainId(Digest.of(bytes([n]))) for n in range(3)]
-    steps = [
-        KnownStep("k" * 64, "i" * 64, 0, chains[1]),
-        KnownStep("l" * 64, "j" * 64, 1, chains[2]),
-    ]
-    written = inline.write(
-        [*steps, KnownStep("m" * 64, "x" * 64, 0, ChainId(Digest.of(b"no")))], chains
-    )
-    config = json.dumps({inline.MEMBER: written}).encode()
-    numbered = [
-        inline.Numbered("k" * 64, "i" * 64, 0, 1),
-        inline.Numbered("l" * 64, "j" * 64, 1, 2),
-    ]
-    assert inline.read(config, 3) == numbered
-    assert inline.read(config, 2) == numbered[:1]
-    for nonsense in ("", "%%", base64.b64encode(b'[{"layers":[]}]').decode(), "e30="):
-        assert inline.read(json.dumps({inline.MEMBER: nonsense}).encode(), 3) == []
 
 
 def test_the_times_of_a_history_are_those_of_its_layers() -> None:

@@ -12,7 +12,7 @@ the other's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,6 +28,7 @@ NO_PARENT: Final = -1
 MOST: Final = 100_000  # records, and layers
 LIMIT: Final = 16 << 20
 DEEPEST: Final = 512
+MOST_TOGETHER: Final = 200_000  # layers of all results; a document that has more is not honest
 LAYER_KINDS: Final = frozenset(
     {
         *(oci.OCI_LAYER, oci.OCI_LAYER_GZIP, oci.OCI_LAYER_ZSTD),
@@ -140,20 +141,27 @@ def write(steps: Iterable[Step], stacks: Mapping[Digest, Sequence[Travelling]]) 
             called = name(step.identity, output)
             if called in records:
                 continue
-            record = Record(digest=f"sha256:{called}")
+            results: list[Result] = []
             top = step.outputs.get(output)
-            if top is not None and stacks.get(top):
-                stack = stacks[top]
+            if top is not None and (stack := stacks.get(top)):
                 number = _add(document, numbers, stack)
-                record.layers = [Result(layer=number, created_at=_moment(stack[-1].created))]
-            if output == 0 and step.key != step.identity:
-                if step.key not in records:
-                    records[step.key] = len(document.records)
-                    document.records.append(Record(digest=f"sha256:{step.key}"))
-                record.inputs = [[Link(link=records[step.key])]]
-            records[called] = len(document.records)
-            document.records.append(record)
+                results = [Result(layer=number, created_at=_moment(stack[-1].created))]
+            add(document.records, records, called, called if output else step.key, results)
     return document
+
+
+def add(
+    records: list[Record], known: dict[str, int], called: str, key: str, results: list[Result]
+) -> None:
+    """Add a step's record, and that of the key that leads to it; `known` has their numbers."""
+    record = Record(digest=f"sha256:{called}", layers=results)
+    if key != called:
+        if key not in known:
+            known[key] = len(records)
+            records.append(Record(digest=f"sha256:{key}"))
+        record.inputs = [[Link(link=known[key])]]
+    known[called] = len(records)
+    records.append(record)
 
 
 def _add(document: Config, numbers: dict[Digest, int], stack: Sequence[Travelling]) -> int:
@@ -218,43 +226,53 @@ def read(data: bytes, blobs: Mapping[str, Descriptor]) -> Known:
     document = strictjson.decode(data, Config, "cache configuration", limit=LIMIT)
     known = Known()
     stacks: dict[int, tuple[Travelling, ...] | None] = {}
+    room = MOST_TOGETHER
     records = document.records[:MOST]
     for record in records:
-        if not SHA256.fullmatch(record.digest):
+        if (name := called(record)) is None:
             continue
-        called = Digest(record.digest).hex
-        known.steps.add(called)
-        for result in record.layers[:1]:
-            if stack := _stack(document.layers, result.layer, blobs, stacks):
-                known.results[called] = stack
-        for link in (link for links in record.inputs for link in links):
-            if link.selector or not 0 <= link.link < len(records):
-                continue
-            if SHA256.fullmatch(key := records[link.link].digest):
-                known.identities[Digest(key).hex] = called
+        known.steps.add(name)
+        for result in record.layers[:1] if room > 0 else ():
+            if result.layer not in stacks:
+                stacks[result.layer], looked = _stack(document.layers, result.layer, blobs)
+                room -= looked
+            if stack := stacks[result.layer]:
+                known.results[name] = stack
+        for key in leading(records, record):
+            known.identities[key] = name
     return known
 
 
+def called(record: Record) -> str | None:
+    """Return what a record is called, as hex digits; None where that is no digest."""
+    return Digest(record.digest).hex if SHA256.fullmatch(record.digest) else None
+
+
+def leading(records: Sequence[Record], record: Record) -> Iterator[str]:
+    """Yield the keys that lead to a record; what makes no sense is passed over."""
+    for link in (link for links in record.inputs for link in links):
+        if not link.selector and 0 <= link.link < len(records):
+            key = called(records[link.link])
+            if key is not None:
+                yield key
+
+
 def _stack(
-    layers: Sequence[LayerEntry],
-    number: int,
-    blobs: Mapping[str, Descriptor],
-    known: dict[int, tuple[Travelling, ...] | None],
-) -> tuple[Travelling, ...] | None:
-    """Return the layers of a result, bottom first; None where one is missing."""
-    if number in known:
-        return known[number]
+    layers: Sequence[LayerEntry], number: int, blobs: Mapping[str, Descriptor]
+) -> tuple[tuple[Travelling, ...] | None, int]:
+    """Return the layers of a result, bottom first, and how many were looked at.
+
+    None where one is missing, or where they have no end.
+    """
     found: list[Travelling] = []
     at = number
     while at != NO_PARENT:
         layer = _layer(layers[at], blobs) if 0 <= at < len(layers) else None
         if layer is None or len(found) >= DEEPEST:
-            known[number] = None
-            return None
+            return None, len(found) + 1
         found.append(layer)
         at = layers[at].parent
-    known[number] = tuple(reversed(found))
-    return known[number]
+    return tuple(reversed(found)), len(found)
 
 
 def _layer(entry: LayerEntry, blobs: Mapping[str, Descriptor]) -> Travelling | None:
@@ -262,7 +280,7 @@ def _layer(entry: LayerEntry, blobs: Mapping[str, Descriptor]) -> Travelling | N
     if about is None or blob is None or not SHA256.fullmatch(about.diff_id):
         return None
     kind = blob.media_type if blob.media_type in LAYER_KINDS else about.media_type
-    if kind not in LAYER_KINDS or blob.size < 0:
+    if kind not in LAYER_KINDS or blob.size < 0 or not SHA256.fullmatch(blob.digest):
         return None
     descriptor = Descriptor(media_type=kind, digest=blob.digest, size=blob.size)
     return Travelling(descriptor, Digest(about.diff_id))

@@ -172,11 +172,10 @@ def _read_inline(data: bytes, listed: Sequence[Descriptor], known: Known) -> Non
         for layer, diff_id in zip(listed, diff_ids, strict=True)
     ]
     for one in inline.read(data, len(layers)):
-        known.results.setdefault(
-            document.name(one.identity, one.output), tuple(layers[: one.layer + 1])
-        )
-        known.identities.setdefault(one.key, one.identity)
-        known.steps.add(one.identity)
+        known.results.setdefault(one.called, tuple(layers[: one.layer + 1]))
+        known.steps.add(one.called)
+        for key in one.keys:
+            known.identities.setdefault(key, one.called)
 
 
 def _plain(layer: Descriptor) -> Descriptor:
