@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from boxship.cli.command import Command, Flag
 from boxship.cli.libraries import find_libraries
+from boxship.errors import BoxshipError, InvalidRequest
 
-EPOCH = "SOURCE_DATE_EPOCH"  # taken from the environment without being asked for
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -13,10 +13,19 @@ if TYPE_CHECKING:
     from boxship.cli.building.asked import Asked
     from boxship.cli.shell import Shell
 
+
+def _limit(text: str) -> str:
+    """Check a `--ulimit`, which the engine gets as it is."""
+    from boxship.cli.container.devices import ulimit_of
+
+    ulimit_of(text)
+    return text
+
+
 COMMAND = Command(
     usage="build [OPTIONS] PATH | URL | -",
     summary="Build an image from a Dockerfile",
-    names=("image build", "build", "builder build", "buildx build"),
+    names=("image build", "build", "builder build", "buildx build", "buildx b"),
     flags=(
         Flag("add-host", "", "Add a custom host-to-IP mapping (format: host:ip)", "list"),
         Flag("allow", "", "Allow extra privileged entitlement (network.host)", "array"),
@@ -24,10 +33,10 @@ COMMAND = Command(
         Flag("attest", "", "Attestation parameters (format: type=sbom,generator=image)", "array"),
         Flag("build-arg", "", "Set build-time variables", "array"),
         Flag("build-context", "", "Additional build contexts (format: name=path)", "array"),
-        Flag("builder", "", "Only the engine's own builder, default", "string", "", hidden=True),
+        Flag("builder", "", "Override the configured builder instance", "string", ""),
         Flag("cache-from", "", "External cache sources (format: type=local,src=dir)", "array"),
         Flag("cache-to", "", "Cache export destinations (format: type=local,dest=dir)", "array"),
-        Flag("call", "", "Evaluate the build: build, check, targets", "string", "build"),
+        Flag("call", "", "Evaluate the build: build, check, outline, targets", "string", "build"),
         Flag("cgroup-parent", "", "Parent cgroup of the RUN instructions", "string", ""),
         Flag("check", "", "Check the Dockerfile and build nothing"),
         Flag("compress", "", "Accepted and without effect", hidden=True),
@@ -36,7 +45,7 @@ COMMAND = Command(
         Flag("cpu-shares", "c", "CPU shares of RUN (relative weight)", "int", 0),
         Flag("cpuset-cpus", "", "CPUs in which RUN may execute (0-3, 0,1)", "string", ""),
         Flag("cpuset-mems", "", "MEMs in which RUN may execute (0-3, 0,1)", "string", ""),
-        Flag("debug", "D", "Accepted and without effect", hidden=True),
+        Flag("debug", "D", "Show all of the warnings"),
         Flag("disable-content-trust", "", "Accepted and without effect", hidden=True),
         Flag("file", "f", "Name of the Dockerfile (default: PATH/Dockerfile)", "string", ""),
         Flag("force-rm", "", "Accepted and without effect", hidden=True),
@@ -52,54 +61,76 @@ COMMAND = Command(
         Flag("no-cache-filter", "", "Do not cache specified stages", "array"),
         Flag("output", "o", "Output destination (format: type=local,dest=path)", "array"),
         Flag("platform", "", "Set target platforms", "array"),
-        Flag("progress", "", "Progress: auto, plain, tty, quiet, rawjson", "string", "auto"),
+        Flag("policy", "", "Refused: policies are not evaluated", "array", hidden=True),
+        Flag("print", "", "Old name of --call", "string", "", hidden=True),
+        Flag("progress", "", "Progress: auto, none, plain, quiet, rawjson, tty", "string", "auto"),
         Flag("provenance", "", "Shorthand for --attest=type=provenance", "string", ""),
         Flag("pull", "", "Always look for newer base images"),
         Flag("push", "", "Push the result to its registry"),
         Flag("quiet", "q", "Print nothing but the image ID"),
+        Flag("resource", "", "Refused: use --memory and the --cpu flags", "array", hidden=True),
         Flag("rm", "", "Accepted and without effect", "bool", True, hidden=True),
         Flag("sbom", "", "Shorthand for --attest=type=sbom", "string", ""),
         Flag("secret", "", "Secret to expose (format: id=mysecret,src=/path)", "array"),
+        Flag("security-opt", "", "Accepted and without effect", "array", hidden=True),
         Flag("shm-size", "", "Size of /dev/shm of RUN", "bytes", 0),
+        Flag("squash", "", "Refused: use several stages", hidden=True),
         Flag("ssh", "", "SSH agent or keys to expose (format: default|id=socket|key,…)", "array"),
         Flag("tag", "t", "Name and optionally a tag (format: name:tag)", "array"),
         Flag("target", "", "Set the target build stage", "string", ""),
-        Flag("ulimit", "", "Ulimit options", "array"),
+        Flag("ulimit", "", "Ulimit options", "ulimit", check=_limit),
     ),
     at_least=1,
     at_most=1,
     words="",
 )
+WARNED = {
+    "squash": "experimental flag squash is removed with BuildKit. You should squash inside build "
+    "using a multi-stage Dockerfile for efficiency.",
+    "isolation": "isolation flag is deprecated with BuildKit.",
+    "security_opt": "security-opt flag is deprecated. Use --allow and RUN --security instead.",
+}
 
 
 def run(shell: Shell, words: list[str], **given: Any) -> int:
     """Build, show how it goes, and say what came of it."""
     find_libraries()
-    from boxship.cli.building.calls import call_named, show
-    from boxship.cli.building.run import (
-        build_all,
-        image_id,
-        metadata,
-        metadata_text,
-        progress_mode,
-        write_file,
-    )
+    try:
+        return _run(shell, words[0], given)
+    except BoxshipError as error:
+        return shell.report(f"ERROR: {error}")
 
-    quiet = given["quiet"]
-    mode = progress_mode(shell, "quiet" if quiet else given["progress"])
-    asked = _asked(shell, words[0], given)
-    call = call_named("check" if given["check"] else given["call"])
+
+def _run(shell: Shell, context: str, given: dict[str, Any]) -> int:
+    from boxship.cli.building.builders import chosen_builder
+    from boxship.cli.building.calls import call_named, show
+    from boxship.cli.building.metadata import write_metadata
+    from boxship.cli.building.run import build_all, image_id, progress_mode, write_file
+
+    for flag in ("policy", "resource"):
+        if given[flag]:
+            raise InvalidRequest(f"--{flag} is not supported")
+    for name, warning in WARNED.items():
+        if given[name]:
+            shell.say(f"WARNING: {warning}")
+    quiet, progress = given["quiet"], given["progress"]
+    if quiet and progress not in ("auto", "quiet"):
+        raise InvalidRequest(f"progress={progress} and quiet cannot be used together")
+    mode = progress_mode(shell, "quiet" if quiet else progress)
+    call = call_named("check" if given["check"] else given["print"] or given["call"])
+    builder = chosen_builder(shell, given["builder"])
+    asked = _asked(shell, context, given)
     asked.options = {**asked.options, **call.options}
-    status, results = build_all(shell, {"": asked}, mode)
+    status, results = build_all(shell, {"": asked}, mode, builder=builder, debug=given["debug"])
     if status:
         return status
     result = results[""]
     if not call.is_build:
         return show(shell, call, result)
     if given["iidfile"]:
-        write_file(given["iidfile"], image_id(result))
+        write_file(given["iidfile"], image_id(result), "writing image ID file: ")
     if given["metadata_file"]:
-        write_file(given["metadata_file"], metadata_text(metadata(result)))
+        write_metadata(shell, given["metadata_file"], result, builder)
     if quiet and image_id(result):
         shell.out.line(image_id(result))
     return 0
@@ -107,18 +138,17 @@ def run(shell: Shell, words: list[str], **given: Any) -> int:
 
 def _asked(shell: Shell, context: str, given: dict[str, Any]) -> Asked:
     from boxship.cli.building.asked import Asked
+    from boxship.cli.building.checks import arguments_of, attestation, contexts_of, pairs_of
 
     attests = list(given["attest"])
-    for kind in ("provenance", "sbom"):
-        if said := given[kind]:
-            attests.append(_attestation(kind, said))
+    attests += [attestation(kind, given[kind]) for kind in ("provenance", "sbom") if given[kind]]
     return Asked(
         context=context,
         dockerfile=given["file"],
         tags=given["tag"],
-        args=_args(shell, given["build_arg"]),
-        labels=dict(_pair(text) for text in given["label"]),
-        contexts=dict(_pair(text) for text in given["build_context"]),
+        args=arguments_of(given["build_arg"], shell.environment),
+        labels=pairs_of(given["label"]),
+        contexts=contexts_of(given["build_context"]),
         target=given["target"],
         platforms=[one for text in given["platform"] for one in text.split(",") if one],
         outputs=given["output"],
@@ -139,34 +169,9 @@ def _asked(shell: Shell, context: str, given: dict[str, Any]) -> Asked:
     )
 
 
-def _attestation(kind: str, said: str) -> str:
-    if said in ("true", "1"):
-        return f"type={kind}"
-    if said in ("false", "0"):
-        return f"type={kind},disabled=true"
-    return f"type={kind},{said}"
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, _, value = text.partition("=")
-    return key, value
-
-
-def _args(shell: Shell, given: list[str]) -> dict[str, str]:
-    """Return build arguments; one without a value has the environment's, or is not there."""
-    found: dict[str, str] = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        if equals:
-            found[key] = value
-        elif key in shell.environment:
-            found[key] = shell.environment[key]
-    if EPOCH in shell.environment:
-        found.setdefault(EPOCH, shell.environment[EPOCH])
-    return found
-
-
 def _resources(given: dict[str, Any]) -> dict[str, str]:
+    from boxship.cli.building.checks import hosts_of
+
     options: dict[str, str] = {}
     numbers = ("memory", "memory-swap", "cpu-period", "cpu-quota", "cpu-shares", "shm-size")
     for name in (*numbers, "cpuset-cpus", "cpuset-mems", "cgroup-parent"):
@@ -174,10 +179,6 @@ def _resources(given: dict[str, Any]) -> dict[str, str]:
             options[name] = str(value)
     if given["ulimit"]:
         options["ulimit"] = ",".join(given["ulimit"])
-    hosts = []
-    for text in given["add_host"]:
-        name, _, address = text.partition("=") if "=" in text else text.partition(":")
-        hosts.append(f"{name}={address}")
-    if hosts:
+    if hosts := hosts_of(given["add_host"]):
         options["add-hosts"] = ",".join(hosts)
     return options

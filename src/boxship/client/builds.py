@@ -11,17 +11,24 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from google.protobuf.message import Message
 
+from boxship.client.dial import connect
+from boxship.client.target import Target
 from boxship.errors import InvalidRequest
 from boxship.spec.buildkit import control_pb2 as pb
 from boxship.transport.http2 import Http2
+from boxship.transport.tunnel import Tunnel
 
 if TYPE_CHECKING:
+    from boxship.client.dial import Socket
     from boxship.client.engine import Engine
     from boxship.client.offers import Offers
     from boxship.spec.buildkit.solver_pb2 import Definition
 
+    Place = Engine | Target  # an engine that gives connections up, or a BuildKit
+
 CONTROL = "/moby.buildkit.v1.Control/"
 BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge/"
+READ = "/containerd.services.content.v1.Content/Read"
 NAME = "boxship"
 A = TypeVar("A", bound=Message)
 
@@ -31,14 +38,17 @@ Heard = Callable[[pb.StatusResponse], None]
 class Builds:
     """The builder's calls of one engine; within the block of `connected`."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self._grpc: Http2 | None = None
 
     @contextlib.asynccontextmanager
     async def connected(self) -> AsyncIterator[Builds]:
         """Connect for the length of the block."""
-        self._grpc = await _taken(self._engine, "/grpc", (), Http2())
+        if isinstance(self._place, Target):
+            self._grpc = await _spoken(connect(self._place), b"", Http2())
+        else:
+            self._grpc = await _taken(self._place, "/grpc", (), Http2())
         try:
             yield self
         finally:
@@ -55,7 +65,16 @@ class Builds:
             ("X-Docker-Expose-Session-Sharedkey", shared_key),
             *(("X-Docker-Expose-Session-Grpc-Method", method) for method in offers.methods),
         ]
-        connection = await _taken(self._engine, "/session", headers, Http2(offers.serve))
+        if isinstance(self._place, Target):
+            assert self._grpc is not None
+            said = [(name.lower(), value) for name, value in headers]
+            stream = self._grpc.open(CONTROL + "Session", said)
+            async with Tunnel(stream) as tunnel:
+                tunnel.adopt(Http2(offers.serve))
+                yield id
+            stream.cancel()
+            return
+        connection = await _taken(self._place, "/session", headers, Http2(offers.serve))
         try:
             yield id
         finally:
@@ -125,13 +144,23 @@ class Builds:
     async def update_history(self, request: pb.HistoryUpdateRequest) -> None:
         await self._ask("UpdateBuildHistory", request, pb.HistoryUpdateResponse)
 
+    async def content(self, digest: str) -> bytes:
+        """Return a blob of the builder's, such as a history's log."""
+        from boxship.spec.buildkit import content_pb2 as content
+
+        found = b""
+        request = content.ReadRequest(digest=digest)
+        async for piece in self._many(READ, request, content.ReadResponse):
+            found += piece.data
+        return found
+
     async def _ask(self, method: str, request: Message, kind: type[A]) -> A:
         assert self._grpc is not None
         return kind.FromString(await self._grpc.ask(CONTROL + method, request.SerializeToString()))
 
     async def _many(self, method: str, request: Message, kind: type[A]) -> AsyncIterator[A]:
         assert self._grpc is not None
-        stream = self._grpc.open(CONTROL + method)
+        stream = self._grpc.open(method if method.startswith("/") else CONTROL + method)
         try:
             await stream.send(request.SerializeToString(), end=True)
             while (message := await stream.receive()) is not None:
@@ -145,11 +174,16 @@ async def _taken(
 ) -> Http2:
     """Let `protocol` speak on a connection that the engine gives up."""
     taken = engine.hijack(path, protocol="h2c", offers=offers)
-    given = cast("socket.socket", taken.socket)
+    return await _spoken(taken.socket, taken.pending, protocol)
+
+
+async def _spoken(taken: Socket, pending: bytes, protocol: Http2) -> Http2:
+    """Let `protocol` speak on a connection, of which something may have been read."""
+    given = cast("socket.socket", taken)
     plain = socket.socket(fileno=given.detach())
     plain.setblocking(False)
     loop = asyncio.get_running_loop()
     await loop.create_connection(lambda: protocol, sock=plain)
-    if taken.pending:
-        protocol.data_received(taken.pending)
+    if pending:
+        protocol.data_received(pending)
     return protocol

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from boxship.cli.baking.checks import check
-from boxship.cli.baking.compose import attestation
 from boxship.cli.baking.files import File, local_files, read_definition
 from boxship.cli.baking.plan import Plan, make_plan
 from boxship.cli.baking.target import DEFAULT, HERE, Target, is_remote
+from boxship.cli.building.checks import attestation
 from boxship.errors import BoxshipError, InvalidRequest
 from boxship.lib.hcl import BadDefinition
 
@@ -140,10 +140,12 @@ def _build(shell: Shell, plan: Plan, words: list[str], given: Mapping[str, Any],
     from boxship.cli.baking.builds import asked_of
     from boxship.cli.baking.consent import ENGINE, demand, granted, lacking, needed
     from boxship.cli.baking.results import show_calls
+    from boxship.cli.building.builders import chosen_builder
     from boxship.cli.building.calls import call_named
-    from boxship.cli.building.run import build_all, metadata_text, progress_mode, write_file
-    from boxship.cli.building.run import metadata as metadata_of
+    from boxship.cli.building.metadata import write_several
+    from boxship.cli.building.run import build_all, progress_mode
 
+    builder = chosen_builder(shell, given["builder"])
     mode = progress_mode(shell, given["progress"])
     wanted = needed(plan.targets.values(), shell.environment)
     demand(shell, lacking(wanted, granted(given["allow"], os.getcwd())), words)
@@ -156,10 +158,11 @@ def _build(shell: Shell, plan: Plan, words: list[str], given: Mapping[str, Any],
             asked.options = {**asked.options, **call_named(said).options}
     linked = {name: asked for name, asked in builds.items() if name in plan.linked}
     chosen = {name: asked for name, asked in builds.items() if name not in plan.linked}
-    status, results = build_all(shell, chosen, mode, {**chosen, **linked})
+    status, results = build_all(
+        shell, chosen, mode, {**chosen, **linked}, builder=builder, debug=given["debug"]
+    )
     if given["metadata_file"] and not status:
-        found = {name: metadata_of(result) for name, result in results.items()}
-        write_file(given["metadata_file"], metadata_text(found))
+        write_several(shell, given["metadata_file"], results, builder)
     if status:
         return status
     return show_calls(shell, plan, call, results)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from boxship.cli.baking.interpolate import dotenv, filled
 from boxship.cli.baking.target import DEFAULT, Definition, Group, Target, check_name
+from boxship.cli.building.checks import attestation
 from boxship.cli.building.fields import LINK, joined
 from boxship.errors import InvalidRequest
 from boxship.lib.hcl import BadValue
@@ -44,7 +45,7 @@ def _parsed(file: File) -> dict[str, Any]:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        found = yaml.load(file.text, loader)  # noqa: S506: a safe loader
+        found = yaml.load(file.text, loader)  # a safe loader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InvalidRequest(f"failed to parse {file.name}: parsing yaml: {error}") from None
     if not isinstance(found, dict):
@@ -273,12 +274,3 @@ def named_contexts(said: Mapping[str, Any]) -> dict[str, str]:
             place = posixpath.normpath(place)
         found[str(name)] = place
     return found
-
-
-def attestation(kind: str, said: str) -> str:
-    """Return `--provenance`'s or `--sbom`'s value as `--attest` has it."""
-    if said.lower() in ("true", "1", "t"):
-        return f"type={kind},disabled=false"
-    if said.lower() in ("false", "0", "f"):
-        return f"type={kind},disabled=true"
-    return f"type={kind},{said}"

@@ -11,6 +11,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from boxship.cli.building.checks import (
+    annotations_of,
+    check_caches,
+    check_outputs,
+    check_platforms,
+    check_tags,
+)
 from boxship.cli.building.fields import (
     LINK,
     REMOTE,
@@ -27,9 +34,18 @@ from boxship.errors import InvalidRequest
 from boxship.spec.buildkit import control_pb2 as pb
 
 if TYPE_CHECKING:
+    from boxship.cli.building.builders import Builder
     from boxship.cli.shell import Shell
 
 FRONTEND = "dockerfile.v0"
+PROXIES = {
+    "httpProxy": "HTTP_PROXY",
+    "httpsProxy": "HTTPS_PROXY",
+    "ftpProxy": "FTP_PROXY",
+    "noProxy": "NO_PROXY",
+    "allProxy": "ALL_PROXY",
+}
+ENTITLEMENTS = ("network.host", "security.insecure")
 UPLOAD = "/context"
 DOCKERFILE_LIMIT = 16 << 20
 
@@ -74,8 +90,13 @@ class Prepared:
     layouts: Layouts
 
 
-def prepare(shell: Shell, asked: Asked, undo: ExitStack) -> Prepared:
+def prepare(shell: Shell, asked: Asked, undo: ExitStack, builder: Builder) -> Prepared:
     """Work out the request; what has to be made for it lives as long as `undo`."""
+    check_tags(asked.tags)
+    check_platforms(asked.platforms)
+    if asked.no_cache and asked.no_cache_filter:
+        raise InvalidRequest("--no-cache and --no-cache-filter cannot currently be used together")
+    asked.args = {**_proxies(shell), **asked.args}
     options = _options(asked)
     folders: dict[str, str] = {}
     uploads: dict[str, Callable[[], bytes]] = {}
@@ -86,7 +107,8 @@ def prepare(shell: Shell, asked: Asked, undo: ExitStack) -> Prepared:
             continue  # it is put in when its graph is known
         options[f"context:{name}"] = _named_context(name, value, folders, layouts)
     outputs = [output_of(text) for text in asked.outputs]
-    outputs = _where(asked, outputs)
+    check_outputs(outputs, asked.tags, push=asked.push)
+    outputs = _where(asked, outputs, loads=builder.loads)
     targets = {
         number: target
         for number, one in enumerate(outputs)
@@ -102,8 +124,10 @@ def prepare(shell: Shell, asked: Asked, undo: ExitStack) -> Prepared:
     )
     imports = [cache_of(text) for text in asked.cache_from]
     exports = [cache_of(text) for text in asked.cache_to]
-    for folder in add_caches(request, imports, exports, layouts):
-        shell.err.line(f"WARNING: no cache is found in {folder}")
+    check_caches(imports, "importer")
+    check_caches(exports, "exporter")
+    for folder, reason in add_caches(request, imports, exports, layouts):
+        shell.say(f"WARNING: local cache import at {folder} not found due to err: {reason}")
     if asked.network == "host" and "network.host" not in request.entitlements:
         request.entitlements.append("network.host")
     offers = Offers(
@@ -134,15 +158,32 @@ def _options(asked: Asked) -> dict[str, str]:
     for text in asked.attests:
         found = fields(text)
         kind = found.pop("type", "")
+        if not kind:
+            raise InvalidRequest("attestation type not specified")
         if kind not in ("provenance", "sbom"):
-            raise InvalidRequest(f"unknown attestation: {text!r}")
+            raise InvalidRequest(f'unknown attestation type "{kind}"')
         if found.get("disabled") not in ("true", "1"):
             options[f"attest:{kind}"] = ",".join(f"{key}={value}" for key, value in found.items())
     return options
 
 
+def _proxies(shell: Shell) -> dict[str, str]:
+    """Return the proxies of the client's configuration as build arguments, in both cases."""
+    known = shell.config.mapping("proxies")
+    if not known:
+        return {}
+    said = known.get(shell.client.target.url, known.get("default"))
+    found: dict[str, str] = {}
+    for key, name in PROXIES.items():
+        if isinstance(said, dict) and (value := said.get(key)):
+            found[name] = found[name.lower()] = str(value)
+    return found
+
+
 def _entitlement(text: str) -> str:
-    return text.partition("=")[0]
+    if text.partition("=")[0] not in {*ENTITLEMENTS, "device"}:
+        raise InvalidRequest(f"unknown entitlement {text}")
+    return text
 
 
 def links(asked: Asked) -> dict[str, str]:
@@ -186,7 +227,7 @@ def _context(
         options["context"] = asked.context
     else:
         if not os.path.isdir(asked.context):
-            raise InvalidRequest(f"unable to prepare context: path {asked.context!r} not found")
+            raise InvalidRequest(f'unable to prepare context: path "{asked.context}" not found')
         folders["context"] = os.path.abspath(asked.context)
     if from_input:
         text = _read_input(0) + _rest_of_input(0)
@@ -214,7 +255,8 @@ def _named_context(name: str, value: str, folders: dict[str, str], layouts: Layo
         return value
     path = value.removeprefix("local:")
     if not os.path.isdir(path):
-        raise InvalidRequest(f"failed to get build context {name}: {path!r} is no folder")
+        problem = "not a directory" if os.path.exists(path) else "no such file or directory"
+        raise InvalidRequest(f"failed to get build context {name}: stat {value}: {problem}")
     folders[name] = os.path.abspath(path)
     return f"local:{name}"
 
@@ -271,11 +313,11 @@ def _shared_key(folders: Mapping[str, str]) -> str:
 # The result
 
 
-def _where(asked: Asked, outputs: list[Output]) -> list[Output]:
+def _where(asked: Asked, outputs: list[Output], *, loads: bool) -> list[Output]:
     """Return what is to be made of the result, with the image's names where it has some."""
     if asked.push and asked.load:
         raise InvalidRequest("push and load may not be set together at the moment")
-    if not outputs:
+    if not outputs and (loads or asked.push or asked.load or asked.tags):
         outputs = [Output("image", {})]
     outputs = [one for one in outputs if one.kind != "cacheonly"]
     for one in outputs:
@@ -284,20 +326,8 @@ def _where(asked: Asked, outputs: list[Output]) -> list[Output]:
         if asked.push and one.kind == "image":
             one.attrs["push"] = "true"
         if one.kind in ("image", "oci", "docker"):
-            one.attrs.update(dict(map(_annotation, asked.annotations)))
+            one.attrs.update(annotations_of(asked.annotations))
     return outputs
-
-
-def _annotation(text: str) -> tuple[str, str]:
-    kind, colon, rest = text.partition(":")
-    known = ("manifest", "index", "manifest-descriptor", "index-descriptor")
-    if colon and kind.partition("[")[0] in known and "=" not in kind:
-        key, _, value = rest.partition("=")
-        return f"annotation-{kind}.{key}", value
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise InvalidRequest(f"invalid annotation {text!r}")
-    return f"annotation.{key}", value
 
 
 def _open(one: Output, undo: ExitStack) -> str | int:

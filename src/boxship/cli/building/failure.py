@@ -37,12 +37,18 @@ def excerpt(details: bytes) -> str:
 
 
 def _shown(info: dict[str, Any], ranges: list[dict[str, Any]]) -> str:
-    lines = base64.b64decode(info["data"]).decode("utf-8", "replace").split("\n")
+    text = base64.b64decode(info["data"]).decode("utf-8", "replace")
     marked = {
         line
         for one in ranges
         for line in range(one["start"]["line"], one["end"].get("line", 0) + 1)
     }
+    return lines_of(str(info["filename"]), text, marked)
+
+
+def lines_of(name: str, text: str, marked: set[int]) -> str:
+    """Return lines of a file with marks, and some around them."""
+    lines = text.split("\n")
     first, last = min(marked), min(max(marked), len(lines))
     begin, end, room = first, last, AROUND if first == last else 2
     while room > 0 and (begin > 1 or end < len(lines)):
@@ -50,7 +56,7 @@ def _shown(info: dict[str, Any], ranges: list[dict[str, Any]]) -> str:
             begin, room = begin - 1, room - 1
         if end < len(lines):
             end, room = end + 1, room - 1
-    shown = [f"{info['filename']}:{first}", RULE]
+    shown = [f"{name}:{first}", RULE]
     for number in range(begin, end + 1):
         mark = ">>>" if number in marked else "   "
         shown.append(f"{number:4d} | {mark} {visible_block(lines[number - 1].rstrip())}")

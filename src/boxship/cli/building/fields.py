@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from boxship.client.sshagents import Agent
 
 TRUE = ("true", "1")
+SECRET = frozenset({"id", "src", "source", "env", "type"})
 LINK = "target:"  # before the name of another target of a bake file
 REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 
@@ -53,7 +54,7 @@ def output_of(text: str) -> Output:
     """Read an `--output`: `-`, a folder, or fields with a type."""
     if text == "-":
         return Output("tar", {}, "-")
-    if "=" not in text:
+    if "=" not in text or ("," not in text and not text.startswith("type=")):
         return Output("local", {}, text)
     found = fields(text)
     kind = found.pop("type", "")
@@ -63,7 +64,7 @@ def output_of(text: str) -> Output:
     if kind in ("local", "tar", "oci", "docker"):
         target = found.pop("dest", "")
         if kind == "local" and not target:
-            raise InvalidRequest("dest is required for local output")
+            raise InvalidRequest("dest is required for local exporter")
         if kind in ("tar", "oci") and not target:
             target = "-"
     if kind == "cacheonly" and not found:
@@ -83,7 +84,7 @@ def cache_of(text: str) -> tuple[str, dict[str, str]]:
     found = fields(text)
     kind = found.pop("type", "")
     if not kind:
-        raise InvalidRequest(f"type required form> {text!r}")
+        raise InvalidRequest(f'type required form> "{text}"')
     return kind, found
 
 
@@ -91,24 +92,33 @@ def secret_of(text: str, environment: dict[str, str]) -> tuple[str, Callable[[],
     """Read a `--secret`; return its name and what reads it."""
     import os
 
+    for field in text.split(",") if '"' not in text else ():
+        key, equals, _ = field.partition("=")
+        if not equals:
+            raise InvalidRequest(f"invalid field '{field}' must be a key=value pair")
+        if key.strip().lower() not in SECRET:
+            raise InvalidRequest(f"unexpected key '{key}' in '{field}'")
     found = fields(text)
+    if unknown := found.keys() - SECRET:
+        raise InvalidRequest(f"unexpected key '{min(unknown)}' in '{text}'")
+    if found.get("type", "file") not in ("file", "env"):
+        raise InvalidRequest(f'unsupported secret type "{found["type"]}"')
     id = found.get("id", "")
     path = found.get("src", found.get("source", ""))
     variable = found.get("env", "")
     kind = found.get("type", "")
     if not id:
-        raise InvalidRequest(f"secret needs an id: {text!r}")
+        raise InvalidRequest("secret missing id")
     if kind == "env" and not variable:
         variable = path or id
     if variable or (not path and kind != "file" and id in environment):
         name = variable or id
-        if name not in environment:
-            raise InvalidRequest(f"environment variable {name} for secret {id} is not set")
-        value = os.fsencode(environment[name])
-        return id, lambda: value
-    path = os.path.abspath(path or id)
+        return id, lambda: _variable(id, environment.get(name))
+    path = path or id
     if not os.path.isfile(path):
-        raise InvalidRequest(f"failed to stat {path}: no such file or directory")
+        problem = "is a directory" if os.path.isdir(path) else "no such file or directory"
+        raise InvalidRequest(f"failed to stat {path}: stat {path}: {problem}")
+    path = os.path.abspath(path)
 
     def read() -> bytes:
         with open(path, "rb") as file:
@@ -118,6 +128,15 @@ def secret_of(text: str, environment: dict[str, str]) -> tuple[str, Callable[[],
         return data
 
     return id, read
+
+
+def _variable(id: str, value: str | None) -> bytes:
+    """Return a variable's value; a step that must have it fails without, others do not."""
+    from boxship.errors import NotFound
+
+    if value is None:
+        raise NotFound(f"secret {id}: not found")
+    return value.encode("utf-8", "surrogateescape")
 
 
 def agent_of(text: str, environment: Mapping[str, str]) -> tuple[str, Agent]:

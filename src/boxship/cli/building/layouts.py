@@ -44,18 +44,22 @@ class Layouts:
         self.folders[f"oci:{name}"] = os.path.abspath(path)
         return f"{SCHEME}{name}:{tag}@{digest}"
 
-    def cache_from(self, attrs: dict[str, str]) -> bool:
-        """Offer a folder that holds a cache; False where it holds none."""
+    def cache_from(self, attrs: dict[str, str]) -> str:
+        """Offer a folder that holds a cache; return why there is none, where there is none."""
         folder = attrs.get("src", "")
         if not folder:
             raise InvalidRequest("a local cache import needs a src")
         if "digest" not in attrs:
             try:
                 attrs["digest"] = str(Layout(folder).entry(attrs.get("tag", LATEST))["digest"])
-            except (BoxshipError, OSError, KeyError):
-                return False
+            except KeyError:
+                return f"the entry in {folder}/index.json has no digest"
+            except (BoxshipError, OSError) as error:
+                if not os.path.exists(os.path.join(folder, "index.json")):
+                    return f"open {folder}/index.json: no such file or directory"
+                return str(error)
         self.folders[f"local:{folder}"] = os.path.abspath(folder)
-        return True
+        return ""
 
     def cache_to(self, attrs: Mapping[str, str]) -> None:
         """Offer a folder that takes a cache."""
@@ -88,12 +92,12 @@ def add_caches(
     imports: list[tuple[str, dict[str, str]]],
     exports: list[tuple[str, dict[str, str]]],
     layouts: Layouts,
-) -> list[str]:
-    """Say where cached results come from and go to; return the folders that hold none yet."""
-    missing: list[str] = []
+) -> list[tuple[str, str]]:
+    """Say where cached results come from and go to; return the folders that hold none, and why."""
+    missing: list[tuple[str, str]] = []
     for kind, attrs in imports:
-        if kind == "local" and not layouts.cache_from(attrs):
-            missing.append(attrs["src"])
+        if kind == "local" and (reason := layouts.cache_from(attrs)):
+            missing.append((attrs["src"], reason))
             continue
         request.cache.imports.add(type=kind, attrs=attrs)
     for kind, attrs in exports:

@@ -7,51 +7,76 @@ import base64
 import json
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from boxship.cli.building.asked import Asked, Prepared, links, prepare
+from boxship.cli.building.builders import Builder
 from boxship.cli.building.failure import told
-from boxship.cli.building.show import EVERY, MODES, display
+from boxship.cli.building.show import EVERY, MODES, Heading, display
+from boxship.cli.building.tracking import prefixed
 from boxship.client.builds import Builds
 from boxship.errors import InvalidRequest
-from boxship.lib import quickjson
 from boxship.lib.groups import first_of
 from boxship.wire.grpc import Failed
 
 if TYPE_CHECKING:
     from boxship.cli.building.show import Display
     from boxship.cli.shell import Shell
+    from boxship.client.builds import Heard
 
 
 Results = dict[str, dict[str, str]]
 
 
 def build_all(
-    shell: Shell, wanted: Mapping[str, Asked], mode: str, linked: Mapping[str, Asked] | None = None
+    shell: Shell,
+    wanted: Mapping[str, Asked],
+    mode: str,
+    linked: Mapping[str, Asked] | None = None,
+    *,
+    builder: Builder | None = None,
+    debug: bool = False,
 ) -> tuple[int, Results]:
     """Do builds, all at once; return the exit code and what each has come to.
 
-    `linked` are builds that the wanted ones use as contexts, by name.
+    `linked` are builds that the wanted ones use as contexts, by name. With several, what is shown
+    of a step begins with the name of its build.
     """
-    return asyncio.run(_build_all(shell, wanted, mode, linked or {}))
+    chosen = builder or Builder()
+    debug = debug or bool(shell.options.get("debug"))
+    shown = display(
+        mode,
+        shell.err,
+        Heading(chosen.name, chosen.driver),
+        debug=debug,
+        environment=shell.environment,
+    )
+    return asyncio.run(_build_all(shell, wanted, shown, linked or {}, chosen))
 
 
 async def _build_all(
-    shell: Shell, wanted: Mapping[str, Asked], mode: str, linked: Mapping[str, Asked]
+    shell: Shell,
+    wanted: Mapping[str, Asked],
+    shown: Display,
+    linked: Mapping[str, Asked],
+    builder: Builder,
 ) -> tuple[int, Results]:
-    shown = display(mode, shell.err)
     results: Results = {}
+    seen: set[tuple[str, int, int, bytes]] = set()
     failures: list[Failed] = []
 
-    async def open_request(asked: Asked, builds: Builds, undo: AsyncExitStack) -> Prepared:
+    async def open_request(
+        asked: Asked, builds: Builds, undo: AsyncExitStack, heard: Heard
+    ) -> Prepared:
         """Offer what a build needs, and the graphs of the targets that it stands on."""
         local = undo.enter_context(ExitStack())
-        prepared = await asyncio.to_thread(prepare, shell, asked, local)
+        prepared = await asyncio.to_thread(prepare, shell, asked, local, builder)
         session = builds.session(prepared.offers, prepared.shared_key)
         prepared.request.session = await undo.enter_async_context(session)
         for name, other in links(asked).items():
-            below = await open_request(linked[other], builds, undo)
-            definition, config = await builds.graph(below.request, shown.take)
+            named = prefixed(other, seen, shown.take)
+            below = await open_request(linked[other], builds, undo, named)
+            definition, config = await builds.graph(below.request, named)
             said = base64.b64encode(config).decode()
             attrs = prepared.request.frontend_attrs
             attrs[f"context:{name}"] = f"input:{name}"
@@ -60,20 +85,23 @@ async def _build_all(
         return prepared
 
     async def one(name: str, asked: Asked, builds: Builds) -> None:
+        heard = prefixed(name, seen, shown.take) if len(wanted) > 1 else shown.take
         async with AsyncExitStack() as undo:
             try:
-                prepared = await open_request(asked, builds, undo)
+                prepared = await open_request(asked, builds, undo, heard)
                 request = prepared.request
-                answer = await builds.solve(request, shown.take)
+                answer = await builds.solve(request, heard)
                 prepared.layouts.finish(answer.exporter_response)
             except Failed as failure:
                 failures.append(failure)
                 return
-            results[name] = {**answer.exporter_response, "boxship.build.ref": request.ref}
+            ref = f"{builder.name}/{builder.node}/{request.ref}"
+            results[name] = {**answer.exporter_response, "buildx.build.ref": ref}
 
     ticking = asyncio.ensure_future(_tick(shown))
     try:
-        async with Builds(shell.client).connected() as builds, asyncio.TaskGroup() as tasks:
+        place = builder.place(shell)
+        async with Builds(place).connected() as builds, asyncio.TaskGroup() as tasks:
             for name, asked in wanted.items():
                 tasks.create_task(one(name, asked, builds))
     except* Exception as errors:
@@ -111,25 +139,11 @@ def image_id(result: Mapping[str, str]) -> str:
     return result.get("containerimage.digest", "")
 
 
-def metadata(result: Mapping[str, str]) -> dict[str, Any]:
-    """Return a result as `--metadata-file` holds it: what is JSON in base64 becomes JSON."""
-    found: dict[str, Any] = {}
-    for key, value in result.items():
-        found[key] = value
-        try:
-            decoded = json.loads(base64.b64decode(value, validate=True))
-        except ValueError:
-            continue
-        if isinstance(decoded, dict | list):
-            found[key] = decoded
-    return found
-
-
-def write_file(path: str, text: str) -> None:
+def write_file(path: str, text: str, what: str = "") -> None:
     """Write a file of the caller's choice."""
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
-
-
-def metadata_text(document: object) -> str:
-    return quickjson.encode(document) + "\n"
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InvalidRequest(f"{what}open {path}: {reason}") from None

@@ -1,17 +1,16 @@
-"""A build's progress on the screen: plain lines, a live picture, JSON, or nothing."""
+"""A build's progress on the screen: plain lines, a live picture, JSON, or nothing; and what is
+said when it is over: the output of the step that failed, and warnings."""
 
 from __future__ import annotations
 
-import shutil
-import time
-
-from boxship.cli.building.tracking import Step, Steps, seconds
-from boxship.lib.units import human_size
+from boxship.lib.words import visible_block
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Protocol
 
+    from boxship.cli.building.tracking import Steps
     from boxship.cli.output import Output
     from boxship.spec.buildkit import control_pb2 as pb
 
@@ -28,20 +27,46 @@ if TYPE_CHECKING:
             """Nothing more will be told."""
 
 
-EVERY = 0.1  # seconds between two pictures
-OUTPUT_LINES = 6
-MODES = ("auto", "plain", "tty", "quiet", "rawjson", "none")
+EVERY = 0.1  # seconds between two ticks
+MODES = ("auto", "none", "plain", "quiet", "rawjson", "tty")
 
 
-def display(mode: str, out: Output) -> Display:
+class Heading:
+    """Which builder is at work."""
+
+    def __init__(self, name: str, driver: str) -> None:
+        self._name = name
+        self._driver = driver
+
+    def text(self) -> str:
+        return f'building with "{self._name}" instance using {self._driver} driver'
+
+    def short(self) -> str:
+        return f"{self._driver}:{self._name}"
+
+
+def display(
+    mode: str,
+    out: Output,
+    heading: Heading | None = None,
+    *,
+    debug: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> Display:
     """Return the display of that name."""
     if mode == "rawjson":
         return Raw(out)
     if mode in ("quiet", "none"):
         return Quiet()
-    if mode == "tty" or (mode == "auto" and out.is_terminal()):
-        return Live(out)
-    return Plain(out)
+    terminal = out.is_terminal()
+    colors = terminal and not (environment or {}).get("NO_COLOR")
+    if mode == "tty" or (mode == "auto" and terminal):
+        from boxship.cli.building.live import Live
+
+        return Ended(Live(out, heading, colors=colors), out, debug=debug, colors=colors)
+    from boxship.cli.building.plain import Plain
+
+    return Ended(Plain(out, heading), out, debug=debug, colors=colors)
 
 
 class Quiet:
@@ -57,126 +82,6 @@ class Quiet:
         pass
 
 
-class Plain:
-    """One line for each event, numbered by step."""
-
-    def __init__(self, out: Output) -> None:
-        self._out = out
-        self._steps = Steps()
-        self._last: Step | None = None
-        self._done: set[str] = set()
-        self._said: set[tuple[str, str, bool]] = set()
-
-    def take(self, told: pb.StatusResponse) -> None:
-        touched = self._steps.take(told)
-        for step in touched:
-            if step.started or step.completed:
-                self._enter(step)
-            for part in step.parts.values():
-                key = (step.digest, part.id, bool(part.completed))
-                if key not in self._said:
-                    self._said.add(key)
-                    self._line(step, _part(part))
-        for log in told.logs:
-            step = self._steps.of(log.vertex)
-            at = max(0.0, seconds(log.timestamp) - step.started)
-            for line in step.hear(log.msg):
-                self._line(step, f"{at:.3f} {line}")
-        for step in touched:
-            if step.completed and step.digest not in self._done:
-                self._end(step)
-        self._out.flush()
-
-    def _enter(self, step: Step) -> None:
-        if self._last is step or step.digest in self._done:
-            return
-        self._out.line("")
-        self._out.line(f"#{step.number} {step.name}")
-        self._last = step
-
-    def _line(self, step: Step, text: str) -> None:
-        self._enter(step)
-        self._out.line(f"#{step.number} {text}")
-
-    def _end(self, step: Step) -> None:
-        if step.unfinished:
-            self._line(step, f"{step.elapsed(0):.3f} {step.unfinished}")
-            step.lines.append(step.unfinished)
-        if step.cached:
-            self._line(step, "CACHED")
-        elif step.error:
-            canceled = step.error.endswith("context canceled")
-            self._line(step, "CANCELED" if canceled else f"ERROR: {step.error}")
-        else:
-            self._line(step, f"DONE {step.elapsed(0):.1f}s")
-        self._done.add(step.digest)
-
-    def tick(self) -> None:
-        pass
-
-    def finish(self) -> None:
-        _failed_output(self._out, self._steps)
-        _warnings(self._out, self._steps)
-        self._out.flush()
-
-
-class Live:
-    """A picture that is drawn again and again; the steps, their times, what they say."""
-
-    def __init__(self, out: Output) -> None:
-        self._out = out
-        self._steps = Steps()
-        self._began = time.time()
-        self._height = 0
-        self._drawn = 0.0
-
-    def take(self, told: pb.StatusResponse) -> None:
-        self._steps.take(told)
-        for log in told.logs:
-            self._steps.of(log.vertex).hear(log.msg)
-        self.tick()
-
-    def tick(self) -> None:
-        if time.time() - self._drawn >= EVERY:
-            self._draw(final=False)
-
-    def finish(self) -> None:
-        self._draw(final=True)
-        _failed_output(self._out, self._steps)
-        _warnings(self._out, self._steps)
-        self._out.flush()
-
-    def _draw(self, *, final: bool) -> None:
-        now = self._drawn = time.time()
-        width, height = shutil.get_terminal_size((80, 24))
-        steps = list(self._steps.steps.values())
-        done = sum(bool(step.completed) for step in steps)
-        ended = " FINISHED" if final else ""
-        title = f"[+] Building {now - self._began:.1f}s ({done}/{len(steps)}){ended}"
-        lines = [title]
-        for step in steps:
-            lines += self._of(step, now, width, final=final)
-        if not final and len(lines) > height - 2:
-            lines = [title, *lines[len(lines) - (height - 3) :]]
-        up = f"\x1b[{self._height}A" if self._height else ""
-        body = "".join(f"\x1b[2K{line}\n" for line in lines)
-        self._out.write(f"{up}\r{body}\x1b[0J")
-        self._out.flush()
-        self._height = 0 if final else len(lines)
-
-    def _of(self, step: Step, now: float, width: int, *, final: bool) -> list[str]:
-        if not step.started and not step.completed:
-            return []
-        state = "CACHED " if step.cached else "ERROR " if step.error else ""
-        lines = [_row(f" => {state}{step.name}", step.elapsed(now), width)]
-        for part in step.parts.values():
-            spent = (part.completed or now) - part.started if part.started else 0.0
-            lines.append(_row(f" => => {_part(part, timed=False)}", spent, width))
-        if step.running and not final:
-            lines += [f" => => # {line}"[:width] for line in step.lines[-OUTPUT_LINES:]]
-        return lines
-
-
 class Raw:
     """What is told, as JSON; one message a line."""
 
@@ -187,8 +92,9 @@ class Raw:
         from boxship.cli.building.raw import document
         from boxship.lib import quickjson
 
-        self._out.line(quickjson.encode(document(told)))
-        self._out.flush()
+        if said := document(told):
+            self._out.line(quickjson.encode(said))
+            self._out.flush()
 
     def tick(self) -> None:
         pass
@@ -197,44 +103,74 @@ class Raw:
         pass
 
 
-def _row(text: str, spent: float, width: int) -> str:
-    time_ = f" {spent:.1f}s"
-    room = max(10, width - len(time_))
-    return f"{text[:room]:<{room}}{time_}"
+if TYPE_CHECKING:
+
+    class Gathering(Display, Protocol):
+        """A display that knows the steps."""
+
+        steps: Steps
 
 
-def _part(part: object, *, timed: bool = True) -> str:
-    from boxship.cli.building.tracking import Part
+class Ended:
+    """A display, and what is said after it."""
 
-    assert isinstance(part, Part)
-    amount = ""
-    if part.total:
-        amount = f" {human_size(part.current)} / {human_size(part.total)}"
-    elif part.current:
-        amount = f" {human_size(part.current)}"
-    if not part.completed:
-        return f"{part.id}{amount}"
-    spent = part.completed - part.started
-    took = f" {spent:.1f}s" if timed and spent >= 0.05 else ""
-    return f"{part.id}{amount}{took} done"
+    def __init__(self, inner: Gathering, out: Output, *, debug: bool, colors: bool) -> None:
+        self._inner = inner
+        self._out = out
+        self._debug = debug
+        self._colors = colors
 
+    def take(self, told: pb.StatusResponse) -> None:
+        self._inner.take(told)
 
-def _failed_output(out: Output, steps: Steps) -> None:
-    """Show once more what the step that failed has said."""
-    for step in steps.steps.values():
-        if step.error and not step.error.endswith("context canceled"):
-            out.line("------")
-            out.line(f" > {step.name}:")
-            for line in step.lines[-20:]:
-                out.line(line)
-            out.line("------")
+    def tick(self) -> None:
+        self._inner.tick()
 
+    def finish(self) -> None:
+        self._inner.finish()
+        self._failed_output()
+        self._warnings()
+        self._out.flush()
 
-def _warnings(out: Output, steps: Steps) -> None:
-    if not steps.warnings:
-        return
-    number = len(steps.warnings)
-    out.line("")
-    out.line(f" {number} warning{'s' if number > 1 else ''} found:")
-    for warning in steps.warnings:
-        out.line(f" - {warning.short.decode('utf-8', 'replace')}")
+    def _failed_output(self) -> None:
+        """Show once more what the step that failed has said."""
+        from boxship.cli.building.plain import KEPT
+
+        for step in self._inner.steps.steps.values():
+            if step.error and not step.canceled:
+                self._out.line("------")
+                self._out.line(f" > {step.name}:")
+                for line in step.lines[-KEPT:]:
+                    self._out.line(line)
+                self._out.line("------")
+
+    def _warnings(self) -> None:
+        found = self._inner.steps.warnings
+        if not found:
+            return
+        many = f"{len(found)} warnings found" if len(found) > 1 else "1 warning found"
+        hint = "" if self._debug else " (use --debug to expand)"
+        title = f"{many}{hint}:"
+        self._out.line("")
+        self._out.line(f" \x1b[33m{title}\x1b[0m" if self._colors else f" {title}")
+        for warning in found:
+            self._out.line(f" - {visible_block(warning.short.decode('utf-8', 'replace'))}")
+            if self._debug:
+                self._expanded(warning)
+
+    def _expanded(self, warning: pb.VertexWarning) -> None:
+        for line in warning.detail:
+            self._out.line(visible_block(line.decode("utf-8", "replace")))
+        if warning.url:
+            self._out.line(f"More info: {visible_block(warning.url)}")
+        if warning.HasField("info") and warning.ranges:
+            from boxship.cli.building.failure import lines_of
+
+            marked = {
+                number
+                for one in warning.ranges
+                for number in range(one.start.line, (one.end.line or one.start.line) + 1)
+            }
+            text = warning.info.data.decode("utf-8", "replace")
+            self._out.write(lines_of(visible_block(warning.info.filename), text, marked))
+        self._out.line("")
