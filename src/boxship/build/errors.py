@@ -26,6 +26,7 @@ class ProcessFailed(BoxshipError):
         )
         self.code = code
         self.command = command
+        self.hint = hint
 
 
 class NotEntitled(Forbidden):
