@@ -131,7 +131,8 @@ class ClassicBuild:
         cause = _first_cause(error)
         if isinstance(cause, ProcessFailed):
             code = cause.code
-            text = f"The command '{cause.command}' returned a non-zero code: {code}"
+            said = f"The command '{cause.command}' returned a non-zero code: {code}"
+            text = f"{said}{cause.hint}"
         elif isinstance(cause, NoSuchFile) and isinstance(error, BuildFailed):
             text = self._missing(error, cause)
         detail: dict[str, Any] = {"message": text}
