@@ -18,7 +18,7 @@ from boxship.build.errors import NotEntitled, ProcessFailed
 from boxship.build.filesystems import EMPTY, Filesystems, Layers, Value, Writable
 from boxship.build.needs import ClientSession, Program, Shim
 from boxship.build.ops import NO_OUTPUT, SCRATCH, Exec, Network, Resources, Security
-from boxship.build.running import devices, parts, stubs
+from boxship.build.running import devices, foreign, parts, stubs
 from boxship.build.running.agent import Agent
 from boxship.build.running.runner import FILES, Ended, Output, Runner
 from boxship.build.running.talk import Talk
@@ -82,6 +82,9 @@ class Executions:
             ended = await self.run(op, asked, prepared)
             if ended.code not in op.valid_exit_codes:
                 hint = ": the process was killed for want of memory" if ended.oom else ""
+                if ended.code == foreign.NOT_EXECUTED:
+                    where = prepared.root
+                    hint = await asyncio.to_thread(foreign.explained, where, op.args, op.env)
                 raise ProcessFailed(op.args, ended.code, hint)
             return await asyncio.to_thread(self._keep, prepared, asked)
 
