@@ -18,6 +18,7 @@ from pathlib import Path
 import docker
 import pytest
 from docker.models.containers import Container
+from tests.support import images
 from tests.support.engine import Engine
 from tests.system.conftest import Start, inside
 
@@ -422,3 +423,50 @@ def test_sec_25_a_huge_passwd_costs_neither_time_nor_memory(engine: Engine, star
     container.stop(timeout=0)
     assert engine.docker("start", container.id, check=False).returncode
     assert peak() - before < 16 << 10
+
+
+STEERING = {
+    "boxship.privileged": "true",
+    "com.boxship.hooks": '[{"path":"/bin/sh","args":["sh","-c","id"]}]',
+    "io.boxship.mounts": "/:/host",
+    "com.docker.privileged": "true",
+    "com.docker.network.bridge": "host",
+    "com.docker.swarm.task.id": "1",
+    "io.podman.annotations.privileged": "TRUE",
+    "io.podman.annotations.seccomp": "unconfined",
+    "io.containers.trace-syscall": "of:/tmp/trace",
+    "io.containerd.runc.v2.group": "1",
+    "io.katacontainers.config.hypervisor.path": "/bin/sh",
+    "run.oci.hooks.stderr": "/dev/stderr",
+    "run.oci.keep_original_groups": "1",
+    "org.systemd.property.DeviceAllow": "[('/dev/sda', 'rwm')]",
+    "org.opencontainers.image.stopSignal": "9",
+    "cdi.k8s.io/all": "vendor.com/device=all",
+    "devices.nri.io/container": "- path: /dev/mem",
+}
+
+
+def test_sec_18_labels_and_annotations_of_an_image_steer_nothing(
+    engine: Engine, api: docker.DockerClient, name: str
+) -> None:
+    """What runtimes, plugins and orchestrators have read from images is text here."""
+    layer = images.archive(("etc/x", b"", {}))
+    bundles = []
+    for kind, labels in (("plain", {"kept": "1"}), ("steering", STEERING)):
+        document = images.config([layer], config={"Cmd": ["/absent"], "Labels": labels})
+        manifest = images.manifest(document, [layer], annotations=labels)
+        tag = {"io.containerd.image.name": f"docker.io/library/{kind}:{name}"}
+        target = (manifest, "manifest.v1+json", {"annotations": {**labels, **tag}})
+        list(api.images.load(images.layout([target], [layer, document, manifest])))
+        container = api.containers.create(f"{kind}:{name}", hostname="same")
+        try:
+            assert container.labels == labels
+            with pytest.raises(docker.errors.APIError, match="absent"):
+                container.start()
+            bundle = (engine.root / "data/containers" / container.id / "config.json").read_text()
+            bundles.append(bundle.replace(container.id, "ID").replace(container.id[:12], "ID"))
+        finally:
+            container.remove(force=True)
+            api.images.remove(f"{kind}:{name}")
+    assert bundles[0] == bundles[1]
+    assert not any(key in bundles[1] for key in ("hooks", *STEERING))
