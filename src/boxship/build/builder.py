@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
+from boxship.build import scanning
 from boxship.build.announcing import announced
 from boxship.build.cache.cache import Cache
 from boxship.build.cache.folders import Folders
@@ -50,6 +51,7 @@ from boxship.build.sources.source import Asker
 from boxship.distribution.auth import Credentials
 from boxship.errors import BoxshipError
 from boxship.spec.platform import Platform
+from boxship.spec.reference import Reference
 
 SECOND = 1_000_000_000
 
@@ -106,6 +108,8 @@ class Builder:
                 Part(t, v, tuple(known_steps(t.root, job)))
                 for t, v in zip(targets, values, strict=True)
             ]
+            if request.sbom and scanning.GENERATOR in request.sbom:
+                parts = await self._scanned(request.sbom, parts, job)
             if request.squash:
                 parts = [await asyncio.to_thread(self._squashed, p, job, held) for p in parts]
             course = _course(request, job, began, self.clock())
@@ -114,6 +118,25 @@ class Builder:
             built = replace(built, attested=_attested(request, course, targets, self.host))
         self.cache.changed()
         return built
+
+    async def _scanned(
+        self, asked: Mapping[str, str], parts: Sequence[Part], job: Job
+    ) -> list[Part]:
+        """Return results with what a scanner's image says of them."""
+        finder = Finder(self.finder, self.layouts, job.asker)
+        wanted = str(Reference.parse(asked[scanning.GENERATOR]).with_default_tag())
+        image = await finder.resolve(wanted, self.host)
+        parameters = {name: said for name, said in asked.items() if name != scanning.GENERATOR}
+        scanner = scanning.Scanner(image, parameters, self.host)
+        refs = [scanner.scan(part.target) for part in parts]
+        values = await self.solver.solve(refs, job)
+
+        def read(value: Value) -> tuple[scanning.Statement, ...]:
+            with self.filesystems.looking(value) as root:
+                return tuple(scanning.statements(root))
+
+        said = [await asyncio.to_thread(read, value) for value in values]
+        return [replace(p, software=one) for p, one in zip(parts, said, strict=True)]
 
     async def _with_caches(
         self,

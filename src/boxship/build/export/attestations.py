@@ -6,8 +6,8 @@ index ── manifest                  the image
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -16,13 +16,17 @@ from boxship.build.export import documents, provenance, sbom
 from boxship.build.export.provenance import Course
 from boxship.build.filesystems import Filesystems, Value
 from boxship.build.ops import ancestry
-from boxship.build.request import BuildRequest, Target
+from boxship.build.request import BuildRequest
+from boxship.build.scanning import Statement
 from boxship.content.store import Blobs, Lease
 from boxship.lib import strictjson
 from boxship.spec.digest import Digest
 from boxship.spec.oci import image as oci
 from boxship.spec.oci.image import Descriptor, Manifest
 from boxship.spec.platform import Platform
+
+if TYPE_CHECKING:
+    from boxship.build.export.images import Part
 
 STATEMENT: Final = "https://in-toto.io/Statement/v0.1"
 IN_TOTO: Final = "application/vnd.in-toto+json"
@@ -38,8 +42,7 @@ def wanted(request: BuildRequest) -> bool:
 def attest(
     request: BuildRequest,
     course: Course,
-    target: Target,
-    value: Value,
+    part: Part,
     manifest: Descriptor,
     names: Sequence[str],
     host: Platform,
@@ -48,11 +51,12 @@ def attest(
     lease: Lease,
 ) -> Descriptor:
     """Write the statements about one platform's image; return what its index lists."""
+    target = part.target
     platform = target.platform or host
     about = provenance.subjects(names, manifest.digest, platform)
-    found: list[tuple[str, dict[str, Any]]] = []
-    if request.sbom is not None:
-        found.append((sbom.KIND, _software(value, filesystems, course)))
+    found: list[Statement] = [*part.software]
+    if request.sbom is not None and not found:
+        found.append((sbom.KIND, _software(part.value, filesystems, course)))
     if request.provenance is not None:
         vertices = list(ancestry(target.root))
         found.append(provenance.predicate(request, course, platform, host, vertices))
@@ -78,7 +82,7 @@ def _software(value: Value, filesystems: Filesystems, course: Course) -> dict[st
 def _statement(
     kind: str,
     about: list[dict[str, Any]],
-    predicate: dict[str, Any],
+    predicate: Mapping[str, Any],
     blobs: Blobs,
     lease: Lease,
 ) -> Descriptor:

@@ -19,6 +19,7 @@ from boxship.build.export.provenance import Course
 from boxship.build.filesystems import Filesystems, Value
 from boxship.build.inline import KnownStep
 from boxship.build.request import BuildRequest, Built, Export, Target
+from boxship.build.scanning import Statement
 from boxship.content.store import Blobs, Lease
 from boxship.errors import InvalidRequest
 from boxship.image import record
@@ -35,11 +36,12 @@ SECOND: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One platform's result."""
+    """One platform's result; software is what a scanner says of it."""
 
     target: Target
     value: Value
     steps: tuple[KnownStep, ...] = ()
+    software: tuple[Statement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +137,7 @@ class ImageExport:
             attestations.attest(
                 order.request,
                 order.course,
-                part.target,
-                part.value,
+                part,
                 manifests[str(part.target.platform or self._host)],
                 names,
                 self._host,
