@@ -15,9 +15,11 @@ from typing import Final, assert_never
 
 from boxship.build.ops import Source
 from boxship.errors import Forbidden, InvalidRequest
+from boxship.lib import re2
 
 ROUNDS: Final = 20
 LONGEST: Final = 4096  # of a pattern, and of what it is tried on
+SPECIAL: Final = frozenset("\\.+*?()|[]{}^$")
 REFERENCE: Final = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
 
 
@@ -74,7 +76,7 @@ class Constraint:
             case Condition.NOTEQUAL:
                 return said != self.value
             case Condition.MATCHES:
-                return compiled(self.value).search(said[:LONGEST]) is not None
+                return expression(self.value).search(said[:LONGEST])
         assert_never(self.condition)
 
 
@@ -97,18 +99,18 @@ class Rule:
         attrs = dict(source.attrs)
         if not all(one.holds(attrs) for one in self.constraints):
             return False
-        return self.selector == source.identifier or self._found(source.identifier) is not None
+        return self.selector == source.identifier or self._finds(source.identifier)
 
-    def _found(self, identifier: str) -> re.Match[str] | None:
+    def _finds(self, identifier: str) -> bool:
         if len(identifier) > LONGEST:
-            return None
+            return False
         match self.match:
             case Match.EXACT:
-                return None
+                return False
             case Match.REGEX:
-                return compiled(self.selector).search(identifier)
+                return expression(self.selector).search(identifier)
             case Match.WILDCARD:
-                return compiled(_wildcard(self.selector)).search(identifier)
+                return expression(_wildcard(self.selector)).search(identifier)
         assert_never(self.match)
 
     def converted(self, source: Source) -> Source:
@@ -127,7 +129,7 @@ class Rule:
                 pattern = compiled(self.selector)
                 return pattern.sub(lambda found: _expanded(said, found), identifier)
             case Match.WILDCARD:
-                found = self._found(identifier)
+                found = compiled(_wildcard(self.selector)).search(identifier)
                 return identifier if found is None else _expanded(said, found)
         assert_never(self.match)
 
@@ -177,11 +179,19 @@ def _round(source: Source, policy: Policy) -> Source:
     return source
 
 
+def expression(pattern: str) -> re2.Expression:
+    """Return a pattern ready to be looked for."""
+    try:
+        return re2.compile(pattern)
+    except re2.InvalidExpression as error:
+        raise BadPolicy(
+            f'error matching source policy: invalid regex "{pattern[:200]}": {error}'
+        ) from None
+
+
 @lru_cache(maxsize=256)
 def compiled(pattern: str) -> re.Pattern[str]:
-    """Return a pattern ready to be tried."""
-    if len(pattern) > LONGEST:
-        raise BadPolicy("error matching source policy: a pattern is too long")
+    """Return a pattern that has matched, to find out what its groups are."""
     try:
         return re.compile(pattern)
     except re.error as error:
@@ -198,7 +208,11 @@ def _wildcard(said: str) -> str:
             f'error matching source policy: failed to translate wildcard "{said[:200]}" '
             'to regexp: invalid wildcard: "**"'
         )
-    return "^" + "(.*)".join(map(re.escape, said.split("*"))) + "\\Z"
+    return "^" + "(.*)".join(map(_quoted, said.split("*"))) + "$"
+
+
+def _quoted(text: str) -> str:
+    return "".join(f"\\{letter}" if letter in SPECIAL else letter for letter in text)
 
 
 def _expanded(said: str, found: re.Match[str]) -> str:

@@ -18,6 +18,7 @@ from boxship.build.control.kept import Blob, Kept
 from boxship.content.errors import NoSuchBlob
 from boxship.content.store import Blobs
 from boxship.errors import InvalidRequest, NotSupported
+from boxship.lib import re2
 from boxship.spec.buildkit import content_pb2 as pb
 from boxship.spec.digest import Digest
 from boxship.transport.http2 import Stream
@@ -139,11 +140,7 @@ def _test(said: str) -> Callable[[str], bool]:
         raise InvalidRequest(f"invalid filter of content: {said[:200]!r}")
     if found[1] == "==":
         return found[2].__eq__
-    try:
-        pattern = re.compile(found[2])
-    except re.error as error:
-        raise InvalidRequest(f"invalid filter of content: {said[:200]!r}: {error}") from None
-    return lambda digest: pattern.search(digest) is not None
+    return re2.compile(found[2]).search
 
 
 async def _refuse(stream: Stream) -> None:

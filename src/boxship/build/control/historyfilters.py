@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from boxship.errors import InvalidRequest
+from boxship.lib import re2
 from boxship.spec.buildkit import control_pb2 as pb
 
 CONDITION: Final = re.compile(r"\s*(\w+)\s*(==|!=|~=|$)\s*(.*?)\s*")
@@ -34,7 +35,7 @@ class Condition:
             case "!=":
                 return said != self.value
             case "~=":
-                return re.search(self.value, said) is not None
+                return re2.compile(self.value).search(said)
             case _:
                 return bool(said)
 
@@ -80,7 +81,7 @@ def _condition(text: str) -> Condition:
         value = value[1:-1]
     if found[2] == "~=":
         try:
-            re.compile(value)
-        except re.error as error:
+            re2.compile(value)
+        except re2.InvalidExpression as error:
             raise InvalidRequest(f"invalid filter of builds: {text[:200]!r}: {error}") from None
     return Condition(found[1], found[2], value)
