@@ -27,7 +27,7 @@ from boxship.build.export.squash import Squash
 from boxship.build.filesystems import Filesystems, Layers, Value
 from boxship.build.frontend import Finder, Frontend
 from boxship.build.needs import Sessions
-from boxship.build.ops import Exec, Network, Ref, ancestry, main_line
+from boxship.build.ops import About, Exec, Network, Ref, Source, Vertex, ancestry, main_line
 from boxship.build.progress import Report
 from boxship.build.request import (
     UNLIMITED,
@@ -54,6 +54,7 @@ from boxship.spec.platform import Platform
 from boxship.spec.reference import Reference
 
 SECOND = 1_000_000_000
+DATING = "[internal] resolve the time of the build context"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,7 @@ class Builder:
             asker = await self._asker(request, held)
             remote = await self.imports.bring(request.cache_from, asker, report)
             targets = await self._targets(request, asker, report)
+            request = _dated(request, targets)
             roots = [target.root for target in targets]
             lasting = main_line(*roots)
             job = Job(asker, held, report, granted, remote, lasting=lasting)
@@ -180,6 +182,14 @@ class Builder:
             root = await asyncio.to_thread(undo.enter_context, looking)
             yield f"/proc/self/fd/{root}"
 
+    async def date_of(self, source: Source, request: BuildRequest, report: Report) -> int | None:
+        """Return of what time a source is, in seconds; None where it does not say."""
+        ref = Ref(Vertex(source, about=About(name=DATING)))
+        with self.records.holding() as held:
+            job = Job(await self._asker(request, held), held, report)
+            await self.solver.solve([ref], job)
+            return next((one.date for one in job.fetched.values()), None)
+
     @asynccontextmanager
     async def container(
         self, op: Exec, refs: Sequence[Ref | None], request: BuildRequest, report: Report
@@ -238,6 +248,7 @@ class Builder:
             held=held,
             credentials=_credentials(request),
             pull=request.pull,
+            keep_failed=request.keep_failed,
             policies=request.policies,
         )
 
@@ -291,6 +302,14 @@ def _attested(
         return found
 
     return tell
+
+
+def _dated(request: BuildRequest, targets: Sequence[Target]) -> BuildRequest:
+    """Return a request with the time that the results themselves say they are of."""
+    if request.source_date_epoch is not None:
+        return request
+    said = next((target.epoch for target in targets if target.epoch is not None), None)
+    return replace(request, source_date_epoch=said)
 
 
 def _course(request: BuildRequest, job: Job, began: int, ended: int) -> Course:

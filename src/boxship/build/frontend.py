@@ -160,4 +160,5 @@ def target_of(converted: Converted, *, several: bool) -> Target:
         converted.platform,
         converted.config,
         name=str(converted.platform) if several else "",
+        epoch=converted.epoch,
     )

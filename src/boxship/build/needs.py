@@ -90,8 +90,8 @@ class ClientSession(Protocol):
     async def authority(self, host: str) -> Deputy | None:
         """Return who fetches a registry's tokens at the client's; None where nobody does."""
 
-    async def send_tree(self, folder: str, target: int) -> None:
-        """Give the client a folder, as result number `target`."""
+    async def send_tree(self, folder: str, target: int, latest: int | None = None) -> None:
+        """Give the client a folder, as result number `target`; no time is after `latest`."""
 
     async def send_archive(
         self, pieces: Iterator[bytes], attributes: Mapping[str, str], target: int

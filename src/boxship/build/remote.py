@@ -46,6 +46,13 @@ def repository_of(context: str, build_args: Mapping[str, str]) -> Source | None:
     return repository.source(keep_git_dir=keeps, checksum=repository.checksum)
 
 
+def source_of(context: str, build_args: Mapping[str, str]) -> Source | None:
+    """Return the source of a context of the web; None for any other."""
+    if is_file(context):
+        return Source(context, (("http.filename", FILE),))
+    return repository_of(context, build_args)
+
+
 def is_file(context: str) -> bool:
     """Whether a context is one file of the web: an archive or a Dockerfile."""
     return context.startswith(SCHEMES) and gitref.parse(context) is None

@@ -65,7 +65,8 @@ class Target:
     """One result to build: for one platform, what it is and how it is run.
 
     config: all but its layers and history. Where there is no history, or it does not fit the
-    layers, lines are made up for them.
+    layers, lines are made up for them. epoch: of what time it is, in seconds, if nobody who asks
+    says another.
     """
 
     root: Ref | None
@@ -73,6 +74,7 @@ class Target:
     config: ImageConfig | None = None
     history: tuple[Step, ...] = ()
     name: str = ""  # a platform's ID where there are several
+    epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,8 @@ class BuildRequest:
     sessions: the clients who may be asked for files, secrets and credentials, first to last.
     provenance, sbom: None for none, otherwise their attributes (`mode`, `version`, …).
     entitlements: `security.insecure`, `network.host`; what is not granted is refused.
-    policies: which sources may be used, and which are replaced.
+    policies: which sources may be used, and which are replaced. keep_failed: what steps that
+    fail have left behind is kept, to be looked into.
     """
 
     frontend: Dockerfile | Graph
@@ -156,6 +159,7 @@ class BuildRequest:
     source_date_epoch: int | None = None  # seconds
     entitlements: frozenset[str] = frozenset()
     policies: tuple[Policy, ...] = ()
+    keep_failed: bool = False
 
 
 Attested = tuple[str, str, Mapping[str, object]]

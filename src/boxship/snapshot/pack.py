@@ -90,9 +90,9 @@ class Packer:
         return True
 
 
-def root(folder: int) -> Iterator[bytes]:
+def root(folder: int, *, latest: int | None = None) -> Iterator[bytes]:
     """Yield the archive of all that is beneath `folder`."""
-    packer = Packer()
+    packer = Packer(latest)
     for node in walk(folder):
         with suppress(FileNotFoundError):
             yield from packer.pack(node)

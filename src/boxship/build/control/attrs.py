@@ -16,6 +16,7 @@ from boxship.lib import units
 from boxship.spec.platform import Platform
 
 DEFAULT_NAME: Final = "Dockerfile"
+OF_CONTEXT: Final = "context"  # instead of a time: that of the build context
 ARG: Final = "build-arg:"
 LABEL: Final = "label:"
 CONTEXT: Final = "context:"
@@ -209,7 +210,7 @@ def _attestation(attrs: Mapping[str, str], name: str) -> dict[str, str] | None:
 
 
 def _epoch(text: str) -> int | None:
-    if not text:
+    if text in ("", OF_CONTEXT):
         return None
     if not (text.isascii() and text.isdecimal() and len(text) < 12):
         raise InvalidRequest(f"invalid SOURCE_DATE_EPOCH: {text[:100]!r}")

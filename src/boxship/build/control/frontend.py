@@ -16,6 +16,7 @@ from boxship.build.control import attrs, llb
 from boxship.build.control.attrs import Asked
 from boxship.build.control.needs import Builder
 from boxship.build.dockerfile import include
+from boxship.build.dockerfile.convert import EPOCH
 from boxship.build.dockerfile.parse import SIZE_LIMIT
 from boxship.build.needs import Pipe as Coming
 from boxship.build.needs import SyncRequest
@@ -104,6 +105,7 @@ class Frontend:
             entitlements=blank.entitlements,
             policies=blank.policies,
         )
+        request = await self._dated(request, report)
         if request.context.startswith(UPLOAD):
             request = replace(
                 request, context=await self._unpacked(request.context, sessions, undo)
@@ -124,6 +126,17 @@ class Frontend:
         )
         request = attrs.with_inline_cache(replace(request, frontend=dockerfile, excludes=excludes))
         return Loaded(asked, request, {name: text})
+
+    async def _dated(self, request: BuildRequest, report: Report) -> BuildRequest:
+        """Take the time of the context where that is what is asked for; a folder has none."""
+        if request.build_args.get(EPOCH) != attrs.OF_CONTEXT:
+            return request
+        args = {name: said for name, said in request.build_args.items() if name != EPOCH}
+        source = remote.source_of(request.context, args)
+        date = None if source is None else await self._builder.date_of(source, request, report)
+        if date is not None:
+            args[EPOCH] = str(date)
+        return replace(request, build_args=args, source_date_epoch=date)
 
     async def _unpacked(self, url: str, sessions: Sequence[str], undo: AsyncExitStack) -> str:
         """Take the archive that the client sends as its context."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from boxship.build.cache.record import Usage
 from boxship.build.dockerfile.options import Resolved
-from boxship.build.ops import Exec, Ref
+from boxship.build.ops import Exec, Ref, Source
 from boxship.build.progress import Report
 from boxship.build.request import BuildRequest, Built, Graph
 from boxship.build.running.container import Container
@@ -28,6 +28,9 @@ class Builder(Protocol):
         self, ref: Ref | None, request: BuildRequest, report: Report
     ) -> AbstractAsyncContextManager[str]:
         """Solve a result and show it as a folder."""
+
+    async def date_of(self, source: Source, request: BuildRequest, report: Report) -> int | None:
+        """Return of what time a source is, in seconds."""
 
     def container(
         self, op: Exec, refs: Sequence[Ref | None], request: BuildRequest, report: Report

@@ -91,9 +91,9 @@ class Archives:
             trees.copy(source, target)
 
 
-def files(root: int) -> Iterator[bytes]:
-    """Yield the archive of a folder's files."""
-    yield from pack.root(root)
+def files(root: int, latest: int | None = None) -> Iterator[bytes]:
+    """Yield the archive of a folder's files, none of a time after `latest` nanoseconds."""
+    yield from pack.root(root, latest=latest)
 
 
 def _without(pieces: Iterator[bytes], name: bytes) -> Iterator[bytes]:

@@ -25,6 +25,7 @@ from boxship.spec.reference import Reference
 
 T = TypeVar("T")
 NO = frozenset({"0", "f", "F", "false", "False", "FALSE"})
+SECOND = 1_000_000_000
 YES = frozenset({"1", "t", "true", "True", "TRUE", "T"})
 NAMES: Mapping[Kind, str] = {
     Kind.IMAGE: "exporting to image",
@@ -55,7 +56,7 @@ class Exporter:
         built = Built()
         for wanted in request.exports:
             with announced(report, NAMES[wanted.kind]) as tell:
-                order = Order(request, wanted, parts, asker.held, course)
+                order = Order(_dated(request, wanted), wanted, parts, asker.held, course)
                 made = await self._one(order, asker, tell)
             built = replace(made, metadata={**built.metadata, **made.metadata})
         return built
@@ -67,7 +68,7 @@ class Exporter:
             case Kind.DOCKER | Kind.OCI:
                 return await self._archive(order, asker, tell)
             case Kind.LOCAL | Kind.TAR:
-                return await self._files(order.export, order.parts, asker)
+                return await self._files(order, asker)
 
     async def _image(self, order: Order, asker: Asker, tell: Tell) -> Built:
         with tell("exporting layers"):
@@ -116,14 +117,27 @@ class Exporter:
         found = metadata(made, names)
         return Built(made.top, made.manifests, made.configs, tuple(names), found)
 
-    async def _files(self, wanted: Export, parts: Sequence[Part], asker: Asker) -> Built:
-        session = _client(asker)
-        async with entered(self.archives.of_files(wanted, parts)) as (path, root):
+    async def _files(self, order: Order, asker: Asker) -> Built:
+        session, wanted = _client(asker), order.export
+        epoch = order.request.source_date_epoch
+        latest = None if epoch is None else epoch * SECOND
+        async with entered(self.archives.of_files(wanted, order.parts)) as (path, root):
             if wanted.kind is Kind.LOCAL:
-                await session.send_tree(path, wanted.target)
+                await session.send_tree(path, wanted.target, latest)
             else:
-                await session.send_archive(archives.files(root), {}, wanted.target)
+                pieces = archives.files(root, latest)
+                await session.send_archive(pieces, {}, wanted.target)
         return Built()
+
+
+def _dated(request: BuildRequest, export: Export) -> BuildRequest:
+    """Return a request with the time that is wanted for one export."""
+    said = export.attrs.get("source-date-epoch", "")
+    if not said:
+        return request
+    if not (said.isascii() and said.isdecimal() and len(said) < 12):
+        raise InvalidRequest(f"invalid source-date-epoch: {said[:100]!r}")
+    return replace(request, source_date_epoch=int(said))
 
 
 def _client(asker: Asker) -> ClientSession:

@@ -147,10 +147,10 @@ class Client:
             return None
         return await ClientTokens.of(self, host)
 
-    async def send_tree(self, folder: str, target: int) -> None:
+    async def send_tree(self, folder: str, target: int, latest: int | None = None) -> None:
         metadata = [("buildkit-attachable-exporter-id", str(target))]
         with self._call(SEND, metadata, "a place for the result") as stream:
-            await send(stream, Tree(folder))
+            await send(stream, Tree(folder, latest=latest))
             await stream.finish()
             await _wait_end(stream)
 

@@ -95,6 +95,7 @@ class HttpSource:
             f"http {known.digest} {key}",
             web.shown(source.identifier),
             {"sha256": known.digest.removeprefix("sha256:")},
+            _moment(known.modified),
         )
 
     async def _current(
@@ -181,10 +182,13 @@ def _write(file: int, digest: hashlib._Hash, piece: bytes) -> None:
 def _finish(path: str, shape: Shape, modified: str) -> None:
     os.chown(path, shape.uid, shape.gid)
     os.chmod(path, shape.mode)
-    at = 0.0
-    if modified:
-        try:
-            at = email.utils.parsedate_to_datetime(modified).timestamp()
-        except ValueError:
-            at = 0.0
+    at = _moment(modified) or 0
     os.utime(path, (at, at))
+
+
+def _moment(said: str) -> int | None:
+    """Read a date of HTTP; None for what is none."""
+    try:
+        return int(email.utils.parsedate_to_datetime(said).timestamp()) if said else None
+    except ValueError:
+        return None

@@ -24,6 +24,7 @@ class Asker:
     held: Held
     credentials: Mapping[str, Credentials] = field(default_factory=dict)
     pull: bool = False
+    keep_failed: bool = False  # what failed steps leave behind
     policies: tuple[Policy, ...] = ()
 
     async def login(self, host: str) -> Credentials:
@@ -66,6 +67,7 @@ class Fetched:
     identity: str | None
     uri: str = ""  # what it is called, and by which digests, in what is attested of a build
     digest: Mapping[str, str] = field(default_factory=dict)
+    date: int | None = None  # of what time it says that it is, in seconds
 
 
 class Fetcher(Protocol):

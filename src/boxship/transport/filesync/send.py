@@ -23,16 +23,28 @@ PIECE: Final = 8 * fsutil.DATA_SIZE  # bytes that are sent together
 
 
 class Tree:
-    """A folder as it is offered; with `owner` everything is said to be theirs."""
+    """A folder as it is offered; with `owner` everything is said to be theirs.
+
+    Nothing is said to be of a time after `latest` nanoseconds.
+    """
 
     def __init__(
-        self, folder: str, choice: Choice | None = None, owner: tuple[int, int] | None = None
+        self,
+        folder: str,
+        choice: Choice | None = None,
+        owner: tuple[int, int] | None = None,
+        *,
+        latest: int | None = None,
     ) -> None:
         self._folder = os.fsencode(folder)
         self._choice = choice
         self._owner = owner
+        self._latest = latest
         self._links: dict[tuple[int, int], bytes] = {}
         self.files: dict[int, bytes] = {}
+
+    def _time(self, modified: int) -> int:
+        return modified if self._latest is None else min(modified, self._latest)
 
     def walk(self) -> Iterator[Stat]:
         """Yield what is offered, in the order of the protocol."""
@@ -74,7 +86,7 @@ class Tree:
             mode=fsutil.to_go(status.st_mode),
             uid=uid,
             gid=gid,
-            mod_time=status.st_mtime_ns,
+            mod_time=self._time(status.st_mtime_ns),
         )
         where = os.path.join(self._folder, path)
         if stat.S_ISREG(status.st_mode):

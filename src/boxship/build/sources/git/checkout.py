@@ -23,8 +23,11 @@ FETCH: Final = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--dep
 LOCALLY: Final = {"GIT_ALLOW_PROTOCOL": "file"}
 
 
-async def write_files(git: Git, commit: str, path: str, wanted: Wanted) -> None:
-    """Write the files of a commit that `git`'s repository has to a new folder at `path`."""
+async def write_files(git: Git, commit: str, path: str, wanted: Wanted) -> int:
+    """Write the files of a commit that `git`'s repository has to a new folder at `path`.
+
+    Returns when it was committed, in seconds.
+    """
     has_modules = wanted.submodules and await _has(git, f"{commit}:.gitmodules")
     if wanted.keeps or has_modules:
         inner = git.within(path)
@@ -39,9 +42,10 @@ async def write_files(git: Git, commit: str, path: str, wanted: Wanted) -> None:
         await git.run(*words, more={"GIT_INDEX_FILE": index})
         with suppress(FileNotFoundError):  # of a commit without files
             os.unlink(index)
+    seconds = int(await git.run("show", "--no-patch", "--format=%ct", commit))
     if wanted.of_commit:
-        seconds = int(await git.run("show", "--no-patch", "--format=%ct", commit))
         await asyncio.to_thread(_date, path, seconds)
+    return seconds
 
 
 async def _has(git: Git, what: str) -> bool:

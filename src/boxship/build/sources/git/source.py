@@ -56,7 +56,8 @@ class GitSource:
         kept = f"{wanted.folder} {wanted.keeps} {wanted.submodules} {wanted.of_commit}"
         uri = shown(wanted.remote) + (f"#{wanted.ref}" if wanted.ref else "")
         kind = "sha1" if len(commit) == SHA1 else "sha256"
-        return Fetched(Files(path), f"git {commit} {kept}", uri, {kind: commit})
+        date = int(checkout.note) if checkout.note else None
+        return Fetched(Files(path), f"git {commit} {kept}", uri, {kind: commit}, date)
 
     async def _checked_out(self, wanted: Wanted, commit: str, asker: Asker) -> Folder | None:
         """Return a commit's files if they are here."""
@@ -109,7 +110,8 @@ class GitSource:
         about = f"git snapshot {commit[:12]} of {shown(wanted.remote)}"
         folder = self._folders.make(Kind.GIT, _key(wanted, commit), about, asker.held)
         try:
-            await write_files(git, commit, self._folders.path(folder), wanted)
+            date = await write_files(git, commit, self._folders.path(folder), wanted)
+            folder.note = str(date)
             await asyncio.to_thread(self._folders.keep, folder)
         except BaseException:
             await asyncio.to_thread(self._folders.discard, folder)

@@ -1,0 +1,152 @@
+"""The same input gives the same bytes: with SOURCE_DATE_EPOCH, on any engine, by any client."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.conftest import SPREAD, engine_number
+from tests.support.doors import MODERN, build
+from tests.support.engine import Engine, private_engine
+from tests.support.gitrepo import Repository
+from tests.support.websites import Asked, Page, repositories, site
+
+EPOCH = 1700000000
+COMMITTED = 1600000000  # when tests/support/gitrepo.py commits
+MODIFIED, MODIFIED_AT = "Mon, 01 Jan 2024 00:00:00 GMT", 1704067200
+TEXT = """
+FROM scratch AS base
+COPY --chmod=755 tool /bin/
+FROM busybox:latest
+COPY a b /files/
+RUN mkdir /made && date +%s%N > /dev/null && echo x > /made/x && ln -s x /made/l
+RUN --mount=type=cache,target=/c echo y > /made/y
+COPY --from=base --link /bin/tool /bin/tool
+WORKDIR /work/deep
+"""
+
+
+@pytest.fixture(scope="module")
+def other() -> Iterator[Engine]:
+    with private_engine(engine_number() + SPREAD) as made:
+        made.boxship("image", "bootstrap", "busybox")
+        yield made
+
+
+def context(folder: Path) -> Path:
+    """Lay the same context out anew: its files are of other times each time."""
+    folder.mkdir()
+    for name in ("a", "b", "tool"):
+        (folder / name).write_text(name)
+        os.utime(folder / name, (time.time() + 100, time.time() + 100))
+    (folder / "Dockerfile").write_text(TEXT)
+    return folder
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def times(archive: bytes) -> set[int]:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+        return {int(member.mtime) for member in opened}
+
+
+@pytest.mark.docker_cli
+@pytest.mark.parametrize("door", MODERN)
+@pytest.mark.parametrize("kind", ["oci", "docker", "tar"])
+def test_two_engines_write_the_same_bytes(
+    engine: Engine, other: Engine, tmp_path: Path, door: str, kind: str
+) -> None:
+    made = []
+    for number, where in enumerate((engine, other)):
+        out = tmp_path / f"{number}.tar"
+        build(
+            where, door, "--no-cache", "--build-arg", f"SOURCE_DATE_EPOCH={EPOCH}",
+            "-o", f"type={kind},dest={out},rewrite-timestamp=true",
+            str(context(tmp_path / str(number))),
+        )  # fmt: skip
+        made.append(digest(out))
+    assert made[0] == made[1]
+
+
+def config_of(path: Path) -> tuple[dict[str, object], set[int]]:
+    """Return the configuration of an image in an OCI archive, and the times in its own layers."""
+    with tarfile.open(path) as archive:
+
+        def blob(name: str) -> bytes:
+            found = archive.extractfile(f"blobs/sha256/{name.removeprefix('sha256:')}")
+            assert found is not None
+            return found.read()
+
+        index = archive.extractfile("index.json")
+        assert index is not None
+        manifest = json.loads(blob(json.load(index)["manifests"][0]["digest"]))
+        config = json.loads(blob(manifest["config"]["digest"]))
+        found = {at for one in manifest["layers"] for at in times(_plain(blob(one["digest"])))}
+    return config, found
+
+
+def _plain(data: bytes) -> bytes:
+    import gzip
+
+    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+
+
+def moment(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+@pytest.mark.docker_cli
+@pytest.mark.parametrize("door", MODERN)
+def test_the_time_comes_from_where_it_is_said(engine: Engine, tmp_path: Path, door: str) -> None:
+    """From the Dockerfile, the environment, an export's own field, or a context of the web."""
+    text = "FROM scratch\nCOPY <<E /f\nx\nE\n"
+    Repository.new(tmp_path / "r.git").commit(Dockerfile=text)
+    serve = repositories(tmp_path)
+
+    def answer(asked: Asked) -> Page:
+        if asked.path == "/Dockerfile":
+            return Page(text.encode(), headers={"Last-Modified": MODIFIED})
+        return serve(asked)
+
+    of_context = ("--build-arg", "SOURCE_DATE_EPOCH=context")
+    with site(answer) as web:
+        for number, (dockerfile, words, env, export, at) in enumerate(
+            (
+                (f"ARG SOURCE_DATE_EPOCH={EPOCH}\n{text}", (), {}, "", EPOCH),
+                (
+                    f"ARG SOURCE_DATE_EPOCH=1\n{text}",
+                    ("--build-arg", f"SOURCE_DATE_EPOCH={EPOCH}"), {}, "", EPOCH,
+                ),
+                (text, (), {"SOURCE_DATE_EPOCH": str(EPOCH)}, "", EPOCH),
+                (text, (), {}, f",source-date-epoch={EPOCH}", EPOCH),
+                (None, (*of_context, f"{web.url}/r.git"), {}, "", COMMITTED),
+                (None, (*of_context, f"{web.url}/Dockerfile"), {}, "", MODIFIED_AT),
+            )
+        ):  # fmt: skip
+            out = tmp_path / f"{number}.tar"
+            build(
+                engine, door, "-o", f"type=oci,dest={out}{export}", *words,
+                text=dockerfile, env=env,
+            )  # fmt: skip
+            config, found = config_of(out)
+            assert config["created"] == moment(at), (number, config)
+            assert {one["created"] for one in config["history"]} == {moment(at)}  # type: ignore[attr-defined]
+            assert found == {at}
+    out = tmp_path / "folder"
+    words = ("--build-arg", f"SOURCE_DATE_EPOCH={EPOCH}", "-o", f"type=local,dest={out}")
+    build(engine, door, *words, text=text)
+    assert (out / "f").stat().st_mtime == EPOCH
+    now = time.time()
+    out = tmp_path / "now.tar"
+    build(engine, door, *of_context, "--no-cache", "-o", f"type=oci,dest={out}", text=text)
+    config, _ = config_of(out)
+    assert str(config["created"])[:19] >= moment(int(now))[:19]  # a folder has no time of its own
