@@ -89,8 +89,8 @@ class Creation:
             image = self._image(asked)
             record, warnings = self._decide(identifier, name, asked, image)
             with ExitStack() as undo:
-                record = await asyncio.to_thread(self._make, record, image, undo)
-                cell = await self.registry.add(record)
+                record = await asyncio.to_thread(self._make_and_keep, record, image, undo)
+                cell = self.registry.admit(record)
                 undo.pop_all()
         except BaseException:
             if self.registry.get(identifier) is None:
@@ -200,6 +200,11 @@ class Creation:
         return self.registry.find(ref).record.mounts
 
     # ---- doing, in a worker thread
+
+    def _make_and_keep(self, record: Container, image: Image | None, undo: ExitStack) -> Container:
+        record = self._make(record, image, undo)
+        self.registry.keep(record)
+        return record
 
     def _make(self, record: Container, image: Image | None, undo: ExitStack) -> Container:
         """Make the filesystem, the folder and the volumes."""

@@ -69,7 +69,7 @@ class Registry:
         self._cells: dict[str, Cell] = {}
         self._names: dict[str, str] = {}
         for record in table.all():
-            self._add(record)
+            self.admit(record)
 
     def __iter__(self) -> Iterator[Cell]:
         return iter(list(self._cells.values()))
@@ -113,12 +113,12 @@ class Registry:
         if self._names.get(name) == identifier:
             del self._names[name]
 
-    async def add(self, record: Container) -> Cell:
-        """Keep a new container, whose name was reserved."""
-        await asyncio.to_thread(self._table.put, record)
-        return self._add(record)
+    def keep(self, record: Container) -> None:
+        """Keep a new container, in a worker thread; `admit` follows."""
+        self._table.put(record)
 
-    def _add(self, record: Container) -> Cell:
+    def admit(self, record: Container) -> Cell:
+        """Let others find a container that is kept, and whose name was reserved."""
         cell = self._cells[record.id] = Cell(record)
         self._names[record.name] = record.id
         if not record.state.has_process:
@@ -147,9 +147,12 @@ class Registry:
         else:
             cell.ended.set()
 
-    async def drop(self, cell: Cell) -> None:
-        """Forget a container."""
-        await asyncio.to_thread(self._table.drop, cell.id)
+    def lose(self, identifier: str) -> None:
+        """Keep a container no more, in a worker thread; `forget` follows."""
+        self._table.drop(identifier)
+
+    def forget(self, cell: Cell) -> None:
+        """Have nobody find a container any more that is not kept."""
         self._cells.pop(cell.id, None)
         self.release_name(cell.record.name, cell.id)
 

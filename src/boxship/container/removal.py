@@ -41,7 +41,7 @@ class Removal:
             dead = replace(record, state=after(record.state, Event.REMOVAL_FAILED), run=run)
             await self.registry.put(cell, dead)
             raise
-        await self.registry.drop(cell)
+        self.registry.forget(cell)
         if volumes:
             await asyncio.to_thread(self._remove_volumes, record)
         self._close_waiting(cell)
@@ -54,6 +54,7 @@ class Removal:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(os.path.join(self.folder, record.id))
         self.snapshots.remove(record.id)
+        self.registry.lose(record.id)
 
     def _remove_volumes(self, record: Container) -> None:
         for point in record.mounts:

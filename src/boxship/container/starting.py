@@ -78,7 +78,8 @@ class Starting:
             shim = await keeping
             started = await shim.start(self._request(cell), fds.by_name)
             undo.pop_all()
-            fds.close()
+        # The root's descriptor is that of a mount: the kernel takes a millisecond to close it.
+        asyncio.get_running_loop().run_in_executor(None, fds.close)
         while cell.waiting:
             os.close(cell.waiting.pop().fd)
         self.networks.started(record.id, started.pid)
