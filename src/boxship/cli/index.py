@@ -18,6 +18,8 @@ GROUPS = {
     "system": "Manage the engine",
     "volume": "Manage volumes",
 }
+# Groups whose commands another has, too.
+ALSO = {"builder": ("buildx",)}
 # Second names within any group.
 ALIASES = {"list": "ls", "remove": "rm"}
 SHORT = {
@@ -76,10 +78,11 @@ def module_of(group: str, name: str) -> str | None:
     file = name.replace("-", "_")
     import os
 
-    folder = os.path.join(os.path.dirname(__file__), group)
-    for stem in (file, file + "_"):
-        if os.path.exists(os.path.join(folder, stem + ".py")):
-            return f"{group}.{stem}"
+    for where in (group, *ALSO.get(group, ())):
+        folder = os.path.join(os.path.dirname(__file__), where)
+        for stem in (file, file + "_"):
+            if os.path.exists(os.path.join(folder, stem + ".py")):
+                return f"{where}.{stem}"
     return None
 
 

@@ -48,6 +48,7 @@ class Live:
         self.steps = Steps()
         self._began = clock()
         self._drawn: list[str] = []
+        self._running: set[str] = set()  # rows of steps that are at work
         self._at = 0.0
 
     def take(self, told: pb.StatusResponse) -> None:
@@ -94,6 +95,7 @@ class Live:
             title += " " * (width - cells(title) - len(place) - 1) + place
         room = height - 2 if not final else 1 << 30
         rows: list[str] = []
+        self._running.clear()
         for step in steps:
             rows += self._of(step, now, width, final=final)
         if len(rows) > room:  # what is done goes first, and of what is at work its output
@@ -112,12 +114,15 @@ class Live:
         if step.error:
             state = "CANCELED " if step.canceled else "ERROR "
         lines = [row(f" => {state}{step.name}", step.elapsed(now), width)]
+        if step.running:
+            self._running.add(lines[0])
         for part in step.parts.values():
             spent = (part.completed or now) - part.started if part.started else 0.0
             shown = part.shown().removesuffix(" done")
             lines.append(row(f" => => {shown}", max(0.0, spent), width))
         if step.running and not final:
-            lines += [cut(f" => => # {line}", width - 1) for line in step.lines[-OUTPUT_LINES:]]
+            said = (line.partition(" ")[2] for line in step.lines[-OUTPUT_LINES:])
+            lines += [cut(f" => => # {line}", width - 1) for line in said]
         return lines
 
     def _painted(self, line: str) -> str:
@@ -129,7 +134,8 @@ class Live:
             return f"{RED}{line}{PLAIN}"
         if line.startswith(" => CANCELED "):
             return f"{YELLOW}{line}{PLAIN}"
-        return f"{BLUE}{line}{PLAIN}" if line.startswith(" => ") else line
+        done = line.startswith(" => ") and line not in self._running
+        return f"{BLUE}{line}{PLAIN}" if done else line
 
 
 def cells(text: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from boxship.cli.command import Command
+from boxship.cli.command import Command, Flag
 from boxship.spec.product import VERSION
 
 TYPE_CHECKING = False
@@ -11,13 +11,14 @@ if TYPE_CHECKING:
 
 COMMAND = Command(
     usage="buildx version",
-    summary="Show the version",
-    names=("buildx version",),
+    summary="Show buildx version information",
+    names=("buildx version", "builder version"),
+    flags=(Flag("debug", "D", "Accepted and without effect", hidden=True),),
     at_most=0,
 )
 
 
-def run(shell: Shell, words: list[str]) -> int:
+def run(shell: Shell, words: list[str], *, debug: bool) -> int:
     """Print it."""
     shell.out.line(f"boxship buildx {VERSION}")
     return 0
