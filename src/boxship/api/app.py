@@ -6,10 +6,11 @@ import asyncio
 import inspect
 import ipaddress
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from types import ModuleType
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, Protocol, get_type_hints
 from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
@@ -37,6 +38,12 @@ FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-d
 Invoke = Callable[[Call], Any]
 
 
+class Meter(Protocol):
+    """Counts what has been answered."""
+
+    def note(self, method: str, template: str, seconds: float) -> None: ...
+
+
 def common_headers(*, experimental: bool = False) -> bytes:
     """Return the header lines that every answer carries."""
     return (
@@ -57,8 +64,10 @@ class Api:
         *,
         oldest: ApiVersion = OLDEST,
         hosts: Sequence[str] = (),
+        meter: Meter | None = None,
     ) -> None:
         """`hosts` are the names by which TCP clients that nobody has verified may call us."""
+        self._meter = meter
         routes = [item for module in modules for item in routes_of(module)]
         self._matcher = Matcher(routes)
         self._invoke = {id(item): _bind(item, parts) for item in routes}
@@ -101,12 +110,15 @@ class Api:
         item, parameters = found
         exchange.cancellable = not item.finishes
         call = Call(exchange, version or NEWEST, parameters, Query(query))
+        begun = time.monotonic() if self._meter else 0.0
         if not item.streams:
             await call.read_body()
         answer = self._invoke[id(item)](call)
         if inspect.isawaitable(answer):
             answer = await answer
         await _send(exchange, call, answer)
+        if self._meter:
+            self._meter.note(item.method, item.template, time.monotonic() - begun)
 
     def _guard(self, exchange: Exchange) -> None:
         """Keep web pages out: they name an origin, a host of their own choice, or send forms."""

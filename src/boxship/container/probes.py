@@ -33,6 +33,8 @@ class Probes:
     def __init__(self, containers: Containers, execs: Execs) -> None:
         self._containers = containers
         self._execs = execs
+        self.run = 0  # how many there have been
+        self.failed = 0  # how many of them could not be run
 
     async def probe(
         self, container: ContainerId, command: Sequence[str], timeout: float
@@ -42,6 +44,18 @@ class Probes:
         It is killed with its children when `timeout` seconds have passed, and ProbeTimedOut
         raised; also when the caller is cancelled.
         """
+        self.run += 1
+        try:
+            return await self._probe(container, command, timeout)
+        except (ProbeTimedOut, asyncio.CancelledError):
+            raise
+        except BaseException:
+            self.failed += 1
+            raise
+
+    async def _probe(
+        self, container: ContainerId, command: Sequence[str], timeout: float
+    ) -> tuple[int, bytes]:
         config = ExecConfig(command=tuple(command), stdout=True, stderr=True)
         run = self._execs.create(container, config, new_id(container))
         run.ended = ended = asyncio.Event()

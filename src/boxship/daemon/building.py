@@ -38,6 +38,7 @@ from boxship.build.sources.git.source import GitSource
 from boxship.build.sources.http import HttpSource
 from boxship.build.sources.images import ImageSource
 from boxship.build.sources.layouts import LayoutSource
+from boxship.build.sources.left import LeftBehind
 from boxship.build.traces import CONTEXTS, FOLDERS
 from boxship.build.uploads import Uploads
 from boxship.container import bundle
@@ -169,7 +170,8 @@ async def make_tools(
     layouts = LayoutSource(arrivals, images.host)
     local, files = LocalSource(folders, records), HttpSource(folders)
     digests = Digests(filesystems)
-    executions = Executions(filesystems, folders, runner, devices)
+    left = LeftBehind()
+    executions = Executions(filesystems, folders, runner, devices, left)
     tars = Tars(blobs)
     performing = Performing(
         {
@@ -177,6 +179,7 @@ async def make_tools(
             "oci-layout": layouts,
             "context": contexts,
             "local": local,
+            "left": left,
             "http": files,
             "https": files,
             "git": GitSource(folders, helpers, os.path.join(data, KNOWN_HOSTS)),

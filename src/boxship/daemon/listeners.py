@@ -120,7 +120,7 @@ def _group_id(name: str) -> int | None:
 
 
 def _tcp(address: str, config: Config, undo: ExitStack) -> Listener:
-    host, port = _split(address, config.tls)
+    host, port = split(address, "2376" if config.tls else "2375")
     tls = tls_context(config) if config.tls else None
     if not config.flag("tlsverify"):
         if not config.flag("insecure_tcp"):
@@ -129,12 +129,17 @@ def _tcp(address: str, config: Config, undo: ExitStack) -> Listener:
                 "--tlsverify with --tlscacert, --tlscert and --tlskey, or say --insecure-tcp"
             )
         log.warning("the API answers on tcp://%s and does not ask who is there", address)
+    return Listener(bind_tcp(f"tcp://{address}", host, port, undo), tls, f"tcp://{address}")
+
+
+def bind_tcp(name: str, host: str, port: int, undo: ExitStack) -> socket.socket:
+    """Bind a TCP socket; `name` is what it is called if that fails."""
     try:
         found = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except socket.gaierror as error:
-        raise BadConfiguration(f"tcp://{address}: {error.strerror}") from error
+        raise BadConfiguration(f"{name}: {error.strerror}") from error
     family, _, _, _, where = next((one for one in found if one[0] == socket.AF_INET), found[0])
     made = socket.socket(family, socket.SOCK_STREAM)
     undo.callback(made.close)
@@ -143,15 +148,18 @@ def _tcp(address: str, config: Config, undo: ExitStack) -> Listener:
     try:
         made.bind(where)
     except OSError as error:
-        raise BadConfiguration(f"listen tcp {address}: bind: {error.strerror}") from error
-    return Listener(made, tls, f"tcp://{address}")
+        raise BadConfiguration(
+            f"listen tcp {name.removeprefix('tcp://')}: bind: {error.strerror}"
+        ) from error
+    return made
 
 
-def _split(address: str, tls: bool) -> tuple[str, int]:
+def split(address: str, usual: str | None) -> tuple[str, int]:
+    """Split `HOST:PORT`; `usual` is the port where none is given."""
     address = address.rstrip("/")
     host, colon, digits = address.rpartition(":")
     if not colon or address.endswith("]"):
-        host, digits = address, "2376" if tls else "2375"
+        host, digits = address, usual or ""
     if not digits.isdigit() or int(digits) > 65535:
         raise BadConfiguration(f"invalid bind address (tcp://{address}): not a port")
     return host.strip("[]"), int(digits)
@@ -194,4 +202,4 @@ def _passed(name: str, environment: Mapping[str, str], undo: ExitStack) -> Itera
 def allowed_hosts(config: Config) -> list[str]:
     """Return the names by which unverified TCP clients may call this engine."""
     named = [host.removeprefix("tcp://") for host in config.hosts if host.startswith("tcp://")]
-    return [socket.gethostname(), *(_split(address, config.tls)[0] for address in named)]
+    return [socket.gethostname(), *(split(address, "2375")[0] for address in named)]

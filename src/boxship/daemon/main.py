@@ -19,6 +19,7 @@ from contextlib import AsyncExitStack, ExitStack
 from types import ModuleType
 from typing import Any, Final
 
+from boxship.api import app
 from boxship.api.app import Api, common_headers
 from boxship.daemon import config as configuration
 from boxship.daemon import listeners, lock, notify, wiring
@@ -89,7 +90,14 @@ async def serve(
         folders = wiring.Folders(config.data_root, config.exec_root)
         engine = await wiring.build(config, folders, environment, undo)
         hosts = listeners.allowed_hosts(config)
-        api = Api(route_modules(), engine.parts, oldest=config.oldest_version, hosts=hosts)
+        meter = await _metered(config, engine, undo)
+        api = Api(
+            route_modules(),
+            engine.parts,
+            oldest=config.oldest_version,
+            hosts=hosts,
+            meter=meter,
+        )
         headers = common_headers(experimental=config.flag("experimental"))
         server = Server(api.answer, headers, http2=engine.doors.serve_grpc)
         undo.push_async_callback(server.stop, STOP_GRACE)
@@ -109,6 +117,18 @@ async def serve(
         log.info("the daemon stops")
 
 
+async def _metered(config: Config, engine: wiring.Engine, undo: AsyncExitStack) -> app.Meter | None:
+    """Serve metrics where that is asked for; return what counts for them."""
+    if not config.text("metrics_addr"):
+        return None
+    from boxship.api.metrics import Meter
+    from boxship.daemon import metering
+
+    meter = Meter()
+    await metering.serve(config, engine, meter, undo)
+    return meter
+
+
 def route_modules() -> list[ModuleType]:
     """Return every module that has routes."""
     from boxship.api.routes import (
@@ -117,6 +137,7 @@ def route_modules() -> list[ModuleType]:
         check,
         commit,
         containers,
+        debug,
         diskusage,
         distribution,
         events,
@@ -133,7 +154,7 @@ def route_modules() -> list[ModuleType]:
 
     engine = [containers, exec, images, volumes, networks]
     engine += [stats, commit, archive, distribution, transfer]
-    return [*engine, build, check, diskusage, events, session, swarm, system]
+    return [*engine, build, check, debug, diskusage, events, session, swarm, system]
 
 
 def _heed_signals(ending: asyncio.Event, reload: Reload, engine: wiring.Engine) -> None:

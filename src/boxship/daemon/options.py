@@ -161,7 +161,7 @@ OPTIONS: Final[Sequence[Option]] = (
     _option("max-concurrent-uploads", N, "Set the max concurrent uploads", 5, reloadable=True),
     _option("max-download-attempts", N, "Set the max download attempts for each pull", 5,
             reloadable=True),
-    _option("metrics-addr", T, "Address to serve the metrics API on", missing="metrics"),
+    _option("metrics-addr", T, "Address to serve the metrics API on"),
     _option("mtu", N, "Set the MTU of the default bridge network", 1500),
     _option("network-control-plane-mtu", N, "Network Control plane MTU", 1500),
     _option("network-diagnostic-port", N, "TCP port of the network diagnostic server",

@@ -317,7 +317,8 @@ async def build(
         parts=(networks, images),
     )
     execs = Execs(containers)
-    Monitors(containers, Probes(containers, execs)).attend_all()
+    probes = Probes(containers, execs)
+    Monitors(containers, probes).attend_all()
     bootstrap = BootstrapHost(environment, folders.work)
     parts: dict[type, object] = {
         type(part): part
@@ -332,6 +333,7 @@ async def build(
             networks,
             containers,
             execs,
+            probes,
             Archives(containers, trees, roots),
             Sampler(containers),
             Commits(containers, images, snapshots),

@@ -68,6 +68,7 @@ class Journal:
         self._clock = clock
         self._turn = threading.Lock()
         self._history: deque[EventMessage] = deque(maxlen=HISTORY)
+        self.published = 0
         self._listeners: WeakSet[Listener] = WeakSet()  # a stream nobody holds has ended
 
     @property
@@ -90,6 +91,7 @@ class Journal:
                 time_nano=now,
             )
             self._history.append(event)
+            self.published += 1
             for listener in self._listeners:
                 listener.put(event)
 

@@ -65,7 +65,6 @@ def test_a_wrong_command_line_is_named(words: list[str], message: str) -> None:
         ('{"log-level": "loud"}', [], "invalid logging level: loud"),
         ('{"default-runtime": "nope"}', [], "specified default runtime 'nope' does not exist"),
         ('{"userns-remap": "default"}', [], "remapped user namespaces is not supported"),
-        ('{"metrics-addr": "127.0.0.1:9"}', [], "metrics is not supported"),
         ('{"dns": ["nowhere"]}', [], "nowhere is not an ip address"),
         ('{"features": {"warp": true}}', [], "unknown feature: warp"),
         ('{"proxies": {"ftp": "x"}}', [], "proxies.ftp"),
