@@ -107,6 +107,13 @@ def bad(**kind: object) -> pb.Definition:
     return defined(SOURCE, op)
 
 
+def process(security: int = 0, network: int = 0, **mount: object) -> pb.Definition:
+    """A process with values that no client of today sends."""
+    mounts = [pb.Mount(dest="/"), pb.Mount(dest="/m", input=-1, output=-1, **mount)]  # type: ignore[arg-type]
+    meta = pb.Meta(args=["x"])
+    return bad(exec=pb.ExecOp(meta=meta, mounts=mounts, security=security, network=network))  # type: ignore[arg-type]
+
+
 BAD: dict[str, pb.Definition] = {
     "no result": pb.Definition(ops=[SOURCE.SerializeToString()]),
     "no bytes of an operation": pb.Definition(ops=[b"\xff\xff"]),
@@ -127,6 +134,20 @@ BAD: dict[str, pb.Definition] = {
 def test_what_makes_no_sense_is_refused(story: str) -> None:
     with pytest.raises(BadGraph):
         llb.read(BAD[story])
+
+
+UNKNOWN: dict[str, pb.Definition] = {
+    **{f"security {n}": process(security=n) for n in (2, 7, -1, 1 << 30)},
+    **{f"network {n}": process(network=n) for n in (3, 9, -1)},
+    **{f"mount {n}": process(kind=n) for n in (5, 99, -1)},
+    "sharing": process(kind=pb.MOUNT_CACHE, cache=pb.CacheOptions(id="x", sharing=8)),
+}
+
+
+@pytest.mark.parametrize("story", sorted(UNKNOWN))
+def test_sec_62_values_that_nobody_knows_are_refused(story: str) -> None:
+    with pytest.raises(NotSupported, match="unknown"):
+        llb.read(UNKNOWN[story])
 
 
 def test_a_feature_that_is_not_there_is_refused_by_name() -> None:
