@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from boxship.build.ops import Vertex
+from boxship.build.ops import Ref, Vertex
 from boxship.errors import BoxshipError, Forbidden, InvalidRequest, NotFound
 
 
@@ -26,6 +26,7 @@ class ProcessFailed(BoxshipError):
         )
         self.code = code
         self.command = command
+        self.left: Mapping[int, Ref] = {}  # what it has left behind, by results, if that was asked
         self.hint = hint
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from boxship.build.dockerfile.errors import DockerfileError
@@ -18,17 +19,25 @@ SOURCE: Final = "github.com/moby/buildkit/errdefs.Source+json"
 VERTEX: Final = "github.com/moby/buildkit/errdefs.Vertex+json"
 PLAIN: Final = frozenset({Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION})
 DETAILS_LIMIT: Final = 64 << 10
+NOTHING: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType({})
 
 
-def failed(error: BaseException, files: Mapping[str, bytes]) -> Failed:
-    """Return an error as gRPC's, with what there is to show; `files` are the sources by name."""
+def failed(
+    error: BaseException,
+    files: Mapping[str, bytes],
+    more: Mapping[str, Mapping[str, object]] = NOTHING,
+) -> Failed:
+    """Return an error as gRPC's, with what there is to show.
+
+    `files` are the sources by name, `more` are further particulars by their kinds.
+    """
     if isinstance(error, Failed):
         return error
     code = grpc.code_of(error)
     if code in PLAIN:  # clients would show it, and BuildKit has none here
         code = Code.UNKNOWN
     status = pb.Status(code=int(code), message=str(error))
-    for kind, document in _details(error, files):
+    for kind, document in (*_details(error, files), *more.items()):
         detail = status.details.add(type_url=kind)
         detail.value = json.dumps(document).encode()
     details = status.SerializeToString()
@@ -40,7 +49,7 @@ def failed(error: BaseException, files: Mapping[str, bytes]) -> Failed:
 def _details(
     error: BaseException, files: Mapping[str, bytes]
 ) -> Iterator[tuple[str, dict[str, object]]]:
-    for cause in _causes(error):
+    for cause in causes(error):
         name, places = next(iter(files), ""), tuple[Place, ...]()
         if isinstance(cause, DockerfileError):
             places = cause.places
@@ -53,7 +62,7 @@ def _details(
             return
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
     """Yield an error and what caused it; one taken out of a group may have that as its cause."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from boxship.build import ops
-from boxship.build.control import llb, llbwriting, looking, policies, subrequests
+from boxship.build.control import debugging, llb, llbwriting, looking, policies, subrequests
 from boxship.build.control.containers import Containers
 from boxship.build.control.failures import failed
 from boxship.build.control.frontend import Frontend, is_ours, with_inputs
@@ -85,7 +85,8 @@ class Bridge:
         try:
             return await self._solve(asked)
         except BoxshipError as error:
-            raise failed(error, self.files) from error
+            more = debugging.details(error, lambda ref: self._named(Held(ref, self._blank)).id)
+            raise failed(error, self.files, more) from error
 
     async def _solve(self, asked: pb.SolveRequest) -> pb.SolveResponse:
         result = pb.Result()
@@ -149,7 +150,7 @@ class Bridge:
 
     async def _evaluate(self, held: Held) -> None:
         graph = Graph((held.target or Target(held.ref),))
-        only = replace(held.request, frontend=graph, exports=(), cache_to=())
+        only = replace(held.request, frontend=graph, exports=(), cache_to=(), keep_failed=True)
         await self._builder.build(only, self._job.report)
 
     def _find(self, name: str) -> Held:

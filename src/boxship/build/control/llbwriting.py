@@ -118,6 +118,13 @@ def _write_op(to: pb.Op, vertex: ops.Vertex, about: pb.OpMetadata) -> None:
             assert_never(other)
 
 
+def exec_message(process: ops.Exec) -> pb.ExecOp:
+    """Return a process as its message."""
+    message = pb.ExecOp()
+    _write_exec(message, process, ops.About())
+    return message
+
+
 def _write_exec(to: pb.ExecOp, process: ops.Exec, about: ops.About) -> None:
     meta = to.meta
     meta.args.extend(process.args)

@@ -22,6 +22,7 @@ from boxship.build.running import devices, foreign, parts, stubs
 from boxship.build.running.agent import Agent
 from boxship.build.running.runner import FILES, Ended, Output, Runner
 from boxship.build.running.talk import Talk
+from boxship.build.sources.left import LeftBehind
 from boxship.errors import NotFound, NotSupported
 from boxship.kernel import mounts
 from boxship.runtime.cdi import Devices
@@ -43,6 +44,7 @@ class Asked:
     output: Output
     description: str
     made: list[Layer] = field(default_factory=list)
+    keep_failed: bool = False
 
 
 @dataclass(slots=True)
@@ -67,12 +69,18 @@ class Executions:
     """Runs the processes of builds."""
 
     def __init__(
-        self, filesystems: Filesystems, folders: Folders, runner: Runner, offered: Devices
+        self,
+        filesystems: Filesystems,
+        folders: Folders,
+        runner: Runner,
+        offered: Devices,
+        left: LeftBehind,
     ) -> None:
         self._filesystems = filesystems
         self._folders = folders
         self._runner = runner
         self._offered = offered
+        self._left = left
 
     async def perform(self, op: Exec, asked: Asked) -> dict[int, Value]:
         """Run it; return its results. The layers that were made are added to `asked.made`."""
@@ -85,7 +93,11 @@ class Executions:
                 if ended.code == foreign.NOT_EXECUTED:
                     where = prepared.root
                     hint = await asyncio.to_thread(foreign.explained, where, op.args, op.env)
-                raise ProcessFailed(op.args, ended.code, hint)
+                failure = ProcessFailed(op.args, ended.code, hint)
+                if asked.keep_failed:
+                    kept = await asyncio.to_thread(self._keep, prepared, asked)
+                    failure.left = {number: self._left.put(one) for number, one in kept.items()}
+                raise failure
             return await asyncio.to_thread(self._keep, prepared, asked)
 
     async def prepare(self, op: Exec, asked: Asked, undo: AsyncExitStack) -> Prepared:

@@ -39,6 +39,7 @@ class Wish:
     say: Say
     made: list[Layer]
     lasting: bool = False  # an image will be made of it
+    keep_failed: bool = False
 
 
 class Performing:
@@ -114,6 +115,7 @@ def _asked(wish: Wish, name: str) -> Asked:
         output=lambda stream, data: wish.say((stream, data)),
         description=name,
         made=wish.made,
+        keep_failed=wish.keep_failed,
     )
 
 

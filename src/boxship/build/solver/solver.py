@@ -22,7 +22,7 @@ from boxship.build.cache.record import Layer
 from boxship.build.cache.records import Held, Records
 from boxship.build.cache.remote import Remote
 from boxship.build.digests import Digests, joined
-from boxship.build.errors import BadGraph, BuildFailed, NotEntitled
+from boxship.build.errors import BadGraph, BuildFailed, NotEntitled, ProcessFailed
 from boxship.build.filesystems import Filesystems, Layers, Value
 from boxship.build.inline import KnownStep
 from boxship.build.ops import Exec, Files, Ref, Source, Vertex, ancestry
@@ -361,8 +361,15 @@ class _Solving:
                 say,
                 made,
                 vertex in self._job.lasting,
+                self._job.asker.keep_failed,
             )
-            outputs = await self._performing.perform(wish)
+            try:
+                outputs = await self._performing.perform(wish)
+            except ProcessFailed as failure:
+                if failure.left:  # somebody will look into it: the cache has it until it is pruned
+                    name = joined("left", [identity, secrets.token_hex(16)])
+                    await asyncio.to_thread(self._records.put, name, {}, made)
+                raise
             kept = {n: v.chain for n, v in outputs.items() if isinstance(v, Layers)}
             if len(kept) == len(outputs):
                 await asyncio.to_thread(self._records.put, identity, kept, made)
