@@ -9,6 +9,7 @@ from typing import Final
 SNAPSHOTS: Final = "build-"  # how the keys of a builder's snapshots begin
 PLACE: Final = ".place"  # the one folder of a builder's processes that stays
 CONTEXTS: Final = "contexts"  # beneath a builder's data, while their builds run
+COPIES: Final = "copies"  # beneath a builder's data: what was copied last
 FOLDERS: Final = "folders"  # there too, those that have a record and those that are being made
 
 

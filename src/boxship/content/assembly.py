@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -37,7 +37,7 @@ BEGUN: Final = 16 << 20  # so much is written before the disk is told of it
 class Pieces(msgspec.Struct, array_like=True):
     """What a pieced blob is made of: runs of bytes, each (where in the base, or OWN; how many)."""
 
-    base: Digest
+    base: str
     size: int
     runs: list[tuple[int, int]]
 
@@ -56,7 +56,10 @@ class Assembly:
     With a `base` what is said to be in that is not written. `finish` it, or `drop` it.
     """
 
-    def __init__(self, path: str, base: Digest | None = None) -> None:
+    def __init__(
+        self, path: str, base: Digest | None = None, ended: Callable[[], None] | None = None
+    ) -> None:
+        self._then = ended
         self.path = path
         self.base = base
         self.size = 0
@@ -160,7 +163,7 @@ class Assembly:
 
     def _write_trailer(self) -> None:
         assert self.base is not None
-        said = msgspec.msgpack.encode(Pieces(self.base, self.size, self._runs))
+        said = msgspec.msgpack.encode(Pieces(str(self.base), self.size, self._runs))
         self._write(said + len(said).to_bytes(8, "big") + MAGIC)
 
     def _end(self, error: BaseException | None) -> None:
@@ -179,6 +182,9 @@ class Assembly:
 
     def drop(self) -> None:
         """End it, unless it has been put in place."""
+        then, self._then = self._then, None
+        if then is not None:
+            then()
         if not self._ended:
             self._end(WrongContent("it is not wanted any more"))
         if self._file >= 0:
@@ -207,9 +213,10 @@ def read_pieces(file: int) -> Pieces:
         raise WrongContent("a blob in pieces is damaged")
     try:
         found = msgspec.msgpack.decode(os.pread(file, length, size - 16 - length), type=Pieces)
-        return Pieces(Digest.parse(found.base), found.size, found.runs)
+        Digest.parse(found.base)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise WrongContent("a blob in pieces is damaged") from error
+    return found
 
 
 def content(file: int, base: int, pieces: Pieces) -> Iterator[bytes]:

@@ -1,6 +1,7 @@
 """Content by digest, as it arrived.
 
     <root>/sha256/<64 hex digits>   one file for each blob, mode 0600, never changed
+    <root>/sha256/<...>.pieces      a blob that has much in common with another: see `assembly`
     <root>/ingest/<random>          what is arriving; gone when the process is
     <root>/partial/<64 hex digits>  what came of a download that broke off
 
@@ -23,6 +24,7 @@ from boxship.content.assembly import Assembly
 from boxship.content.errors import NoSuchBlob, WrongContent
 from boxship.content.ingest import CHUNK, GATHERED, Ingest
 from boxship.content.partial import Begun, Partials
+from boxship.content.pieced import Pieced
 from boxship.lib.atomicfile import sync_folder
 from boxship.lib.beside import gathered
 from boxship.lib.strictjson import SIZE as DOCUMENT_LIMIT
@@ -56,6 +58,8 @@ class Blobs:
         self._held: Counter[Digest] = Counter()
         self._flushing: dict[Digest, Future[None]] = {}
         self._flusher = ThreadPoolExecutor(1, "flush")
+        self._pieced = Pieced(self._folder)
+        self._joining = threading.Lock()
 
     def path(self, digest: Digest) -> str:
         """Return where `digest` is, or would be."""
@@ -63,6 +67,10 @@ class Blobs:
 
     def has(self, digest: Digest) -> bool:
         """Whether the store holds `digest`."""
+        return digest in self._pieced or self.has_whole(digest)
+
+    def has_whole(self, digest: Digest) -> bool:
+        """Whether the store holds `digest` in one file."""
         return os.path.exists(self.path(digest))
 
     def size(self, digest: Digest) -> int:
@@ -70,17 +78,36 @@ class Blobs:
         try:
             return os.stat(self.path(digest)).st_size
         except FileNotFoundError:
-            raise NoSuchBlob(digest) from None
+            return self._pieced.size(digest)
 
     def open(self, digest: Digest) -> int:
-        """Return a descriptor to read `digest` from; its content is not checked again."""
+        """Return a descriptor to read `digest` from; its content is not checked again.
+
+        What is in pieces is made whole for that.
+        """
+        if digest in self._pieced:
+            self._join(digest)
         try:
             return os.open(self.path(digest), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             raise NoSuchBlob(digest) from None
 
+    def _join(self, digest: Digest) -> None:
+        with self._joining:
+            if not self.has_whole(digest):
+                with self.arriving() as ingest:
+                    ingest.take(gathered(self._pieced.chunks(digest), GATHERED))
+                    if ingest.digest != digest:
+                        raise WrongContent(f"content {digest} is damaged")
+                    _flush(ingest.place(self.path(digest)))
+                sync_folder(self._folder)
+            self._pieced.drop(digest)
+
     def chunks(self, digest: Digest) -> Iterator[bytes]:
         """Yield the content of `digest`."""
+        if digest in self._pieced:
+            yield from self._pieced.chunks(digest)
+            return
         file = self.open(digest)
         try:
             while chunk := os.read(file, CHUNK):
@@ -104,8 +131,11 @@ class Blobs:
         try:
             yield lease
         finally:
-            with self._turn:
-                self._held -= Counter(lease.held)
+            self._let_go(lease)
+
+    def _let_go(self, lease: Lease) -> None:
+        with self._turn:
+            self._held -= Counter(lease.held)
 
     def hold(self, lease: Lease, digest: Digest) -> None:
         """Keep `digest` for as long as `lease` goes on."""
@@ -164,18 +194,36 @@ class Blobs:
             ingest.take(gathered(pieces, GATHERED))
             return self.commit(ingest, lease, expected=expected, size=size)
 
-    def assembling(self) -> Assembly:
-        """Begin a blob that is put together; `commit_assembled` it, or drop it."""
-        return Assembly(os.path.join(self._arriving, secrets.token_hex(8)))
+    def assembling(self, base: Digest | None = None) -> Assembly:
+        """Begin a blob that is put together; `commit_assembled` it, and drop it in any case.
+
+        The base stays until then.
+        """
+        path = os.path.join(self._arriving, secrets.token_hex(8))
+        if base is None:
+            return Assembly(path)
+        lease = Lease(self)
+        lease.hold(base)
+        return Assembly(path, base, lambda: self._let_go(lease))
 
     def commit_assembled(self, assembly: Assembly, lease: Lease) -> Digest:
         """Put in place what has been put together."""
         digest = assembly.finish()
         lease.hold(digest)
-        if not self.has(digest):
+        if self.has(digest):
+            return digest
+        if assembly.base is None:
             file = assembly.place(self.path(digest))
-            self._flushing[digest] = self._flusher.submit(_flush, file)
+        else:
+            lease.hold(assembly.base)
+            file = assembly.place(self._pieced.path(digest))
+            self._pieced.add(digest, assembly.base)
+        self._flushing[digest] = self._flusher.submit(_flush, file)
         return digest
+
+    def bases(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Return what these are in pieces of: it has to stay with them."""
+        return self._pieced.bases(digests)
 
     def put(self, data: bytes, lease: Lease) -> Digest:
         """Take in a document."""
@@ -183,33 +231,41 @@ class Blobs:
 
     def flush(self, digests: Iterable[Digest]) -> None:
         """Return when these blobs have reached the disk, with their names."""
-        for digest in digests:
+        wanted = set(digests)
+        for digest in wanted | self.bases(wanted):
             if (flushing := self._flushing.get(digest)) is not None:
                 flushing.result()
                 self._flushing.pop(digest, None)
         sync_folder(self._folder)
 
     def delete(self, digest: Digest) -> bool:
-        """Remove a blob, unless an operation holds it; say whether it is gone."""
+        """Remove a blob, unless an operation holds it or one in pieces needs it.
+
+        Say whether it is gone.
+        """
         with self._turn:
-            if self._held[digest] > 0:
+            if self._held[digest] > 0 or digest in self.bases(self._pieced):
                 return False
             del self._held[digest]
             self._flushing.pop(digest, None)
+            self._pieced.drop(digest)
             with suppress(FileNotFoundError):
                 os.unlink(self.path(digest))
             return True
 
     def digests(self) -> Iterator[Digest]:
         """Yield what the store holds."""
+        pieced = {digest.hex for digest in self._pieced}
         for name in os.listdir(self._folder):
-            if len(name) == HEX_DIGITS:
+            if len(name) == HEX_DIGITS and name not in pieced:
                 yield Digest("sha256:" + name)
+        yield from (Digest("sha256:" + name) for name in pieced)
 
     def collect(self, wanted: Collection[Digest]) -> int:
         """Remove all that is neither wanted nor held; return how many bytes that freed."""
         freed = self.partials.prune()
-        for digest in self.digests():
+        bases = self.bases(self._pieced)  # these go after what is in pieces of them
+        for digest in sorted(self.digests(), key=bases.__contains__):
             if digest not in wanted:
                 with suppress(NoSuchBlob):
                     size = self.size(digest)

@@ -24,6 +24,7 @@ from boxship.build.export.exporter import Exporter
 from boxship.build.export.images import ImageExport
 from boxship.build.export.layers import LayerPacker
 from boxship.build.export.squash import Squash
+from boxship.build.files.last import LastCopies
 from boxship.build.files.perform import FileChanges
 from boxship.build.files.tars import Tars
 from boxship.build.filesystems import Filesystems
@@ -39,7 +40,7 @@ from boxship.build.sources.http import HttpSource
 from boxship.build.sources.images import ImageSource
 from boxship.build.sources.layouts import LayoutSource
 from boxship.build.sources.left import LeftBehind
-from boxship.build.traces import CONTEXTS, FOLDERS
+from boxship.build.traces import CONTEXTS, COPIES, FOLDERS
 from boxship.build.uploads import Uploads
 from boxship.container import bundle
 from boxship.container.background import Background
@@ -57,6 +58,7 @@ from boxship.image.push import Pushes
 from boxship.model.ids import ContainerId
 from boxship.network.networks import Networks
 from boxship.runtime.cdi import Devices
+from boxship.snapshot.drivers import layerfile
 from boxship.snapshot.snapshots import Snapshots
 from boxship.spec.engine.container import ContainerConfig, HostConfig, HostConfigUlimitsItem
 from boxship.spec.oci import runtime as oci
@@ -172,7 +174,8 @@ async def make_tools(
     digests = Digests(filesystems)
     left = LeftBehind()
     executions = Executions(filesystems, folders, runner, devices, left)
-    tars = Tars(blobs)
+    copies = LastCopies(os.path.join(data, COPIES), snapshots, layerfile.this_boot())
+    tars = Tars(blobs, copies)
     performing = Performing(
         {
             "docker-image": image_source,

@@ -437,7 +437,8 @@ class Images(Announcing, Measured):
     def _wanted(self) -> set[Digest]:
         """Return the content that images, and others, need."""
         wanted = {digest for image in self._catalog.all() for digest in image.content}
-        return wanted.union(*(holder.blobs() for holder in self._holders))
+        wanted = wanted.union(*(holder.blobs() for holder in self._holders))
+        return wanted | self._blobs.bases(wanted)
 
     def _wanted_layers(self) -> Sequence[ChainId]:
         """Return the top layers that images, and others, need."""

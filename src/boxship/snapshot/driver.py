@@ -137,6 +137,9 @@ class Driver(Protocol):
     def own_files(self, key: str) -> str | None:
         """Return the folder of what a snapshot has itself, if there is one."""
 
+    def layer_files(self, chain: ChainId) -> str | None:
+        """Return the folder of what a layer has itself, if there is one."""
+
     def view(self, chain: ChainId | None) -> int:
         """Return a new detached read-only mount of a layer and those below it."""
 

@@ -313,6 +313,13 @@ class Snapshots:
         """
         return self._driver.own_files(key)
 
+    def layer_files(self, chain: ChainId) -> str | None:
+        """Return the folder of what a layer has itself; None where there is none such.
+
+        Nobody writes there. Other names may be given to its files.
+        """
+        return self._driver.layer_files(chain) if self.has_layer(chain) else None
+
     def view(self, chain: ChainId | None) -> int:
         """Return a new detached read-only mount of a layer and those below it."""
         return self._driver.view(chain)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
+from boxship.content.errors import NoSuchBlob, WrongContent
 from boxship.content.store import Blobs
 from boxship.errors import BoxshipError
 from boxship.image.images import Images
@@ -55,13 +56,21 @@ class Verification:
 
     def _blobs_damaged(self) -> Iterator[Damage]:
         images = self._images.list()
-        for digest in sorted(self._blobs.digests()):
-            hashed = hashlib.sha256()
-            for piece in self._blobs.chunks(digest):
-                hashed.update(piece)
-            if hashed.hexdigest() != digest.hex:
+        every = set(self._blobs.digests())
+        bases = self._blobs.bases(every)  # these go after what is in pieces of them
+        for digest in sorted(every, key=lambda one: (one in bases, one)):
+            if not self._is_whole(digest):
                 needing = tuple(image for image in images if digest in image.content)
                 yield Damage(f"content {digest} is damaged{_of(needing)}", needing, blob=digest)
+
+    def _is_whole(self, digest: Digest) -> bool:
+        hashed = hashlib.sha256()
+        try:
+            for piece in self._blobs.chunks(digest):
+                hashed.update(piece)
+        except (NoSuchBlob, WrongContent):
+            return False
+        return hashed.hexdigest() == digest.hex
 
     def _layers_damaged(self, without: set[Digest | None]) -> Iterator[Damage]:
         images = self._images.list()

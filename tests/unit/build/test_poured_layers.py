@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
 import stat
 import tarfile
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -16,15 +19,19 @@ import pytest
 from boxship.build.cache.record import Layer
 from boxship.build.files import pour
 from boxship.build.files.archive import Archive
+from boxship.build.files.last import LastCopies
 from boxship.build.files.perform import FileChanges
 from boxship.build.files.tars import Tars
 from boxship.build.files.tree import Spool, indexed
 from boxship.build.filesystems import EMPTY, Files, Filesystems, Layers, Value
 from boxship.build.ops import Action, Copy, MakeFile, MakeFolder, Owner
 from boxship.build.ops import Files as FilesOp
-from boxship.content.store import Blobs
+from boxship.content.store import Blobs, Lease
 from boxship.snapshot import trees
+from boxship.snapshot.driver import ChainId
 from boxship.snapshot.snapshots import Snapshots
+from boxship.spec.digest import Digest
+from boxship.spec.digest import chain as chain_of
 
 pytestmark = pytest.mark.root
 USUAL: dict[str, Any] = {
@@ -118,7 +125,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     if snapshots.driver != "overlay2":
         pytest.skip("needs overlayfs")
     blobs = Blobs(str(tmp_path / "blobs"))
-    tars = Tars(blobs)
+    tars = Tars(blobs, LastCopies(str(tmp_path / "copies"), snapshots, "this boot"))
     changes = FileChanges(Filesystems(snapshots, lambda: 1), cast(Any, None), tars)
     return Bench(tmp_path, snapshots, tars, blobs, changes)
 
@@ -180,6 +187,10 @@ def test_an_archive_that_nobody_wants_goes_with_its_build(bench: Bench) -> None:
     assert os.listdir(arriving)
     assert source.archive is not None
     source.archive.close()
+    for _ in range(500):
+        if not os.listdir(arriving):
+            break
+        time.sleep(0.01)
     assert not os.listdir(arriving)
 
 
@@ -192,3 +203,113 @@ def test_a_copy_that_fails_leaves_nothing(bench: Bench, monkeypatch: pytest.Monk
         bench.perform(EMPTY, bench.archive(context()), Copy("/", "/a/", **USUAL), lasting=True)
     assert not os.listdir(bench.root / "blobs" / "ingest")
     assert not os.listdir(bench.root / "snapshots" / "overlay2" / "active")
+
+
+def packed(bench: Bench, layer: Layer, below: Layers, source: Files, lease: Lease) -> Digest:
+    """Do what an export does with a layer, and end its build."""
+    digest = bench.tars.commit(layer.chain, lease)
+    assert digest is not None
+    made, name = layer.chain, ChainId(chain_of(below.chain, digest))
+    bench.snapshots.rename(made, name, below.chain)
+    bench.tars.named(made, name, digest)
+    layer.chain = name
+    assert source.archive is not None
+    threads = set(threading.enumerate())
+    source.archive.close()
+    for thread in set(threading.enumerate()) - threads:
+        thread.join()
+    return digest
+
+
+def inode(bench: Bench, layer: Layer, path: str) -> tuple[int, int]:
+    files = bench.snapshots.layer_files(layer.chain)
+    status = os.stat(f"{files}/{path}", follow_symlinks=False)
+    return status.st_ino, status.st_nlink
+
+
+@pytest.mark.parametrize("more", COPIES[:4], ids=lambda more: "-".join(more) or "plain")
+def test_what_has_not_changed_is_the_same_file_in_both_layers(
+    bench: Bench, more: dict[str, Any]
+) -> None:
+    """And the same part of the layers' archives; each layer can go without the other."""
+    below, wanted = base(bench), Copy("/", "/app/", **USUAL, **more)
+    blobs, snapshots = bench.blobs, bench.snapshots
+    with blobs.lease() as lease, blobs.lease():
+        source = bench.archive(context(b"one"))
+        first = bench.perform(below, source, wanted, lasting=True)
+        whole = packed(bench, first, below, source, lease)
+        source = bench.archive(context(b"two!"))
+        second = bench.perform(below, source, wanted, lasting=True)
+        pieced = packed(bench, second, below, source, lease)
+    assert blobs.has(pieced)
+    assert not blobs.has_whole(pieced)
+    assert os.stat(bench.root / f"blobs/sha256/{pieced.hex}.pieces").st_size < len(LARGE)
+
+    assert inode(bench, first, "app/a/large") == inode(bench, second, "app/a/large")
+    assert inode(bench, second, "app/a/large")[1] == 2
+    assert inode(bench, second, "app/a/changes")[1] == 1
+
+    source = bench.archive(context(b"two!"))
+    assert source.archive is not None
+    source.archive.unpack()
+    copied = bench.contents(bench.perform(below, Files(source.path), wanted))
+    assert bench.contents(second) == copied
+    archive = b"".join(snapshots.layer_diff(second.chain))
+    assert b"".join(blobs.chunks(pieced)) == archive
+    assert blobs.size(pieced) == len(archive)
+    assert Digest.of(archive) == pieced
+
+    snapshots.remove_layer(first.chain)
+    assert bench.contents(second) == copied
+    assert not blobs.delete(whole)  # the other one is in pieces of it
+    again = Blobs(blobs.root)
+    assert b"".join(again.chunks(pieced)) == archive
+    os.close(again.open(pieced))
+    assert again.has_whole(pieced)
+    assert again.delete(whole)
+    assert b"".join(again.chunks(pieced)) == archive
+
+
+def test_a_copy_made_again_makes_nothing_anew(bench: Bench) -> None:
+    below, wanted = base(bench), Copy("/", "/app/", **USUAL)
+    with bench.blobs.lease() as lease:
+        sources = [bench.archive(context()) for _ in range(2)]
+        layers = [
+            bench.perform(below, sources[0], wanted, lasting=True),
+            bench.perform(below, sources[1], wanted, lasting=True),
+        ]
+        first = packed(bench, layers[0], below, sources[0], lease)
+        second = packed(bench, layers[1], below, sources[1], lease)
+    assert first == second
+
+
+def test_a_layer_that_has_been_unpacked_again_is_not_linked_to(bench: Bench) -> None:
+    """Its files have other times, since archives know whole seconds."""
+    below, wanted = base(bench), Copy("/", "/app/", **USUAL)
+    with bench.blobs.lease() as lease:
+        source = bench.archive(context(b"one"))
+        first = bench.perform(below, source, wanted, lasting=True)
+        digest = packed(bench, first, below, source, lease)
+        bench.snapshots.remove_layer(first.chain)
+        bench.snapshots.apply(below.chain, bench.blobs.chunks(digest), digest)
+        source = bench.archive(context(b"two!"))
+        second = bench.perform(below, source, wanted, lasting=True)
+    assert inode(bench, second, "app/a/large")[1] == 1
+
+
+def test_a_file_with_too_many_names_is_made_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below, wanted = base(bench), Copy("/", "/app/", **USUAL)
+    with bench.blobs.lease() as lease:
+        source = bench.archive(context(b"one"))
+        first = bench.perform(below, source, wanted, lasting=True)
+        packed(bench, first, below, source, lease)
+
+        def full(*_: object, **__: object) -> None:
+            raise OSError(errno.EMLINK, "too many")
+
+        monkeypatch.setattr(os, "link", full)
+        again = bench.perform(below, bench.archive(context(b"one")), wanted, lasting=True)
+        assert bench.contents(again) == bench.contents(first)
+        assert inode(bench, again, "app/a/large")[1] == 1

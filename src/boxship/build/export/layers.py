@@ -95,12 +95,13 @@ class LayerPacker:
         known = self._of_record(one, lease) or self._of_image(one, lease)
         if known is not None and known.chain == chain(parent, known.diff_id):
             return known
-        diff_id = self._tars.commit(one, lease)
+        made, diff_id = one, self._tars.commit(one, lease)
         if diff_id is None:
             diff_id = self._blobs.ingest(self._snapshots.layer_diff(one), lease)
         name = ChainId(chain(parent, diff_id))
         self._snapshots.rename(one, name, parent)
         self._records.renamed(one, name, parent, diff_id)
+        self._tars.named(made, name, diff_id)
         return self._described(diff_id, name, name)
 
     def _of_record(self, one: ChainId, lease: Lease) -> Packed | None:

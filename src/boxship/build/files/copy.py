@@ -22,6 +22,7 @@ from typing import Final
 
 from boxship.build.errors import NoSuchFile
 from boxship.build.files import modes, place
+from boxship.build.files.last import Last
 from boxship.build.files.place import Given
 from boxship.build.files.pour import LayerTar, Pour, keep_times, suits
 from boxship.build.files.select import Match, Picked, Picks, link_of, picked
@@ -56,12 +57,12 @@ def copy(
 class Beneath:
     """The folder of the target's own files: what is new may be made there, as the kernel would.
 
-    `begin` is told what a copy will make in an empty folder, and returns what takes the layer's
-    archive, if that is wanted.
+    `begin` is told what a copy will make in which empty folder, and returns what takes the layer's
+    archive, if that is wanted, and the same copy of last time, if that is known.
     """
 
     root: int
-    begin: Callable[[Sequence[Picked]], LayerTar | None]
+    begin: Callable[[bytes, int, Sequence[Picked]], tuple[LayerTar | None, Last | None]]
 
 
 class Copying:
@@ -194,8 +195,11 @@ class Copying:
             now = time.time_ns()
             times = self._times(top.stat) if timed else (now, now)
             os.utime(real, ns=times)
-            archive = self._beneath.begin(found) if keep_times(found) else None
-            self._pour.fill(real, base, found, archive=archive)
+            archive: LayerTar | None = None
+            last: Last | None = None
+            if keep_times(found):
+                archive, last = self._beneath.begin(base, real, found)
+            self._pour.fill(real, base, found, archive=archive, last=last)
             os.utime(real, ns=times)
         finally:
             os.close(real)

@@ -14,13 +14,14 @@ from boxship.build.cache.record import Layer
 from boxship.build.cache.records import Held
 from boxship.build.errors import BadGraph, NoSuchFile
 from boxship.build.files import copy as copying
-from boxship.build.files import place, select, unpack
+from boxship.build.files import last, place, select, unpack
 from boxship.build.files.archive import Archive
 from boxship.build.files.copy import Beneath
+from boxship.build.files.last import Last
 from boxship.build.files.place import Given
 from boxship.build.files.pour import LayerTar, is_much
 from boxship.build.files.select import Picked
-from boxship.build.files.tars import Tars
+from boxship.build.files.tars import Packed, Tars
 from boxship.build.filesystems import EMPTY, Filesystems, Layers, Value, Writable
 from boxship.build.filesystems import Files as FolderOfFiles
 from boxship.build.needs import Programs
@@ -36,7 +37,6 @@ from boxship.build.ops import (
     MakeLink,
     Owner,
 )
-from boxship.content.assembly import Assembly
 from boxship.errors import InvalidRequest
 from boxship.kernel import paths
 from boxship.snapshot import trees
@@ -98,7 +98,7 @@ class _Work:
         self._states: list[Writable | Value] = []  # by action
         self._outputs: dict[int, int] = {}  # number of a result: action
         self._tars = changes.tars
-        self._assembly: Assembly | None = None
+        self._archive: Packed | None = None
         self._source: Archive | None = None
         self.lasting = False
         self.users: Counter[int] = Counter()  # how many actions work on an action's result
@@ -182,41 +182,58 @@ class _Work:
             beneath: Beneath | None = None
             if isinstance(value, FolderOfFiles) and value.archive is not None:
                 self._source = value.archive if self.lasting and len(matches) == 1 else None
-                beneath = self._beneath(writable, opened)
+                key = last.key(wanted, given) if len(matches) == 1 else ""
+                beneath = self._beneath(writable, key, opened)
             for match in matches:
                 if wanted.unpack and unpack.unpack(source, target, match, wanted.target, given):
                     continue
                 copying.copy(source, target, match, wanted, given, beneath)
 
-    def _beneath(self, writable: Writable, opened: ExitStack) -> Beneath | None:
+    def _beneath(self, writable: Writable, key: str, opened: ExitStack) -> Beneath | None:
         root = self._filesystems.own_files(writable)
         if root is None:
             return None
         opened.callback(os.close, root)
-        return Beneath(root, partial(self._begin_archive, writable))
+        return Beneath(root, partial(self._begin, writable, key, opened))
 
-    def _begin_archive(self, writable: Writable, found: Sequence[Picked]) -> LayerTar | None:
-        """Begin the layer's archive where it is worth that; what is there so far comes first."""
-        if self._source is None or not is_much(found):
-            return None
-        self._assembly = self._tars.begin()
+    def _begin(
+        self,
+        writable: Writable,
+        key: str,
+        opened: ExitStack,
+        path: bytes,
+        folder: int,
+        found: Sequence[Picked],
+    ) -> tuple[LayerTar | None, Last | None]:
+        """Look for what was made last time; begin the layer's archive. Only if it is worth that."""
+        if not is_much(found) or not key:
+            return None, None
+        known = self._tars.last.find(key, path)
+        if known is not None:
+            opened.callback(known.close)
+            self._held.chain(known.layer)
+        if self._source is None:
+            return None, known
+        assembly = self._tars.begin(known, found)
         self._undo.callback(self._drop_archive)
         before = b"".join(self._filesystems.archive(writable))
-        self._assembly.add(before.removesuffix(tarwriter.END))
-        return LayerTar(self._assembly)
+        assembly.add(before.removesuffix(tarwriter.END))
+        archive = LayerTar(assembly)
+        self._archive = Packed(archive, key, path, os.fstat(folder).st_ino)
+        return archive, known
 
     def _keep_archive(self, layer: Layer) -> None:
         """Let whoever makes an image of the layer find its archive, until the build ends."""
-        assembly, self._assembly = self._assembly, None
-        if assembly is None or self._source is None:
+        packed, self._archive = self._archive, None
+        if packed is None or self._source is None:
             return
-        assembly.add(tarwriter.END)
-        self._tars.keep(layer.chain, assembly)
-        self._source.then(partial(self._tars.drop, layer.chain))
+        packed.archive.assembly.add(tarwriter.END)
+        self._tars.keep(layer.chain, packed)
+        self._source.then(partial(self._tars.end, layer.chain))
 
     def _drop_archive(self) -> None:
-        if self._assembly is not None:
-            self._assembly.drop()
+        if self._archive is not None:
+            self._archive.archive.assembly.drop()
 
     def _make_file(self, wanted: MakeFile, target: int) -> None:
         given = self._given(wanted.owner, wanted.timestamp, target)

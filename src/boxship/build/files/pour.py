@@ -11,15 +11,17 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from boxship.build import stopping
 from boxship.build.files import modes
+from boxship.build.files.last import Facts, Last
 from boxship.build.files.place import Given
-from boxship.build.files.select import Picked
+from boxship.build.files.select import NOWHERE, Picked
 from boxship.build.files.tree import Node, Spool, Tree
 from boxship.build.ops import Copy
-from boxship.content.assembly import Assembly
+from boxship.content.assembly import OWN, Assembly
 from boxship.snapshot import trees
 from boxship.wire import tar, tarwriter
 
@@ -28,29 +30,42 @@ SMALL: Final = 1 << 17
 MANY: Final = 200
 MUCH: Final = 1 << 20
 LATEST: Final = (1 << 31) * tar.NANOSECOND  # that every filesystem keeps as it is
+UNLINKED: Final = frozenset((errno.ENOENT, errno.EMLINK, errno.EXDEV, errno.EPERM, errno.ENOTDIR))
+UNKNOWN: Final = (None, OWN)
 OVERLAY: Final = "trusted.overlay."
 
 
+_Level = tuple[bytes, int, int, int]  # path, folder, that of last time, time to be set
+
+
 class LayerTar:
-    """The layer's archive, entry by entry."""
+    """The layer's archive, entry by entry; `known` is where its base has the same entry."""
 
     def __init__(self, assembly: Assembly) -> None:
         self.assembly = assembly
+        self.files: list[tuple[bytes, Facts, int]] = []
 
-    def add(self, entry: tar.Entry, data: bytes = b"") -> None:
+    def note(self, rel: bytes, facts: Facts, known: int) -> None:
+        """Remember where the next entry is: in the base, or else here, where this has none."""
+        if self.assembly.base is None:
+            known = self.assembly.size
+        self.files.append((rel, facts, known))
+
+    def add(self, entry: tar.Entry, data: bytes = b"", known: int = OWN) -> None:
         """Add an entry whose content is small."""
         header = tarwriter.header(entry)
-        if not data:
-            self.assembly.add(header)
-            return
-        self.assembly.add(b"".join((header, data, tarwriter.padding(len(data)))))
+        if data:
+            header = b"".join((header, data, tarwriter.padding(len(data))))
+        self.assembly.add(header, known)
 
-    def add_file(self, entry: tar.Entry, spool: Spool, at: int) -> None:
+    def add_file(self, entry: tar.Entry, spool: Spool, at: int, known: int = OWN) -> None:
         """Add an entry whose content is a part of an archive."""
-        self.assembly.add(tarwriter.header(entry))
-        self.assembly.add_file(spool, at, entry.size)
-        if entry.size % tar.BLOCK:
-            self.assembly.add(tarwriter.padding(entry.size))
+        header = tarwriter.header(entry)
+        self.assembly.add(header, known)
+        inside = known if known == OWN else known + len(header)
+        self.assembly.add_file(spool, at, entry.size, inside)
+        if padding := tarwriter.padding(entry.size):
+            self.assembly.add(padding, inside if inside == OWN else inside + entry.size)
 
 
 class Pour:
@@ -72,20 +87,23 @@ class Pour:
         found: Iterable[Picked],
         at: bytes = b"",
         archive: LayerTar | None = None,
+        last: Last | None = None,
     ) -> None:
         """Make all that was picked beneath `at` of a match in the folder at `path`, an empty one.
 
         `path` is the match's own.
         """
         self._archive = archive
+        self._known = {} if last is None else last.files
         self._inherits = bool(os.fstat(folder).st_mode & stat.S_ISGID)
-        stack: list[tuple[bytes, int, int]] = [(at, os.dup(folder), -1)]  # path, folder, time
+        before = NOWHERE if last is None else os.dup(last.folder)
+        stack: list[_Level] = [(at, os.dup(folder), before, -1)]
         try:
             for one in found:
                 up, _, name = one.rel.rpartition(b"/")
                 while stack[-1][0] != up:
                     _leave(stack.pop())
-                here = stack[-1][1]
+                _, here, before, _ = stack[-1]
                 node = one.stat
                 assert isinstance(node, Node)
                 entry = self._entry(node, path + b"/" + one.rel if path else one.rel, one)
@@ -93,11 +111,12 @@ class Pour:
                 if kind == stat.S_IFDIR:
                     stopping.check()
                     mtime = entry.mtime
-                    stack.append((one.rel, self._folder(here, name, entry), mtime))
+                    inner = self._folder(here, name, entry)
+                    stack.append((one.rel, inner, _inside(before, name), mtime))
                 elif kind == stat.S_IFLNK:
                     self._link(here, name, entry, node)
                 else:
-                    self._file(here, name, entry, node)
+                    self._file(one.rel, here, before, name, entry, node)
         finally:
             while stack:
                 _leave(stack.pop())
@@ -137,13 +156,36 @@ class Pour:
             entry.link = node.link
             self._archive.add(_whole_seconds(entry, tar.SYMLINK, entry.name))
 
-    def _file(self, here: int, name: bytes, entry: tar.Entry, node: Node) -> None:
+    def _file(
+        self, rel: bytes, here: int, before: int, name: bytes, entry: tar.Entry, node: Node
+    ) -> None:
+        size, archive = node.st_size, self._archive
+        facts = (entry.mode, entry.uid, entry.gid, entry.mtime, node.digest)
+        known, at = self._known.get(rel, UNKNOWN)
+        if known != facts:
+            at = OWN
+        made = known == facts and _linked(before, here, name)
+        data = b""
+        if 0 < size <= SMALL and not (made and archive is None):
+            data = self._spool.read(node.at, size)
+        if not made:
+            self._make(here, name, entry, node, data)
+        if archive is None:
+            return
+        archive.note(rel, facts, at)
+        entry.size = size
+        _whole_seconds(entry, tar.FILE, entry.name)
+        if size > SMALL:
+            archive.add_file(entry, self._spool, node.at, at)
+        else:
+            archive.add(entry, data, at)
+
+    def _make(self, here: int, name: bytes, entry: tar.Entry, node: Node, data: bytes) -> None:
         size = node.st_size
         mode, mtime = entry.mode, entry.mtime
-        data = self._spool.read(node.at, size) if 0 < size <= SMALL else b""
         file = os.open(name, NEW, mode & 0o777, dir_fd=here)
         try:
-            if data and os.write(file, data) < size:
+            if 0 < size <= SMALL and os.write(file, data) < size:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if size > SMALL:
                 self._spool.copy(node.at, size, file)
@@ -154,18 +196,34 @@ class Pour:
             os.utime(file, ns=(mtime, mtime))
         finally:
             os.close(file)
-        if self._archive is not None:
-            entry.size = size
-            _whole_seconds(entry, tar.FILE, entry.name)
-            if size > SMALL:
-                self._archive.add_file(entry, self._spool, node.at)
-            else:
-                self._archive.add(entry, data)
 
 
-def _leave(level: tuple[bytes, int, int]) -> None:
+def _inside(before: int, name: bytes) -> int:
+    """Open the folder of last time that is now made anew, if there was one."""
+    if before != NOWHERE:
+        with suppress(OSError):
+            return os.open(name, trees.FOLDER, dir_fd=before)
+    return NOWHERE
+
+
+def _linked(before: int, here: int, name: bytes) -> bool:
+    """Give the file of last time a second name; False where that cannot be."""
+    if before == NOWHERE:
+        return False
+    try:
+        os.link(name, name, src_dir_fd=before, dst_dir_fd=here, follow_symlinks=False)
+    except OSError as failure:
+        if failure.errno in UNLINKED:
+            return False
+        raise
+    return True
+
+
+def _leave(level: _Level) -> None:
     """Close a folder; its times are set when nothing more is made in it."""
-    _, folder, mtime = level
+    _, folder, before, mtime = level
+    if before != NOWHERE:
+        os.close(before)
     try:
         if mtime >= 0:
             os.utime(folder, ns=(mtime, mtime))

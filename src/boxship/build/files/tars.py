@@ -2,43 +2,89 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
+from boxship.build.files.last import Last, LastCopies, Saved
+from boxship.build.files.pour import LayerTar
+from boxship.build.files.select import Picked
 from boxship.content.assembly import Assembly
 from boxship.content.store import Blobs, Lease
 from boxship.snapshot.driver import ChainId
 from boxship.spec.digest import Digest
 
+LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Packed:
+    """The archive of a layer; whose files are what a copy with this key made at this path."""
+
+    archive: LayerTar
+    key: str
+    path: bytes
+    inode: int
+    saved: Saved | None = None
+    committed: bool = False
+
 
 class Tars:
-    """Keeps each until it is wanted, or its build ends; safe to use from any thread."""
+    """Keeps each until its build ends; safe to use from any thread."""
 
-    def __init__(self, blobs: Blobs) -> None:
+    def __init__(self, blobs: Blobs, last: LastCopies) -> None:
+        self.last = last
         self._blobs = blobs
         self._turn = threading.Lock()
-        self._kept: dict[ChainId, Assembly] = {}
+        self._kept: dict[ChainId, Packed] = {}
 
-    def begin(self) -> Assembly:
-        """Begin one; it is `kept` or dropped."""
-        return self._blobs.assembling()
+    def begin(self, known: Last | None, found: Sequence[Picked]) -> Assembly:
+        """Begin one, in pieces where most of it was there last time; keep or drop it."""
+        base = None
+        if known is not None and self._blobs.has_whole(known.blob) and known.has_most_of(found):
+            base = known.blob
+        return self._blobs.assembling(base)
 
-    def keep(self, chain: ChainId, assembly: Assembly) -> None:
-        """Keep the archive of the layer `chain`; `drop` ends that."""
+    def keep(self, chain: ChainId, packed: Packed) -> None:
+        """Keep the archive of the layer `chain` until `end`."""
         with self._turn:
-            self._kept[chain] = assembly
-
-    def drop(self, chain: ChainId) -> None:
-        """Throw an archive away that nobody wanted."""
-        with self._turn:
-            assembly = self._kept.pop(chain, None)
-        if assembly is not None:
-            assembly.drop()
+            self._kept[chain] = packed
 
     def commit(self, chain: ChainId, lease: Lease) -> Digest | None:
         """Put the archive of a layer into the content store; None where there is none."""
         with self._turn:
-            assembly = self._kept.pop(chain, None)
-        if assembly is None:
-            return None
-        with assembly:
+            packed = self._kept.get(chain)
+            if packed is None or packed.committed:
+                return None
+            packed.committed = True
+        with packed.archive.assembly as assembly:
             return self._blobs.commit_assembled(assembly, lease)
+
+    def named(self, made: ChainId, name: ChainId, diff_id: Digest) -> None:
+        """Note what the layer `made` is called, so that the next copy finds its files."""
+        with self._turn:
+            packed = self._kept.get(made)
+        if packed is not None:
+            blob = packed.archive.assembly.base or diff_id
+            files = packed.archive.files
+            packed.saved = Saved("", str(name), packed.path, packed.inode, str(blob), files)
+
+    def end(self, chain: ChainId) -> None:
+        """The build has ended: an archive that nobody wanted goes, of others is kept what they had.
+
+        Nobody waits for that.
+        """
+        with self._turn:
+            packed = self._kept.pop(chain, None)
+        if packed is not None:
+            threading.Thread(target=self._end, args=(packed,), name="last copy").start()
+
+    def _end(self, packed: Packed) -> None:
+        packed.archive.assembly.drop()
+        if packed.saved is not None:
+            try:
+                self.last.save(packed.key, packed.saved)
+            except OSError as error:  # the next copy makes its files anew
+                LOG.warning("what a build copied could not be noted: %s", error)

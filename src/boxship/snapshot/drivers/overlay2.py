@@ -237,6 +237,10 @@ class Overlay2(Kept):
         layerfile.check_key(key)
         return self._path("active", key, "diff")
 
+    def layer_files(self, chain: ChainId) -> str | None:
+        """Return the layer's folder."""
+        return self._path("layers", self._name(chain).hex, "diff")
+
     def view(self, chain: ChainId | None) -> int:
         """Return a new detached read-only mount of a layer and those below it."""
         ends = [self._path("empty")] + ([self._path("empty-too")] if chain is None else [])

@@ -108,6 +108,10 @@ class Vfs(Kept):
         """Say that there is none: a snapshot's tree holds all that is below it, too."""
         return None
 
+    def layer_files(self, chain: ChainId) -> str | None:
+        """Say that there is none, as of a snapshot."""
+        return None
+
     def view(self, chain: ChainId | None) -> int:
         """Return a detached read-only mount of the layer's tree."""
         return self._by_name(lambda: _detached(self._tree(chain), mounts.MOUNT_ATTR_RDONLY))

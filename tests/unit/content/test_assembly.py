@@ -1,0 +1,147 @@
+"""Blobs put together, and blobs in pieces of others."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from boxship.content import assembly
+from boxship.content.assembly import OWN, Assembly
+from boxship.content.errors import NoSuchBlob, WrongContent
+from boxship.content.store import Blobs
+from boxship.spec.digest import Digest
+
+BASE = random.Random(1).randbytes(3_000_000)
+
+
+class Source:
+    def __init__(self, path: Path, data: bytes) -> None:
+        path.write_bytes(data)
+        self.file = os.open(path, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        os.close(self.file)
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Blobs:
+    return Blobs(str(tmp_path / "blobs"))
+
+
+def pieced(blobs: Blobs, source: Source) -> tuple[Digest, Digest, bytes]:
+    """A blob that begins as BASE, has something else, and goes on with more of BASE."""
+    with blobs.lease() as lease:
+        base = blobs.put(BASE, lease)
+        with blobs.assembling(base) as made:
+            made.add(BASE[:1000], 0)
+            made.add_file(source, 1000, 2_000_000, 1000)
+            made.add(b"new")
+            made.add_file(source, 7, 50)
+            made.add(BASE[2_500_000:2_600_000], 2_500_000)
+            digest = blobs.commit_assembled(made, lease)
+    whole = BASE[:2_001_000] + b"new" + BASE[7:57] + BASE[2_500_000:2_600_000]
+    return base, digest, whole
+
+
+def test_what_is_put_together_is_a_blob_like_any_other(blobs: Blobs, tmp_path: Path) -> None:
+    source = Source(tmp_path / "source", BASE)
+    with blobs.lease() as lease, blobs.assembling() as made:
+        made.add(b"first")
+        made.add_file(source, 5, 2_999_995)
+        made.add(b"")
+        made.add(b"last")
+        digest = blobs.commit_assembled(made, lease)
+        assert digest == Digest.of(b"first" + BASE[5:] + b"last")
+        assert blobs.read(digest) == b"first" + BASE[5:] + b"last"
+        blobs.flush([digest])
+    assert not os.listdir(os.path.join(blobs.root, "ingest"))
+
+
+def test_a_blob_in_pieces_is_read_as_if_it_were_whole(blobs: Blobs, tmp_path: Path) -> None:
+    base, digest, whole = pieced(blobs, Source(tmp_path / "source", BASE))
+    assert digest == Digest.of(whole)
+    for store in (blobs, Blobs(blobs.root)):
+        assert store.has(digest)
+        assert not store.has_whole(digest)
+        assert store.size(digest) == len(whole)
+        assert b"".join(store.chunks(digest)) == whole
+        assert set(store.digests()) == {base, digest}
+        assert store.bases([digest, base]) == {base}
+    assert os.stat(os.path.join(blobs.root, "sha256", digest.hex + ".pieces")).st_size < 1000
+    blobs.flush([digest])
+
+
+def test_who_wants_a_file_gets_it_whole(blobs: Blobs, tmp_path: Path) -> None:
+    base, digest, whole = pieced(blobs, Source(tmp_path / "source", BASE))
+    file = blobs.open(digest)
+    assert os.pread(file, len(whole) + 1, 0) == whole
+    os.close(file)
+    assert blobs.has_whole(digest)
+    assert os.listdir(os.path.join(blobs.root, "sha256")).count(digest.hex + ".pieces") == 0
+    assert blobs.delete(base)
+    assert b"".join(blobs.chunks(digest)) == whole
+
+
+def test_a_base_stays_until_nothing_is_in_pieces_of_it(blobs: Blobs, tmp_path: Path) -> None:
+    base, digest, _ = pieced(blobs, Source(tmp_path / "source", BASE))
+    assert not blobs.delete(base)
+    assert blobs.collect({digest} | blobs.bases([digest])) == 0
+    assert blobs.collect(()) > 0
+    assert list(blobs.digests()) == []
+    assert not os.listdir(os.path.join(blobs.root, "sha256"))
+
+
+def test_a_base_stays_while_something_is_put_together_of_it(blobs: Blobs) -> None:
+    with blobs.lease() as lease:
+        base = blobs.put(BASE, lease)
+        made = blobs.assembling(base)
+    assert not blobs.delete(base)
+    made.drop()
+    assert blobs.delete(base)
+
+
+def test_damage_is_found(blobs: Blobs, tmp_path: Path) -> None:
+    base, digest, whole = pieced(blobs, Source(tmp_path / "source", BASE))
+    with open(blobs.path(base), "r+b") as file:
+        file.seek(100)
+        file.write(b"rotten")
+    assert b"".join(blobs.chunks(digest)) != whole
+    with pytest.raises(WrongContent):
+        blobs.open(digest)
+    os.unlink(blobs.path(base))
+    with pytest.raises(NoSuchBlob):
+        b"".join(blobs.chunks(digest))
+
+
+@pytest.mark.parametrize("left", [0, 8, 40, -1])
+def test_pieces_that_a_power_cut_has_torn_are_none(blobs: Blobs, tmp_path: Path, left: int) -> None:
+    _, digest, _ = pieced(blobs, Source(tmp_path / "source", BASE))
+    path = os.path.join(blobs.root, "sha256", digest.hex + ".pieces")
+    with open(path, "r+b") as file:
+        file.truncate(left if left >= 0 else os.stat(path).st_size + left)
+    assert not Blobs(blobs.root).has(digest)
+    assert not os.path.exists(path)
+
+
+def test_a_failure_of_a_thread_is_heard(tmp_path: Path) -> None:
+    source = Source(tmp_path / "source", b"short")
+    with Assembly(str(tmp_path / "made")) as made:
+        made.add_file(source, 0, 10, OWN)
+        with pytest.raises(WrongContent):
+            made.finish()
+    assert not (tmp_path / "made").exists()
+
+
+def test_runs_that_follow_each_other_are_one(tmp_path: Path) -> None:
+    path = tmp_path / "made"
+    with Assembly(str(path), Digest.of(b"")) as made:
+        for at in (0, 3, 6, OWN, OWN, 9, 20):
+            made.add(b"abc", at)
+        made.finish()
+        file = os.open(path, os.O_RDONLY)
+        found = assembly.read_pieces(file)
+        os.close(file)
+    assert found.runs == [(0, 9), (OWN, 6), (9, 3), (20, 3)]
