@@ -8,6 +8,7 @@ later may be there, in any choice. `crash_images` makes such choices.
     with Disk(folder, size) as disk:            the log begins once the file system is made
         ...work in disk.mounted...
         position = disk.position()              how much has been written until now
+        disk.fail(position + 9)                 from there on, each write fails (EIO)
     for at, image in crash_images(disk, 20, random): ...
 
 The protocol is that of <linux/fuse.h>, as far as a loop device speaks it.
@@ -32,6 +33,8 @@ from boxship.kernel import mounts
 HEADER = struct.Struct("<IIQQIIII")
 RECORD = struct.Struct("<qI")  # offset, or FLUSH; how many bytes follow
 ATTRIBUTES = struct.Struct("<6Q10I")
+FAILING = struct.Struct("<QQ")  # from the write of this number on, until that one
+FOR_EVER = (1 << 64) - 1
 FLUSH = -1
 NAME = b"disk"
 DIRECT = 1
@@ -44,9 +47,18 @@ UNANSWERED = frozenset({FORGET, BATCH_FORGET, INTERRUPT})
 class Served:
     """The one file, and the log of what was done to it."""
 
-    def __init__(self, disk: int, log: int, count: int, size: int) -> None:
+    def __init__(self, folder: str, disk: int, log: int, count: int, size: int) -> None:
         self.disk, self.log, self.count, self.size = disk, log, count, size
         self.done = 0
+        self.failing = os.open(f"{folder}/failing", os.O_RDONLY)
+
+    def check(self) -> None:
+        """Fail where the disk is to fail."""
+        start, end = FAILING.unpack(os.pread(self.failing, FAILING.size, 0))
+        if start <= self.done < end:
+            self.done += 1
+            os.pwrite(self.count, struct.pack("<Q", self.done), 0)
+            raise OSError(errno.EIO, "the disk fails")
 
     def note(self, offset: int, data: bytes) -> None:
         os.write(self.log, RECORD.pack(offset, len(data)) + data)
@@ -81,10 +93,12 @@ class Served:
             case _ if opcode == WRITE:
                 _, offset, size = struct.unpack_from("<QQI", body)
                 data = body[40 : 40 + size]
+                self.check()
                 os.pwrite(self.disk, data, offset)
                 self.note(offset, data)
                 return struct.pack("<II", size, 0)
             case _ if opcode == FSYNC:
+                self.check()
                 self.note(FLUSH, b"")
                 return b""
             case _ if opcode in (RELEASE, FLUSH_CALL):
@@ -97,7 +111,7 @@ def serve(fuse: int, folder: str) -> None:
     disk = os.open(f"{folder}/disk", os.O_RDWR)
     log = os.open(f"{folder}/log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     count = os.open(f"{folder}/count", os.O_WRONLY)
-    served = Served(disk, log, count, os.fstat(disk).st_size)
+    served = Served(folder, disk, log, count, os.fstat(disk).st_size)
     while True:
         try:
             request = os.read(fuse, WRITE_LIMIT + 4096)
@@ -142,6 +156,7 @@ class Disk:
         run("mkfs.ext4", "-q", str(first))
         run("cp", "--sparse=always", str(first), str(self.folder / "first"))
         (self.folder / "count").write_bytes(bytes(8))
+        (self.folder / "failing").write_bytes(bytes(FAILING.size))
         (self.folder / "log").touch()
         fuse = os.open("/dev/fuse", os.O_RDWR)
         point = str(self.folder / "fuse")
@@ -154,9 +169,13 @@ class Disk:
         os.close(fuse)
         with contextlib.ExitStack() as undo:
             undo.callback(_end, server)
-            undo.callback(mounts.umount, point)
+            # any mount namespace made meanwhile may hold the device a little longer
+            undo.callback(mounts.umount, point, mounts.MNT_DETACH)
             device = run("losetup", "-f", "--show", f"{point}/{NAME.decode()}")
             undo.callback(run, "losetup", "-d", device)
+            # one request is one write: of a longer one that fails in its middle loop tells nobody
+            queue = Path("/sys/block", Path(device).name, "queue/max_sectors_kb")
+            queue.write_text(str(WRITE_LIMIT >> 10))
             mounts.mount(device, str(self.mounted), "ext4")
             undo.callback(_unmount, str(self.mounted))
             self._end = undo.pop_all()
@@ -169,6 +188,11 @@ class Disk:
         """Return how many writes and flushes there have been."""
         data = (self.folder / "count").read_bytes()
         return int(struct.unpack("<Q", data)[0])
+
+    def fail(self, start: int, many: int = FOR_EVER) -> None:
+        """Fail so many writes and flushes, from the one at position `start` on."""
+        with open(self.folder / "failing", "r+b", buffering=0) as file:
+            file.write(FAILING.pack(start, min(start + many, FOR_EVER)))
 
     def log(self) -> Iterator[tuple[int, bytes]]:
         """Yield each write as its offset and bytes, a flush as FLUSH and nothing."""
@@ -209,11 +233,11 @@ def crash_images(
 
 
 @contextlib.contextmanager
-def attached(image: Path, point: Path) -> Iterator[Path]:
+def attached(image: Path, point: Path, kind: str = "ext4") -> Iterator[Path]:
     """The file system in an image, recovered by its journal as after a reboot."""
     device = run("losetup", "-f", "--show", str(image))
     try:
-        mounts.mount(device, str(point), "ext4")
+        mounts.mount(device, str(point), kind)
         try:
             yield point
         finally:

@@ -3,7 +3,7 @@
 Readers of records do not come here: packages keep their records in memory and write through.
 What is announced in a transaction is heard when the transaction is true, and not before.
 
-    boxship.db           the database, with SQLite's -wal and -shm beside it
+    boxship.db           the database, with SQLite's -wal beside it; for one process alone
     boxship.db-reserve   room that is given up when a full disk would keep us from freeing some
 """
 
@@ -19,6 +19,13 @@ from typing import Any, Final
 
 Announce = Callable[[object], None]
 RESERVE: Final = 1 << 20  # bytes
+PRIMARY: Final = 0xFF  # of an error's code; the rest says where it happened
+DISK_FAULTS: Final = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_CANTOPEN: errno.EIO,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+}
 
 
 class Transaction:
@@ -54,6 +61,9 @@ class Database:
         self._announce = announce
         self._durable = True
         for pragma in (
+            # nobody else reads, and so the index of the log is no file that is mapped: the system
+            # ends a process that touches such a page of a disk that is full or fails
+            "locking_mode=EXCLUSIVE",
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
@@ -79,10 +89,10 @@ class Database:
 
         A durable one has reached the disk when the block ends. One that is not survives the
         death of any process, but a power cut may undo it, together with what came after it.
-        On a full disk this raises OSError (ENOSPC), unless the change `frees` room: for that
-        there is a reserve.
+        What the disk refuses is an OSError. On a full one that is ENOSPC, unless the change
+        `frees` room: for that there is a reserve.
         """
-        with self._turn:
+        with self._turn, _as_os_error():
             if not frees:
                 self._keep_reserve()
             if durable != self._durable:
@@ -93,11 +103,10 @@ class Database:
             try:
                 yield tx
                 self._commit(tx, frees)
-            except BaseException as error:
+            except BaseException:
                 if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                if _is_full(error):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+                    with suppress(sqlite3.OperationalError):  # of a disk that failed before
+                        self._connection.execute("ROLLBACK")
                 raise
             for event in tx.announced:
                 self._announce(event)
@@ -134,7 +143,7 @@ class Database:
 
     def rows(self, sql: str, *values: object) -> Sequence[tuple[Any, ...]]:
         """Return the rows of a query that stands alone."""
-        with self._turn:
+        with self._turn, _as_os_error():
             return self._connection.execute(sql, values).fetchall()
 
     def close(self) -> None:
@@ -143,8 +152,17 @@ class Database:
             self._connection.close()
 
 
-def _is_full(error: BaseException) -> bool:
-    return (
-        isinstance(error, sqlite3.OperationalError)
-        and error.sqlite_errorcode == sqlite3.SQLITE_FULL
-    )
+def _is_full(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode == sqlite3.SQLITE_FULL
+
+
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    """Say what the disk refuses as the system would, not as SQLite does."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        code = DISK_FAULTS.get(error.sqlite_errorcode & PRIMARY)
+        if code is None:
+            raise
+        raise OSError(code, os.strerror(code)) from error
