@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -15,7 +15,7 @@ from boxship.client.offers import Offers
 from boxship.spec.buildkit import control_pb2 as pb
 from boxship.spec.buildkit import gateway_pb2 as gateway
 from boxship.spec.platform import Platform
-from boxship.transport.http2 import Http2, Stream
+from boxship.transport.http2 import Http2, Serve, Stream
 from boxship.transport.tunnel import Tunnel
 from tests.support.engine import Engine
 
@@ -97,19 +97,28 @@ async def driven(client: Http2, ref: str, **more: object) -> AsyncIterator[Bridg
         await asyncio.wait([solving])
 
 
-async def built(client: Http2, folder: str, ref: str, **more: object) -> pb.StatusResponse:
-    """Build a folder's Dockerfile as a client does; return all that was told."""
-    offers = Offers(folders={"context": folder, "dockerfile": folder})
-    said = [("x-docker-expose-session-uuid", ref)]
-    said += [("x-docker-expose-session-grpc-method", method) for method in offers.methods]
+@contextlib.asynccontextmanager
+async def session(
+    client: Http2, id: str, methods: Iterable[str], serve: Serve
+) -> AsyncIterator[None]:
+    """A session, carried by a call, whose client serves some methods."""
+    said = [("x-docker-expose-session-uuid", id)]
+    said += [("x-docker-expose-session-grpc-method", method) for method in methods]
     carrying = client.open(CONTROL + "Session", said)
     try:
         async with Tunnel(carrying) as tunnel:
-            tunnel.adopt(Http2(offers.serve))
-            asked = pb.SolveRequest(ref=ref, frontend="dockerfile.v0", session=ref, **more)  # type: ignore[arg-type]
-            await client.ask(CONTROL + "Solve", asked.SerializeToString())
+            tunnel.adopt(Http2(serve))
+            yield
     finally:
         carrying.cancel()
+
+
+async def built(client: Http2, folder: str, ref: str, **more: object) -> pb.StatusResponse:
+    """Build a folder's Dockerfile as a client does; return all that was told."""
+    offers = Offers(folders={"context": folder, "dockerfile": folder})
+    async with session(client, ref, offers.methods, offers.serve):
+        asked = pb.SolveRequest(ref=ref, frontend="dockerfile.v0", session=ref, **more)  # type: ignore[arg-type]
+        await client.ask(CONTROL + "Solve", asked.SerializeToString())
     told = pb.StatusResponse()
     status = client.open(CONTROL + "Status")
     await status.send(pb.StatusRequest(ref=ref).SerializeToString(), end=True)

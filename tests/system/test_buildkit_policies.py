@@ -8,13 +8,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.support.buildkit import BUSYBOX, CONTROL, on_engine
+from tests.support.buildkit import BUSYBOX, CONTROL, built, on_engine, session
 from tests.support.engine import Engine, docker_command, link_plugins
 
 from boxship.build import ops
 from boxship.build.control import llbwriting
 from boxship.spec.buildkit import control_pb2 as pb
-from boxship.transport.http2 import Http2
+from boxship.spec.buildkit import policysession_pb2 as policysession
+from boxship.transport.http2 import Http2, Stream
 from boxship.wire.grpc import Failed
 
 IMAGE = "docker-image://docker.io/library/"
@@ -101,5 +102,48 @@ def test_a_definition_is_judged_when_it_is_solved(engine: Engine) -> None:
         request.source_policy.rules[0].selector.CopyFrom(selector)
         with pytest.raises(Failed, match=r"error evaluating the source policy: source .* denied"):
             await client.ask(CONTROL + "Solve", request.SerializeToString())
+
+    on_engine(engine, story)
+
+
+CHECK = "/moby.buildkit.v1.sourcepolicy.policysession.PolicyVerifier/CheckPolicy"
+
+
+def test_a_client_judges_sources_over_its_session(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM alpine:3\nRUN echo judged\nCOPY Dockerfile /\n")
+    asked: list[str] = []
+    denied: list[str] = []
+
+    async def serve(stream: Stream) -> None:
+        said = policysession.CheckPolicyRequest.FromString(await stream.receive() or b"")
+        name = said.source.source.identifier
+        asked.append(name)
+        answer = policysession.CheckPolicyResponse()
+        if name in denied:
+            answer.decision.action = pb.DENY
+            answer.decision.deny_messages.add(message="not today")
+        elif "alpine" in name:
+            answer.decision.action = pb.CONVERT
+            answer.decision.update.identifier = f"{IMAGE}busybox:latest"
+        elif name == f"{IMAGE}busybox:latest" and not said.source.image.digest:
+            answer.request.source.CopyFrom(said.source.source)
+        else:
+            if said.source.HasField("image"):
+                assert json.loads(said.source.image.config)["os"] == "linux"
+            answer.decision.action = pb.ALLOW
+        await stream.send(answer.SerializeToString())
+
+    async def story(client: Http2) -> None:
+        judge = {"source_policy_session": "judge"}
+        async with session(client, "judge", [CHECK], serve):
+            told = await built(client, str(tmp_path), "judged-1", **judge)
+            assert any(vertex.name.startswith("[2/3] RUN") for vertex in told.vertexes)
+            assert {"local://dockerfile", "local://context", f"{IMAGE}alpine:3"} <= set(asked)
+            denied.append("local://context")
+            wanted = r'source "local://context" not allowed by policy: action DENY: not today'
+            with pytest.raises(Failed, match=wanted):
+                await built(client, str(tmp_path), "judged-2", **judge)
+        with pytest.raises(Failed, match="no active session"):
+            await built(client, str(tmp_path), "judged-3", **judge)
 
     on_engine(engine, story)

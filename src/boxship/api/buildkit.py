@@ -81,7 +81,7 @@ class Doors:
                 frontend = Frontend(tools.builder, sessions, tools.uploads, engine.host)
                 kept = await asyncio.to_thread(Kept, tools.past)
                 history = History(kept, await asyncio.to_thread(kept.load))
-                solving = Solving(tools.builder, frontend, Jobs(), history, engine.host)
+                solving = Solving(tools.builder, frontend, Jobs(), history, sessions, engine.host)
                 service = Service(
                     solving,
                     sessions,

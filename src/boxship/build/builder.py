@@ -249,7 +249,7 @@ class Builder:
             credentials=_credentials(request),
             pull=request.pull,
             keep_failed=request.keep_failed,
-            policies=request.policies,
+            judges=request.judges,
         )
 
     async def _targets(

@@ -14,7 +14,7 @@ from boxship.build.dockerfile.convert import Converted, convert_parsed
 from boxship.build.dockerfile.options import CONTEXT, Input, Options, Resolved
 from boxship.build.dockerfile.parse import Parsed, decode, parse
 from boxship.build.ops import Source
-from boxship.build.policy import BadPolicy, admitted
+from boxship.build.policy import NOBODY, BadPolicy
 from boxship.build.progress import Report, Warned
 from boxship.build.request import BuildRequest, Dockerfile, Target
 from boxship.build.sources.images import SCHEME as IMAGE
@@ -40,18 +40,18 @@ class Finder:
 
     async def resolve(self, reference: str, platform: Platform) -> Resolved:
         """Return an image's digest and configuration."""
-        if self.asker.policies:
-            reference = await asyncio.to_thread(self._judged, reference)
+        if self.asker.judges != NOBODY:
+            reference = await self._judged(reference, platform)
         if reference.startswith(LAYOUT):
             return await self.layouts.resolve(reference, platform, self.asker)
         return await self.source.resolve(reference, platform, self.asker, lambda told: None)
 
-    def _judged(self, reference: str) -> str:
+    async def _judged(self, reference: str, platform: Platform) -> str:
         """Return the image that policies would have instead."""
         known = reference.startswith(LAYOUT)
         source = Source(reference if known else f"{IMAGE}{Reference.parse(reference)}")
         doing = "could not resolve image due to policy"
-        found = admitted(source, self.asker.policies, doing).identifier
+        found = (await self.asker.judges.admitted(source, platform, doing)).identifier
         if not found.startswith((LAYOUT, IMAGE)):
             raise BadPolicy(f"an image cannot be replaced by {found[:200]}")
         return found.removeprefix(IMAGE)
@@ -149,6 +149,7 @@ def _warn(request: BuildRequest, file: Dockerfile, converted: Converted, report:
                 finding.rule.url,
                 file.name,
                 finding.places,
+                file.text,
             )
         )
 

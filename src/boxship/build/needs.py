@@ -90,6 +90,9 @@ class ClientSession(Protocol):
     async def authority(self, host: str) -> Deputy | None:
         """Return who fetches a registry's tokens at the client's; None where nobody does."""
 
+    async def check_policy(self, asked: bytes) -> bytes:
+        """Have the client judge a source; the messages are those of BuildKit's policy session."""
+
     async def send_tree(self, folder: str, target: int, latest: int | None = None) -> None:
         """Give the client a folder, as result number `target`; no time is after `latest`."""
 

@@ -6,16 +6,18 @@ or denies counts; a rule that converts ends the round, and the new source is jud
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
-from typing import Final, assert_never
+from typing import Final, Protocol, assert_never
 
 from boxship.build.ops import Source
 from boxship.errors import Forbidden, InvalidRequest
 from boxship.lib import re2
+from boxship.spec.platform import Platform
 
 ROUNDS: Final = 20
 LONGEST: Final = 4096  # of a pattern, and of what it is tried on
@@ -137,12 +139,33 @@ class Rule:
 Policy = tuple[Rule, ...]
 
 
-def admitted(source: Source, policies: Sequence[Policy], doing: str) -> Source:
-    """Return the source that is to be used; a refusal says what was being done."""
-    try:
-        return judged(source, policies)
-    except (SourceDenied, BadPolicy) as error:
-        raise type(error)(f"{doing}: {error}") from None
+class Verifier(Protocol):
+    """Somebody else who judges sources: a client, over its session."""
+
+    async def __call__(self, source: Source, platform: Platform | None) -> Source:
+        """Return the source that is to be used; SourceDenied when it may not be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """All who have a say in which sources a build uses: rules first."""
+
+    policies: tuple[Policy, ...] = ()
+    verifier: Verifier | None = None
+
+    async def admitted(self, source: Source, platform: Platform | None, doing: str) -> Source:
+        """Return the source that is to be used; a refusal says what was being done."""
+        try:
+            if self.policies:
+                source = await asyncio.to_thread(judged, source, self.policies)
+            if self.verifier is not None:
+                source = await self.verifier(source, platform)
+        except (SourceDenied, BadPolicy) as error:
+            raise type(error)(f"{doing}: {error}") from None
+        return source
+
+
+NOBODY: Final = Judges()
 
 
 def judged(source: Source, policies: Sequence[Policy]) -> Source:

@@ -63,6 +63,7 @@ class Warned:
     url: str = ""
     file: str = ""
     places: tuple[Place, ...] = ()
+    text: bytes = b""  # the whole file, so that the places can be shown
 
 
 Told = VertexState | PartState | Output | Warned

@@ -9,7 +9,7 @@ from typing import Final
 
 from boxship.build.dockerfile.convert import Converted
 from boxship.build.ops import Network, Ref, Resources, Ulimit
-from boxship.build.policy import Policy
+from boxship.build.policy import NOBODY, Judges
 from boxship.lib.ignore import Matcher
 from boxship.spec.digest import Digest
 from boxship.spec.oci.image import Descriptor, ImageConfig
@@ -123,7 +123,7 @@ class BuildRequest:
     sessions: the clients who may be asked for files, secrets and credentials, first to last.
     provenance, sbom: None for none, otherwise their attributes (`mode`, `version`, …).
     entitlements: `security.insecure`, `network.host`; what is not granted is refused.
-    policies: which sources may be used, and which are replaced. keep_failed: what steps that
+    judges: who says which sources may be used, and which are replaced. keep_failed: what steps that
     fail have left behind is kept, to be looked into.
     """
 
@@ -158,7 +158,7 @@ class BuildRequest:
     sbom: Mapping[str, str] | None = None
     source_date_epoch: int | None = None  # seconds
     entitlements: frozenset[str] = frozenset()
-    policies: tuple[Policy, ...] = ()
+    judges: Judges = NOBODY
     keep_failed: bool = False
 
 

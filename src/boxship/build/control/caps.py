@@ -75,6 +75,7 @@ LLB: Final = frozenset(
         "exporter.sourcedateepoch",
         "exporter.multiple",
         "source.policy",
+        "source.policy.session",
         "gc.freespacefilter",
         "history.filter",
     ]

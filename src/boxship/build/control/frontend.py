@@ -21,7 +21,7 @@ from boxship.build.dockerfile.parse import SIZE_LIMIT
 from boxship.build.needs import Pipe as Coming
 from boxship.build.needs import SyncRequest
 from boxship.build.ops import About, Ref, Source, Vertex
-from boxship.build.policy import BadPolicy, Policy, admitted
+from boxship.build.policy import BadPolicy, Judges
 from boxship.build.progress import PartState, Report, VertexState
 from boxship.build.request import BuildRequest, Dockerfile
 from boxship.build.session.client import Client
@@ -103,7 +103,7 @@ class Frontend:
             ref=blank.ref,
             sessions=sessions,
             entitlements=blank.entitlements,
-            policies=blank.policies,
+            judges=blank.judges,
         )
         request = await self._dated(request, report)
         if request.context.startswith(UPLOAD):
@@ -178,7 +178,7 @@ class Frontend:
             if name == attrs.DEFAULT_NAME:
                 wanted.append(name.lower())
             async with told(report, request.ref, title) as part:
-                await _fetch(client, request.policies, asked.dockerfile_name, wanted, upload, part)
+                await _fetch(client, request.judges, asked.dockerfile_name, wanted, upload, part)
                 text = upload.read(name, SIZE_LIMIT)
                 if text is None and name == attrs.DEFAULT_NAME:
                     text = upload.read(name.lower(), SIZE_LIMIT)
@@ -207,9 +207,7 @@ class Frontend:
             async with told(report, request.ref, "[internal] load included files") as part:
                 while wanted and len(found) < INCLUDED:
                     followed = [path.lstrip("/") for path in wanted]
-                    await _fetch(
-                        client, request.policies, asked.context_name, followed, upload, part
-                    )
+                    await _fetch(client, request.judges, asked.context_name, followed, upload, part)
                     read = {path: upload.read(path, SIZE_LIMIT) for path in wanted}
                     found |= read
                     inner = [include.named(data, nested=True) for data in read.values() if data]
@@ -225,7 +223,7 @@ class Frontend:
         try:
             async with told(report, request.ref, "[internal] load .dockerignore") as part:
                 await _fetch(
-                    client, request.policies, asked.context_name, [ignore.NAME], upload, part
+                    client, request.judges, asked.context_name, [ignore.NAME], upload, part
                 )
             return upload.read(ignore.NAME, ignore.SIZE_LIMIT)
         finally:
@@ -325,7 +323,7 @@ async def told(report: Report, ref: str, title: str) -> AsyncIterator[Step]:
 
 async def _fetch(
     client: Client,
-    policies: Sequence[Policy],
+    judges: Judges,
     name: str,
     wanted: Sequence[str],
     upload: Upload,
@@ -333,8 +331,8 @@ async def _fetch(
 ) -> None:
     """Bring files of the client's folder `name` here, which no policy exchanges for another."""
     source = Source(LOCAL + name)
-    admitted_as = admitted(source, policies, "error evaluating the source policy")
-    if admitted_as.identifier != source.identifier:
+    found = await judges.admitted(source, None, "error evaluating the source policy")
+    if found.identifier != source.identifier:
         raise BadPolicy(f"{source.identifier[:200]} cannot be replaced")
     part, moved = f"transferring {name}:", 0
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Final
@@ -25,6 +25,7 @@ from boxship.build.control.frontend import Frontend, is_ours, with_inputs
 from boxship.build.control.jobs import Job
 from boxship.build.control.needs import Builder
 from boxship.build.ops import Ref
+from boxship.build.policy import Judges, Policy
 from boxship.build.progress import Warned
 from boxship.build.request import BuildRequest, Dockerfile, Graph, Target
 from boxship.errors import BoxshipError, InvalidRequest, NotFound
@@ -91,7 +92,7 @@ class Bridge:
     async def _solve(self, asked: pb.SolveRequest) -> pb.SolveResponse:
         result = pb.Result()
         more = policies.read(asked.source_policies)
-        blank = replace(self._blank, policies=(*self._blank.policies, *more))
+        blank = replace(self._blank, judges=self._judges(more))
         if is_ours(asked.frontend, asked.frontend_opt):
             await self._run_frontend(asked, blank, result)
         else:
@@ -102,6 +103,11 @@ class Bridge:
                 await self._evaluate(held)
             result.ref.CopyFrom(self._named(held))
         return pb.SolveResponse(result=result)
+
+    def _judges(self, more: Sequence[Policy]) -> Judges:
+        """Return who judges the sources of a call that brings policies of its own."""
+        judges = self._blank.judges
+        return replace(judges, policies=(*judges.policies, *more))
 
     async def _run_frontend(
         self, asked: pb.SolveRequest, blank: BuildRequest, result: pb.Result
@@ -257,7 +263,7 @@ class Bridge:
             said = asked.platform
             platform = Platform(said.os, said.architecture, said.variant, said.os_version)
         more = policies.read(asked.source_policies)
-        request = replace(self._blank, policies=(*self._blank.policies, *more))
+        request = replace(self._blank, judges=self._judges(more))
         pull = asked.resolve_mode == "pull"
         found = await self._builder.resolve(asked.ref, platform, request, pull=pull)
         return pb.ResolveImageConfigResponse(
@@ -298,6 +304,7 @@ class Bridge:
                 asked.url,
                 asked.info.filename,
                 tuple(ops.Place(r.start.line, r.end.line) for r in asked.ranges),
+                asked.info.data,
             )
         )
         return pb.WarnResponse()

@@ -112,7 +112,7 @@ class _Reader:
         caps.check_llb(about.caps)
         inputs = tuple(ops.Ref(self._vertices[i.digest], i.index) for i in op.inputs)
         does = _op_of(op, len(inputs), about)
-        platform = _platform(op.platform) if op.HasField("platform") else None
+        platform = platform_of(op.platform) if op.HasField("platform") else None
         return ops.Vertex(does, inputs, platform, self._about(digest, op, about))
 
     def _about(self, digest: str, op: pb.Op, said: pb.OpMetadata) -> ops.About:
@@ -330,7 +330,8 @@ def _owner_of(
     return ops.Owner(found[0], found[1], names)
 
 
-def _platform(said: pb.Platform) -> Platform:
+def platform_of(said: pb.Platform) -> Platform:
+    """Return a platform."""
     return Platform(said.os, said.architecture, said.variant, said.os_version)
 
 

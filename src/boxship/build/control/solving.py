@@ -14,6 +14,9 @@ from boxship.build.control.gateway import Bridge, blank_text
 from boxship.build.control.history import History
 from boxship.build.control.jobs import Job, Jobs
 from boxship.build.control.needs import Builder
+from boxship.build.control.verifying import ClientPolicy
+from boxship.build.needs import Sessions
+from boxship.build.policy import Judges
 from boxship.build.request import BuildRequest, Built, Graph, Target
 from boxship.errors import BoxshipError, InvalidRequest
 from boxship.spec.buildkit import control_pb2 as pb
@@ -24,12 +27,19 @@ class Solving:
     """Takes solve requests as BuildKit's protocol has them."""
 
     def __init__(
-        self, builder: Builder, frontend: Frontend, jobs: Jobs, history: History, host: Platform
+        self,
+        builder: Builder,
+        frontend: Frontend,
+        jobs: Jobs,
+        history: History,
+        sessions: Sessions,
+        host: Platform,
     ) -> None:
         self.jobs = jobs
         self.history = history
         self._builder = builder
         self._frontend = frontend
+        self._sessions = sessions
         self._host = host
 
     async def solve(self, asked: pb.SolveRequest) -> Built:
@@ -74,6 +84,14 @@ class Solving:
         request = exporters.with_cache(request, asked.cache)
         return replace(request, ref=asked.ref, entitlements=frozenset(asked.entitlements))
 
+    async def _judges(self, asked: pb.SolveRequest, blank: BuildRequest) -> Judges:
+        """Return who judges the sources of a build."""
+        verifier: ClientPolicy | None = None
+        if asked.source_policy_session:
+            (client,) = await self._sessions([asked.source_policy_session])
+            verifier = ClientPolicy(client, self._builder, blank, self._host)
+        return Judges(policies.read([asked.source_policy]), verifier)
+
     async def _request(
         self, asked: pb.SolveRequest, job: Job, files: dict[str, bytes], undo: AsyncExitStack
     ) -> BuildRequest:
@@ -85,8 +103,8 @@ class Solving:
             ref=asked.ref,
             sessions=sessions,
             entitlements=frozenset(asked.entitlements),
-            policies=policies.read([asked.source_policy]),
         )
+        blank = replace(blank, judges=await self._judges(asked, blank))
         if is_ours(asked.frontend, options):
             loaded = await self._frontend.load(options, blank, job.report, undo)
             files.update(loaded.files)

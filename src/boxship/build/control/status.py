@@ -53,6 +53,7 @@ def response(told: Iterable[Told]) -> pb.StatusResponse:
                 )
                 if one.file:
                     warning.info.filename = one.file
+                    warning.info.data = one.text
                 for place in one.places:
                     span = warning.ranges.add()
                     span.start.line, span.end.line = place.first, place.last

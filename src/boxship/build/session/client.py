@@ -36,6 +36,7 @@ CREDENTIALS: Final = "/moby.filesync.v1.Auth/Credentials"
 SECRET: Final = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
 CHECK_AGENT: Final = "/moby.sshforward.v1.SSH/CheckAgent"
 FORWARD_AGENT: Final = "/moby.sshforward.v1.SSH/ForwardAgent"
+CHECK_POLICY: Final = "/moby.buildkit.v1.sourcepolicy.policysession.PolicyVerifier/CheckPolicy"
 PULL: Final = "/moby.upload.v1.Upload/Pull"
 READ_CONTENT: Final = f"{CONTENT}Read"
 HEALTH: Final = "/grpc.health.v1.Health/Check"
@@ -146,6 +147,11 @@ class Client:
         if not (self.offers(GET_AUTHORITY) and self.offers(FETCH_TOKEN)):
             return None
         return await ClientTokens.of(self, host)
+
+    async def check_policy(self, asked: bytes) -> bytes:
+        if not self.offers(CHECK_POLICY):
+            raise NotOffered("a judgement of sources")
+        return await self.connection.ask(CHECK_POLICY, asked, timeout=ANSWER_WITHIN)
 
     async def send_tree(self, folder: str, target: int, latest: int | None = None) -> None:
         metadata = [("buildkit-attachable-exporter-id", str(target))]

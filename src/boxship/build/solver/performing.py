@@ -19,7 +19,6 @@ from boxship.build.filesystems import Filesystems, Value
 from boxship.build.merging import Merging
 from boxship.build.needs import ClientSession
 from boxship.build.ops import Diff, Exec, Files, Merge, Source, Vertex
-from boxship.build.policy import admitted
 from boxship.build.running import foreign
 from boxship.build.running.execution import Asked, Executions
 from boxship.build.solver.shared import Say
@@ -65,9 +64,8 @@ class Performing:
         self, source: Source, platform: Platform | None, asker: Asker, tell: Tell
     ) -> Fetched:
         """Bring a source here, or what policies would have instead."""
-        if asker.policies:
-            doing = "error evaluating the source policy"
-            source = await asyncio.to_thread(admitted, source, asker.policies, doing)
+        doing = "error evaluating the source policy"
+        source = await asker.judges.admitted(source, platform, doing)
         scheme = source.identifier.partition("://")[0]
         fetcher = self._fetchers.get(scheme)
         if fetcher is None:

@@ -10,7 +10,7 @@ from boxship.build.cache.records import Held
 from boxship.build.filesystems import Value
 from boxship.build.needs import ClientSession
 from boxship.build.ops import Source
-from boxship.build.policy import Policy
+from boxship.build.policy import NOBODY, Judges
 from boxship.distribution.auth import ANONYMOUS, Credentials
 from boxship.errors import BoxshipError
 from boxship.spec.platform import Platform
@@ -25,7 +25,7 @@ class Asker:
     credentials: Mapping[str, Credentials] = field(default_factory=dict)
     pull: bool = False
     keep_failed: bool = False  # what failed steps leave behind
-    policies: tuple[Policy, ...] = ()
+    judges: Judges = NOBODY
 
     async def login(self, host: str) -> Credentials:
         """Return what a registry is shown, anonymous where nobody gives anything."""
