@@ -2,7 +2,7 @@
 
 The Dockerfile of twenty steps is ten RUN and ten COPY; the large context has 20,000 small files
 and six of 50 MB. `python -m bench.build` measures them all; `--client` names the docker client of
-20.10, which still has both modes.
+20.10, which still has both modes. buildah, which has no API, is measured by its command.
 """
 
 from __future__ import annotations
@@ -12,19 +12,23 @@ import contextlib
 import io
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from bench import buildah
 from bench.engines import IMAGE, Peer, boxship, dockerd, own_niceness
 from bench.measure import Row, table
 
 FOLDERS, FILES, LARGE, SIZE = 200, 100, 6, 50 << 20
+MANY = "COPY 20k files + 300 MB"
 
 
 def twenty(folder: Path) -> Path:
@@ -107,40 +111,78 @@ def by_client(peer: Peer, client: str, context: Path, *words: str) -> float:
     return time.monotonic() - began
 
 
+@dataclass
+class Context:
+    """A context as a folder, and packed."""
+
+    folder: Path
+    packed: bytes = b""
+
+    def pack(self) -> Context:
+        self.packed = packed(self.folder)
+        return self
+
+
+def classic(peer: Peer, context: Context, *, cached: bool) -> float:
+    """Build by the API, or by the command of who has none."""
+    if peer.name == "buildah":
+        return buildah.build(peer, context.folder, *(() if cached else ("--no-cache",)))
+    return post(peer, context.packed, **({} if cached else {"nocache": "1"}))
+
+
 def rows(folder: Path, client: str) -> Iterator[Row]:
-    steps, many, two = twenty(folder), large(folder), stages(folder)
-    small, whole = packed(steps), packed(many)
+    steps, many, two = (Context(make(folder)) for make in (twenty, large, stages))
+    steps.pack()
+    many.pack()
     changes = iter(range(1_000_000))
 
-    def milliseconds(work: Callable[[Peer], float]) -> Callable[[Peer], float]:
-        return lambda peer: work(peer) * 1000
+    def known(context: Context, unit: float = 1) -> Callable[[Peer], float]:
+        return lambda peer: classic(peer, context, cached=True) * unit
+
+    def unknown(context: Context) -> Callable[[Peer], float]:
+        return lambda peer: classic(peer, context, cached=False)
+
+    def by_buildkit(context: Context, *words: str, unit: float = 1) -> Callable[[Peer], float]:
+        return lambda peer: by_client(peer, client, context.folder, *words) * unit
 
     def changed(peer: Peer) -> float:
-        (many / "d7/f7").write_text(str(next(changes)))
-        return post(peer, packed(many))
+        (many.folder / "d7/f7").write_text(str(next(changes)))
+        return classic(peer, many.pack(), cached=True)
 
     def changed_by_client(peer: Peer) -> float:
-        (many / "d7/f7").write_text(str(next(changes)))
-        return by_client(peer, client, many)
+        (many.folder / "d7/f7").write_text(str(next(changes)))
+        return by_client(peer, client, many.folder)
 
-    yield Row("20 steps, no cache, API", "s", lambda p: post(p, small, nocache="1"), 3)
-    yield Row("20 steps, cached, API", "ms", milliseconds(lambda p: post(p, small)), 5)
-    yield Row("20 steps, no cache, BuildKit client", "s",
-              lambda p: by_client(p, client, steps, "--no-cache"), 3)  # fmt: skip
-    yield Row("20 steps, cached, BuildKit client", "ms",
-              milliseconds(lambda p: by_client(p, client, steps)), 5)  # fmt: skip
-    yield Row("COPY 20k files + 300 MB, no cache, API", "s",
-              lambda p: post(p, whole, nocache="1"), 3)  # fmt: skip
-    yield Row("the same, cached, API", "s", lambda p: post(p, whole), 3)
-    yield Row("one file of it changed, API", "s", changed, 3)
-    yield Row("COPY 20k files + 300 MB, no cache, BuildKit client", "s",
-              lambda p: by_client(p, client, many, "--no-cache"), 3)  # fmt: skip
-    yield Row("one file of it changed, BuildKit client", "s", changed_by_client, 3)
+    def all_new(peer: Peer) -> float:
+        renew(many.folder, next(changes))
+        return classic(peer, many.pack(), cached=True)
 
-    def anew(peer: Peer) -> float:
-        return by_client(peer, client, two, "--build-arg", f"N={next(changes)}")
+    def two_stages(peer: Peer) -> float:
+        words = ("--build-arg", f"N={next(changes)}")
+        if peer.name == "buildah":
+            return buildah.build(peer, two.folder, "--jobs", "2", *words)
+        return by_client(peer, client, two.folder, *words)
 
-    yield Row("two stages of 5 s, BuildKit client", "s", anew, 1)
+    yield Row("20 steps, no cache, API", "s", unknown(steps), 3)
+    yield Row("20 steps, cached, API", "ms", known(steps, 1000), 5)
+    yield Row(f"{MANY}, no cache, API", "s", unknown(many), 3)
+    yield Row(f"{MANY}, cached, API", "s", known(many), 3)
+    yield Row(f"{MANY}, one file changed, API", "s", changed, 3)
+    yield Row(f"{MANY}, all of it new, API", "s", all_new, 2)
+    yield Row("20 steps, no cache, BuildKit", "s", by_buildkit(steps, "--no-cache"), 3)
+    yield Row("20 steps, cached, BuildKit", "ms", by_buildkit(steps, unit=1000), 5)
+    yield Row(f"{MANY}, no cache, BuildKit", "s", by_buildkit(many, "--no-cache"), 2)
+    yield Row(f"{MANY}, one file changed, BuildKit", "s", changed_by_client, 2)
+    yield Row("two stages of 5 s, BuildKit", "s", two_stages, 1)
+
+
+def renew(context: Path, number: int) -> None:
+    """Give every file of a large context other content."""
+    chance = random.Random(number)
+    for place in context.glob("d*/f*"):
+        place.write_bytes(chance.randbytes(chance.randrange(200, 4000)))
+    for place in context.glob("large*"):
+        place.write_bytes(chance.randbytes(SIZE))
 
 
 def main() -> int:
@@ -153,24 +195,30 @@ def main() -> int:
     asked = options.parse_args()
     own_niceness()
     done: list[Row] = []
-    with fresh_filesystem("16G") as folder, contextlib.ExitStack() as undo:
+    with fresh_filesystem("24G") as folder, contextlib.ExitStack() as undo:
         peers = [boxship(folder)] if asked.no_peer else [boxship(folder), dockerd(folder)]
         for peer in peers:
             undo.callback(peer.stop)
             peer.start()
             peer.load_busybox()
+        if shutil.which("buildah") and not asked.no_peer:
+            peers.append(buildah.buildah(folder))
+            buildah.prepare(peers[-1])
         for row in rows(folder, asked.client):
             if asked.only not in row.name:
                 continue
+            with_buildah = row.name.endswith("API") or "stages" in row.name
+            taking = [p for p in peers if with_buildah or p.name != "buildah"]
             try:
-                row.take(peers)
+                row.take(taking)
             except (RuntimeError, OSError, subprocess.SubprocessError) as error:
                 print(f"{row.name}: {error}", file=sys.stderr)
                 continue
             done.append(row)
-            for peer in peers:
+            for peer in taking:
                 print(f"{row.name}: {peer.name} {row.median(peer.name):.3g}", file=sys.stderr)
-    print(table(done, "boxship", peers[-1].name))
+    for peer in peers[1:] or peers:
+        print(table(done, "boxship", peer.name), end="\n\n")
     return 0
 
 

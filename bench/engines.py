@@ -90,18 +90,23 @@ class Peer:
         """Import one small image, the same for every engine, under `IMAGE`."""
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder, "root")
-            (root / "bin").mkdir(parents=True)
-            for name in ("etc", "proc", "sys", "dev", "tmp"):
-                (root / name).mkdir()
-            shutil.copy("/bin/busybox", root / "bin/busybox")
-            for name in ("sh", "true", "sleep", "cat", "head", "yes", "echo", "seq", "awk"):
-                (root / "bin" / name).symlink_to("busybox")
+            busybox_root(root)
             archive = Path(folder, "root.tar")
             with tarfile.open(archive, "w") as tar:
                 tar.add(root, arcname=".")
             subprocess.run(
                 self.docker("import", str(archive), IMAGE), check=True, stdout=subprocess.DEVNULL
             )
+
+
+def busybox_root(root: Path) -> None:
+    """Make the files of a small image."""
+    (root / "bin").mkdir(parents=True)
+    for name in ("etc", "proc", "sys", "dev", "tmp"):
+        (root / name).mkdir()
+    shutil.copy("/bin/busybox", root / "bin/busybox")
+    for name in ("sh", "true", "sleep", "cat", "head", "yes", "echo", "seq", "awk"):
+        (root / "bin" / name).symlink_to("busybox")
 
 
 def own_niceness(process: int | None = None) -> None:
