@@ -206,3 +206,29 @@ def test_what_makes_no_sense_is_refused(engine: Engine) -> None:
                         await talk.hear()
 
     on_engine(engine, story)
+
+
+def test_what_a_killed_daemon_leaves_of_a_container_is_ended_by_the_next(
+    own_engine: Engine,
+) -> None:
+    engine = own_engine
+    engine.boxship("image", "bootstrap", "busybox")
+
+    async def story() -> None:
+        async with plain_http2(engine) as client, driven(client, "exec-killed") as bridge:
+            await new(bridge, "c", await bridge.solve(BUSYBOX))
+            async with talking(bridge) as talk:
+                await talk.begin("p", "c", "sh", "-c", "echo up; sleep 600")
+                await talk.wait_output("p", b"up")
+                engine.kill()
+
+    asyncio.run(story())
+    assert left(engine)
+    engine.start()
+
+    async def later() -> None:
+        async with plain_http2(engine) as client, driven(client, "exec-later") as bridge:
+            await bridge.solve(BUSYBOX)  # who knocks first waits until that is done
+            assert not left(engine)
+
+    asyncio.run(later())
