@@ -296,6 +296,24 @@ async def test_a_daemon_that_comes_back_finds_the_container_and_hears_its_exit(w
 
 
 @story
+async def test_a_daemon_that_comes_during_a_start_is_told_what_came_of_it(w: World):
+    case = await w.case()
+    shim = case.shim.pid
+    children = Path(f"/proc/{shim}/task/{shim}/children")
+    (starter,) = (int(pid) for pid in children.read_text().split())
+    os.kill(starter, signal.SIGSTOP)
+    starting = asyncio.ensure_future(case.start("sleep 100"))
+    await until((case.bundle / "config.json").exists)
+    await until(lambda: os.path.exists(f"{case.shim.folder}/state.json"))
+    again = asyncio.ensure_future(Shim.connect(case.shim.folder))
+    await asyncio.sleep(0.1)
+    assert not again.done()
+    os.kill(starter, signal.SIGCONT)
+    assert (await again).state.pid == (await starting).pid
+    await again.result().close()
+
+
+@story
 async def test_an_exit_while_no_daemon_is_there_is_in_the_record(w: World):
     case = await w.case()
     await case.start("sleep 0.2; echo late; exit 6")

@@ -22,7 +22,7 @@ from typing import Any, Final
 from boxship.api import app
 from boxship.api.app import Api, common_headers
 from boxship.daemon import config as configuration
-from boxship.daemon import listeners, lock, notify, wiring
+from boxship.daemon import listeners, lock, notify, quiet, wiring
 from boxship.daemon import logging as daemon_log
 from boxship.daemon.config import BadUsage, Config
 from boxship.daemon.reload import Reload
@@ -108,6 +108,7 @@ async def serve(
         engine.background.start(
             "start containers again", wiring.start_again(engine.containers, engine.to_start)
         )
+        engine.background.start("give back memory", quiet.give_back())
         notify.tell(environment, "READY=1")
         gc.collect()
         gc.freeze()

@@ -79,6 +79,7 @@ class Keeper:
         self._execs: dict[str, Program] = {}
         self._entries = Entries(shared.starters)
         self._waiting: list[tuple[protocol.Attachment, socket.socket]] = []
+        self._guests: list[socket.socket] = []  # who came during the start
         self._moments: list[Moment] = []
         self._is_over = False
         self._is_finished = False
@@ -87,7 +88,6 @@ class Keeper:
         """Have a folder with a door, and the first who comes through it."""
         try:
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
-            record.write_standing(self._folder, record.Standing(self.name, self._shared.me))
             self._door = Door(self._loop, self._folder, self._welcome)
         except BaseException:
             control.close()
@@ -98,6 +98,10 @@ class Keeper:
     # -- the daemon
 
     def _welcome(self, sock: socket.socket) -> None:
+        if self._is_starting:
+            # What is so now will not be so in a moment: it is told what came of the start.
+            self._guests.append(sock)
+            return
         connection = Connection(self._loop, sock, self._on_message, self._on_gone)
         self._connections.append(connection)
         connection.send(self._state())
@@ -213,6 +217,10 @@ class Keeper:
             tell(failure)
             if failure is not None:
                 self._leave()
+                return
+            guests, self._guests = self._guests, []
+            for guest in guests:
+                self._welcome(guest)
 
         try:
             given = dict(zip(request.fds, fds, strict=True))
@@ -381,8 +389,9 @@ class Keeper:
 
     def _leave(self) -> None:
         """Go: nothing was started, and nobody can start it any more."""
-        for _, sock in self._waiting:
+        for sock in (*self._guests, *(waiting[1] for waiting in self._waiting)):
             sock.close()
+        self._guests.clear()
         self._waiting.clear()
         self._close_door()
         self._finish()
