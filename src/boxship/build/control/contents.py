@@ -9,11 +9,10 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Final, TypeVar
-
-from google.protobuf.message import DecodeError, Message
+from typing import Final
 
 from boxship.build.control import status, telling
+from boxship.build.control.calls import asked as asked_of
 from boxship.build.control.kept import Blob, Kept
 from boxship.content.errors import NoSuchBlob
 from boxship.content.store import Blobs
@@ -22,14 +21,12 @@ from boxship.lib import re2
 from boxship.spec.buildkit import content_pb2 as pb
 from boxship.spec.digest import Digest
 from boxship.transport.http2 import Stream
-from boxship.wire.grpc import BadMessage
 
 CONTENT: Final = "/containerd.services.content.v1.Content/"
 REFUSED: Final = ("Update", "Delete", "Status", "ListStatuses", "Write", "Abort")
 PIECE: Final = 256 << 10
 TOGETHER: Final = 500
 FILTER: Final = re.compile(r"digest\s*(==|~=)\s*\"?([^\",]+)\"?")
-M = TypeVar("M", bound=Message)
 
 
 class Contents:
@@ -46,12 +43,12 @@ class Contents:
         }
 
     async def _info(self, stream: Stream) -> None:
-        asked = await _asked(stream, pb.InfoRequest)
+        asked = await asked_of(stream, pb.InfoRequest)
         found = await asyncio.to_thread(self._find, Digest.parse(asked.digest))
         await stream.send(pb.InfoResponse(info=_info_of(found)).SerializeToString())
 
     async def _list(self, stream: Stream) -> None:
-        asked = await _asked(stream, pb.ListRequest)
+        asked = await asked_of(stream, pb.ListRequest)
         found = await asyncio.to_thread(self._listed, list(asked.filters))
         stream.answer()
         for at in range(0, len(found), TOGETHER):
@@ -59,7 +56,7 @@ class Contents:
             await stream.send(some.SerializeToString())
 
     async def _read(self, stream: Stream) -> None:
-        asked = await _asked(stream, pb.ReadRequest)
+        asked = await asked_of(stream, pb.ReadRequest)
         digest = Digest.parse(asked.digest)
         found = await asyncio.to_thread(self._find, digest)
         if asked.offset < 0 or asked.size < 0 or asked.offset > found.size:
@@ -145,13 +142,3 @@ def _test(said: str) -> Callable[[str], bool]:
 
 async def _refuse(stream: Stream) -> None:
     raise NotSupported(f"{stream.path}: clients only read this content store")
-
-
-async def _asked(stream: Stream, kind: type[M]) -> M:
-    message = await stream.receive()
-    if message is None:
-        raise BadMessage("a call without a request")
-    try:
-        return kind.FromString(message)
-    except DecodeError:
-        raise BadMessage(f"{stream.path}: the request cannot be read") from None

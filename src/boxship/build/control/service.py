@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, TypeVar
-
-from google.protobuf.message import DecodeError, Message
+from typing import Final
 
 from boxship.build.cache.record import Usage
 from boxship.build.control import caps, contents, exporters, llbwriting, looking, status
+from boxship.build.control.calls import answer
+from boxship.build.control.calls import asked as asked_of
 from boxship.build.control.contents import Contents
 from boxship.build.control.gateway import Bridge
 from boxship.build.control.needs import Cache
@@ -31,7 +31,7 @@ from boxship.spec.digest import Digest
 from boxship.spec.platform import Platform
 from boxship.transport.http2 import Stream
 from boxship.transport.tunnel import Tunnel
-from boxship.wire.grpc import BadMessage, Code, Failed
+from boxship.wire.grpc import Code, Failed
 
 CONTROL: Final = "/moby.buildkit.v1.Control/"
 BRIDGE: Final = "/moby.buildkit.v1.frontend.LLBBridge/"
@@ -44,8 +44,6 @@ VERSION: Final = "v0.23.2-moby"  # the protocol's, as clients compare it
 SNAPSHOTTER: Final = "org.mobyproject.buildkit.worker.snapshotter"
 EXECUTOR: Final = "org.mobyproject.buildkit.worker.executor"
 HOSTNAME: Final = "org.mobyproject.buildkit.worker.hostname"
-
-M = TypeVar("M", bound=Message)
 
 
 class Service:
@@ -117,11 +115,11 @@ class Service:
     # Control
 
     async def _solve(self, stream: Stream) -> None:
-        built = await self._solving.solve(await _asked(stream, pb.SolveRequest))
-        await _answer(stream, pb.SolveResponse(exporter_response=exporters.response(built)))
+        built = await self._solving.solve(await asked_of(stream, pb.SolveRequest))
+        await answer(stream, pb.SolveResponse(exporter_response=exporters.response(built)))
 
     async def _status(self, stream: Stream) -> None:
-        asked = await _asked(stream, pb.StatusRequest)
+        asked = await asked_of(stream, pb.StatusRequest)
         history, job = self._solving.history, self._solving.jobs.get(asked.ref)
         if (job is None or job.done) and (logs := history.logs(asked.ref)):
             stream.answer()
@@ -134,8 +132,8 @@ class Service:
             await stream.send(status.response(told).SerializeToString())
 
     async def _list_workers(self, stream: Stream) -> None:
-        await _asked(stream, pb.ListWorkersRequest)
-        await _answer(stream, pb.ListWorkersResponse(record=[await self._known_worker()]))
+        await asked_of(stream, pb.ListWorkersRequest)
+        await answer(stream, pb.ListWorkersResponse(record=[await self._known_worker()]))
 
     async def _known_worker(self) -> pb.Worker:
         """Return the one worker, with the devices that the host offers now."""
@@ -150,16 +148,16 @@ class Service:
         return worker
 
     async def _info(self, stream: Stream) -> None:
-        await _asked(stream, pb.InfoRequest)
-        await _answer(stream, pb.InfoResponse(version=_version()))
+        await asked_of(stream, pb.InfoRequest)
+        await answer(stream, pb.InfoResponse(version=_version()))
 
     async def _disk_usage(self, stream: Stream) -> None:
-        asked = await _asked(stream, pb.DiskUsageRequest)
+        asked = await asked_of(stream, pb.DiskUsageRequest)
         found = await asyncio.to_thread(self._cache.usage, _filters(asked.filter))
-        await _answer(stream, pb.DiskUsageResponse(record=map(_usage, found)))
+        await answer(stream, pb.DiskUsageResponse(record=map(_usage, found)))
 
     async def _prune(self, stream: Stream) -> None:
-        asked = await _asked(stream, pb.PruneRequest)
+        asked = await asked_of(stream, pb.PruneRequest)
         gone = await self._cache.prune(
             _filters(asked.filter),
             everything=asked.all,
@@ -179,14 +177,14 @@ class Service:
             await self._sessions.serve(tunnel, stream.metadata)
 
     async def _listen(self, stream: Stream) -> None:
-        asked = await _asked(stream, pb.HistoryRequest)
+        asked = await asked_of(stream, pb.HistoryRequest)
         stream.answer()
         async for event in self._solving.history.listen(asked):
             await stream.send(event.SerializeToString())
 
     async def _update(self, stream: Stream) -> None:
-        await self._solving.history.update(await _asked(stream, pb.HistoryUpdateRequest))
-        await _answer(stream, pb.HistoryUpdateResponse())
+        await self._solving.history.update(await asked_of(stream, pb.HistoryUpdateRequest))
+        await answer(stream, pb.HistoryUpdateResponse())
 
     # The bridge
 
@@ -196,71 +194,76 @@ class Service:
         return await job.bridged()
 
     async def _ping(self, stream: Stream) -> None:
-        await _asked(stream, gateway.PingRequest)
-        answer = gateway.PongResponse(
+        await asked_of(stream, gateway.PingRequest)
+        pong = gateway.PongResponse(
             frontend_caps=caps.messages(caps.GATEWAY),
             llb_caps=caps.messages(caps.LLB),
             workers=[await self._known_worker()],
         )
-        await _answer(stream, answer)
+        await answer(stream, pong)
 
     async def _bridge_solve(self, stream: Stream) -> None:
         bridge = await self._bridge(stream)
-        await _answer(stream, await bridge.solve(await _asked(stream, gateway.SolveRequest)))
+        asked = await asked_of(stream, gateway.SolveRequest)
+        await answer(stream, await bridge.solve(asked))
 
     async def _bridge_return(self, stream: Stream) -> None:
         bridge = await self._bridge(stream)
-        bridge.take(await _asked(stream, gateway.ReturnRequest))
-        await _answer(stream, gateway.ReturnResponse())
+        bridge.take(await asked_of(stream, gateway.ReturnRequest))
+        await answer(stream, gateway.ReturnResponse())
 
     async def _resolve(self, stream: Stream) -> None:
         bridge = await self._bridge(stream)
-        asked = await _asked(stream, gateway.ResolveImageConfigRequest)
-        await _answer(stream, await bridge.resolve(asked))
+        asked = await asked_of(stream, gateway.ResolveImageConfigRequest)
+        await answer(stream, await bridge.resolve(asked))
 
     async def _resolve_source(self, stream: Stream) -> None:
         bridge = await self._bridge(stream)
-        asked = await _asked(stream, gateway.ResolveSourceMetaRequest)
-        await _answer(stream, await bridge.resolve_source(asked))
+        asked = await asked_of(stream, gateway.ResolveSourceMetaRequest)
+        await answer(stream, await bridge.resolve_source(asked))
 
     async def _read_file(self, stream: Stream) -> None:
         bridge = await self._bridge(stream)
-        await _answer(stream, await bridge.read_file(await _asked(stream, gateway.ReadFileRequest)))
+        asked = await asked_of(stream, gateway.ReadFileRequest)
+        await answer(stream, await bridge.read_file(asked))
 
     async def _read_folder(self, stream: Stream) -> None:
         bridge = await self._bridge(stream)
-        asked = await _asked(stream, gateway.ReadDirRequest)
-        await _answer(stream, await bridge.read_folder(asked))
+        asked = await asked_of(stream, gateway.ReadDirRequest)
+        await answer(stream, await bridge.read_folder(asked))
 
     async def _stat_file(self, stream: Stream) -> None:
         bridge = await self._bridge(stream)
-        await _answer(stream, await bridge.stat_file(await _asked(stream, gateway.StatFileRequest)))
+        asked = await asked_of(stream, gateway.StatFileRequest)
+        await answer(stream, await bridge.stat_file(asked))
 
     async def _evaluate(self, stream: Stream) -> None:
         bridge = await self._bridge(stream)
-        await _answer(stream, await bridge.evaluate(await _asked(stream, gateway.EvaluateRequest)))
+        asked = await asked_of(stream, gateway.EvaluateRequest)
+        await answer(stream, await bridge.evaluate(asked))
 
     async def _inputs(self, stream: Stream) -> None:
         bridge = await self._bridge(stream)
-        await _asked(stream, gateway.InputsRequest)
-        await _answer(stream, bridge.inputs())
+        await asked_of(stream, gateway.InputsRequest)
+        await answer(stream, bridge.inputs())
 
     async def _warn(self, stream: Stream) -> None:
         bridge = await self._bridge(stream)
-        await _answer(stream, bridge.warn(await _asked(stream, gateway.WarnRequest)))
+        asked = await asked_of(stream, gateway.WarnRequest)
+        await answer(stream, bridge.warn(asked))
 
     # Containers of the bridge
 
     async def _new_container(self, stream: Stream) -> None:
         bridge = await self._bridge(stream)
-        asked = await _asked(stream, gateway.NewContainerRequest)
-        await _answer(stream, await bridge.new_container(asked))
+        asked = await asked_of(stream, gateway.NewContainerRequest)
+        await answer(stream, await bridge.new_container(asked))
 
     async def _release_container(self, stream: Stream) -> None:
         bridge = await self._bridge(stream)
-        asked = await _asked(stream, gateway.ReleaseContainerRequest)
+        asked = await asked_of(stream, gateway.ReleaseContainerRequest)
         await bridge.containers.release(asked.container_id)
-        await _answer(stream, gateway.ReleaseContainerResponse())
+        await answer(stream, gateway.ReleaseContainerResponse())
 
     async def _exec_process(self, stream: Stream) -> None:
         bridge = await self._bridge(stream)
@@ -268,27 +271,27 @@ class Service:
 
     async def _read_in_container(self, stream: Stream) -> None:
         bridge = await self._bridge(stream)
-        asked = await _asked(stream, gateway.ReadFileRequest)
+        asked = await asked_of(stream, gateway.ReadFileRequest)
         folder = bridge.containers.find(asked.ref).tree(asked.mount_index)
-        await _answer(stream, await asyncio.to_thread(looking.read, folder, asked))
+        await answer(stream, await asyncio.to_thread(looking.read, folder, asked))
 
     async def _list_in_container(self, stream: Stream) -> None:
         bridge = await self._bridge(stream)
-        asked = await _asked(stream, gateway.ReadDirRequest)
+        asked = await asked_of(stream, gateway.ReadDirRequest)
         folder = bridge.containers.find(asked.ref).tree(asked.mount_index)
-        await _answer(stream, await asyncio.to_thread(looking.listed, folder, asked))
+        await answer(stream, await asyncio.to_thread(looking.listed, folder, asked))
 
     async def _stat_in_container(self, stream: Stream) -> None:
         bridge = await self._bridge(stream)
-        asked = await _asked(stream, gateway.StatFileRequest)
+        asked = await asked_of(stream, gateway.StatFileRequest)
         folder = bridge.containers.find(asked.ref).tree(asked.mount_index)
-        await _answer(stream, await asyncio.to_thread(looking.known, folder, asked))
+        await answer(stream, await asyncio.to_thread(looking.known, folder, asked))
 
     # The rest
 
     async def _health(self, stream: Stream) -> None:
-        await _asked(stream, pb.HealthRequest)
-        await _answer(stream, pb.HealthResponse(status=SERVING))
+        await asked_of(stream, pb.HealthRequest)
+        await answer(stream, pb.HealthResponse(status=SERVING))
 
     async def _traces(self, stream: Stream) -> None:
         await stream.receive()
@@ -297,21 +300,6 @@ class Service:
 
 def _version() -> pb.Version:
     return pb.Version(package=PACKAGE, version=VERSION, revision="", dockerfile_version="1.17.0")
-
-
-async def _asked(stream: Stream, kind: type[M]) -> M:
-    """Return the one message of a call that has one."""
-    message = await stream.receive()
-    if message is None:
-        raise BadMessage("a call without a request")
-    try:
-        return kind.FromString(message)
-    except DecodeError:
-        raise BadMessage(f"{stream.path}: the request cannot be read") from None
-
-
-async def _answer(stream: Stream, message: Message) -> None:
-    await stream.send(message.SerializeToString())
 
 
 def _filters(given: Sequence[str]) -> dict[str, list[str]]:
