@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.moto_store import client, moto_store, needs_moto
 from tests.support.object_store import ObjectStore, object_store
 
 from boxship.registry.config import S3Section
@@ -22,12 +23,23 @@ def bucket() -> Iterator[ObjectStore]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A bucket that is not ours."""
+    with moto_store(tmp_path_factory.mktemp("moto"), "bucket") as made:
+        yield made
+
+
 def connected(bucket: ObjectStore, spool: Path, **more: object) -> Storage:
+    return connected_to(bucket.endpoint, spool, **more)
+
+
+def connected_to(endpoint: str, spool: Path, **more: object) -> Storage:
     from boxship.registry.storage.s3 import ObjectStore as Driver
 
     section = S3Section(
         bucket="bucket",
-        regionendpoint=bucket.endpoint,
+        regionendpoint=endpoint,
         accesskey="key",
         secretkey="secret",
         rootdirectory="/some/where",
@@ -36,13 +48,19 @@ def connected(bucket: ObjectStore, spool: Path, **more: object) -> Storage:
     return Driver(section, str(spool))
 
 
-@pytest.fixture(params=["filesystem", "memory", "s3"])
+@pytest.fixture(params=["filesystem", "memory", "s3", pytest.param("moto", marks=needs_moto)])
 def storage(request: pytest.FixtureRequest, tmp_path: Path, bucket: ObjectStore) -> Storage:
     match request.param:
         case "filesystem":
             return Filesystem(str(tmp_path / "root"))
         case "memory":
             return Memory(str(tmp_path))
+        case "moto":
+            endpoint = request.getfixturevalue("endpoint")
+            held = client(endpoint)
+            for one in held.list_objects_v2(Bucket="bucket").get("Contents", []):
+                held.delete_object(Bucket="bucket", Key=one["Key"])
+            return connected_to(endpoint, tmp_path)
         case _:
             bucket.objects.clear()
             return connected(bucket, tmp_path)
