@@ -79,7 +79,7 @@ def arg(to: Converter, it: ins.Arg) -> None:
     said = []
     given = to.options.build_args
     for definition in it.definitions:
-        key = definition.key
+        key = to.expand(definition.key)
         _secret(to, "ARG", key)
         value = given.get(key)
         if value is None:
