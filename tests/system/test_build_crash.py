@@ -164,16 +164,20 @@ def prune(engine: Engine) -> None:
 def test_a_killed_client_leaves_nothing_of_its_build(
     victim: Engine, tmp_path: Path, door: str
 ) -> None:
-    folder = tmp_path / "context"
-    folder.mkdir()
     seconds = f"3{os.getpid()}.5"
-    (folder / "Dockerfile").write_text(f"FROM busybox:latest\nRUN sleep {seconds} # {door}\n")
-    client = begin(victim, door, str(folder))
-    wait_until(lambda: sleepers(seconds))
+    client = asleep(victim, door, tmp_path, seconds)
     client.kill()
     gone(client)
     wait_until(lambda: not sleepers(seconds))
     clean(victim)
+
+
+def asleep(engine: Engine, door: str, folder: Path, seconds: str) -> subprocess.Popen[bytes]:
+    """Begin a build whose step sleeps, and wait until it does."""
+    (folder / "Dockerfile").write_text(f"FROM busybox:latest\nRUN sleep {seconds} # {door}\n")
+    client = begin(engine, door, str(folder))
+    wait_until(lambda: sleepers(seconds))
+    return client
 
 
 def sleepers(seconds: str) -> list[int]:
@@ -200,12 +204,8 @@ def keeper_of(pid: int) -> int:
 def test_a_step_whose_keeper_is_killed_fails_and_leaves_nothing(
     victim: Engine, tmp_path: Path, door: str
 ) -> None:
-    folder = tmp_path / "context"
-    folder.mkdir()
     seconds = f"4{os.getpid()}.5"
-    (folder / "Dockerfile").write_text(f"FROM busybox:latest\nRUN sleep {seconds} # {door}\n")
-    client = begin(victim, door, str(folder))
-    wait_until(lambda: sleepers(seconds))
+    client = asleep(victim, door, tmp_path, seconds)
     os.kill(keeper_of(sleepers(seconds)[0]), signal.SIGKILL)
     assert client.wait(60 * PATIENCE) == 1
     assert client.stdout is not None

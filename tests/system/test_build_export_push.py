@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from tests.support import doors
 from tests.support.debian_registry import debian_registry
-from tests.support.engine import CHECKOUT, Engine, docker_command, link_plugins
+from tests.support.doors import Finished
+from tests.support.engine import Engine
 
-DOORS = ("buildx", "boxship")
-Finished = subprocess.CompletedProcess[str]
+DOORS = doors.MODERN
 
 
 @pytest.fixture(scope="module")
@@ -31,27 +29,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def build(engine: Engine, door: str, text: str, *words: str) -> Finished:
-    if door == "buildx":
-        if not link_plugins(engine.root / "config"):
-            pytest.skip("docker buildx is neither installed nor could it be fetched")
-        command = [docker_command(), "-H", engine.host, "buildx", "build"]
-    else:
-        launcher = str(CHECKOUT / "src/boxship/cli/launch.py")
-        command = [sys.executable, "-I", "-S", launcher, "-H", engine.host, "build"]
-    return subprocess.run(
-        [*command, *words, "-"],
-        input=text,
-        text=True,
-        capture_output=True,
-        check=False,
-        timeout=60,
-        env={
-            **os.environ,
-            "DOCKER_CONFIG": f"{engine.root}/config",
-            "BUILDKIT_PROGRESS": "plain",
-            "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
-        },
-    )
+    return doors.build(engine, door, *words, text=text, check=False)
 
 
 @pytest.mark.docker_cli

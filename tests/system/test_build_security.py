@@ -95,14 +95,12 @@ def test_sec_62_the_hosts_network_needs_consent(engine: Engine, door: str) -> No
     assert f"in={os.readlink('/proc/self/ns/net')}" not in done.stderr
 
 
-def test_sec_02_a_working_folder_by_descriptor_stays_inside(
-    engine: Engine, tmp_path: Path
-) -> None:
+def test_sec_02_a_working_folder_by_descriptor_stays_inside(engine: Engine, tmp_path: Path) -> None:
     """A step that begins in a folder which somebody left open sees nothing of the host's."""
     (tmp_path / "canary").touch()
     ups = " ".join("../" * up + "." for up in range(6))
     look = f"for up in {ups}; do test ! -e $up{tmp_path}/canary || exit 77; done"
-    for number in range(3, 20):
+    for number in range(3, 13):
         said = built(engine, f"{FROM}WORKDIR /proc/self/fd/{number}\nRUN {look}\n")
         assert "77" not in said, number
 

@@ -9,10 +9,12 @@ What a killed daemon leaves here is ended and removed when the next one starts.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import signal
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
@@ -39,6 +41,9 @@ CHUNK: Final = 1 << 16
 KILLED: Final = 128 + signal.SIGKILL
 FILES: Final = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 ENDS_WITHIN: Final = 10.0  # seconds for what was killed
+LOOKS, PAUSE = 500, 0.01  # seconds between looks at a keeper that is dying
+
+log = logging.getLogger(__name__)
 
 Output = Callable[[int, bytes], None]
 
@@ -116,7 +121,7 @@ class Runner:
                 try:
                     return await self._follow(shim, request, fds, ours, theirs, output, talk)
                 except ShimLost:
-                    await asyncio.to_thread(self._keepers.settle, keeper)  # nobody else ends it
+                    await asyncio.to_thread(self._settle, keeper)  # nobody else ends it
                     raise
 
     async def join(self, shim: Shim, program: Program, root: int, talk: Talk) -> int:
@@ -243,8 +248,17 @@ class Runner:
                         await done
                 await shim.close()
             if os.path.exists(keeper):
-                await asyncio.to_thread(self._keepers.settle, keeper)
+                await asyncio.to_thread(self._settle, keeper)
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _settle(self, keeper: str) -> None:
+        """End what a lost keeper has kept; it may take a moment to be gone itself."""
+        for _ in range(LOOKS):
+            self._keepers.settle(keeper)
+            if not os.path.exists(keeper):
+                return
+            time.sleep(PAUSE)
+        log.warning("the keeper of a build's process answers no more, but lives: %s", keeper)
 
 
 def _request(program: Program, talk: Talk | None) -> StartRequest:
