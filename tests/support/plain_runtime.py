@@ -139,6 +139,10 @@ class PlainHost:
     def adopt(self, choice: RuntimeChoice, container: str, cgroup: str, pid: int) -> None:
         self._runtime.adopt(container, pid)
 
+    def delete(self, choice: RuntimeChoice, container: str, within: float) -> bool:
+        self._runtime.delete(container)
+        return True
+
     def memory(self, cgroup: str) -> MemoryEvents | None:
         return None
 

@@ -272,13 +272,13 @@ class Container:
             pid=self.init.pid,
         )
 
-    def delete(self) -> None:
-        """Remove the cgroup and what the runtime keeps."""
+    def delete(self, within: float) -> bool:
+        """Remove the cgroup and what the runtime keeps; False when processes do not end."""
         if self._memory_watch is not None:
             self._loop.forget(self._memory_watch)
             os.close(self._memory_watch)
             self._memory_watch = None
-        self._runtime.delete(self.name)
+        return self._host.delete(self.request.runtime, self.name, within)
 
 
 class Pipes:

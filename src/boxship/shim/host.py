@@ -7,6 +7,7 @@ from boxship.kernel.syscalls import MACHINE
 from boxship.runtime import cgroups
 from boxship.runtime.ahead import Ahead
 from boxship.runtime.api import Runtime
+from boxship.runtime.cgroups.errors import CgroupBusy
 from boxship.runtime.native import NativeRuntime
 from boxship.runtime.stub import STUBS
 from boxship.shim.needs import MemoryEvents
@@ -47,6 +48,18 @@ class ThisHost:
     def adopt(self, choice: RuntimeChoice, container: str, cgroup: str, pid: int) -> None:
         """Tell our own runtime of a container."""
         self._native.adopt(container, cgroup)
+
+    def delete(self, choice: RuntimeChoice, container: str, within: float) -> bool:
+        """Remove a container's cgroup and what its runtime keeps; another's takes its time."""
+        if choice.path is not None:
+            self.runtime(choice).delete(container)
+            return True
+        try:
+            self._native.group(container).remove(within)
+        except CgroupBusy:
+            return False
+        self._native.delete(container)
+        return True
 
     def memory(self, cgroup: str) -> MemoryEvents | None:
         """Return a container's cgroup."""

@@ -16,7 +16,7 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import time_ns
+from time import monotonic, time_ns
 
 import msgspec
 
@@ -37,6 +37,9 @@ SOON = 0.03  # seconds that a program has run when this is worth noting
 LINGER = 10.0  # seconds for clients to take what they are owed, when everything else is done
 EXEC_OUTPUT = 2.0  # seconds that an exec's output may go on after its own end
 KILLED_WITHIN = 2.0  # seconds for a killed exec to end
+AT_ONCE = 0.02  # seconds that all wait for a cgroup to empty
+AGAIN = 0.1
+EMPTY_WITHIN = 5.0  # seconds that its own container waits
 MOST_EXECS = 1024
 _REQUESTS = msgspec.msgpack.Decoder(protocol.Request)
 
@@ -362,7 +365,20 @@ class Keeper:
         container.close_journal()
         how = container.exit_record(time_ns())
         _attempt(lambda: record.write_exit(container.request.exit_record, how))
-        _attempt(container.delete)
+        self._clear(container, how, monotonic() + EMPTY_WITHIN)
+
+    def _clear(self, container: Container, how: record.ExitRecord, until: float) -> None:
+        """Remove what is left, then tell. A process that takes long to die holds up nobody else."""
+        try:
+            is_gone = container.delete(AT_ONCE)
+        except Exception as failure:
+            report(failure)
+            is_gone = True  # as far as it can be: the rest is swept later
+        if not is_gone and monotonic() < until:
+            self._moments.append(
+                self._loop.after(AGAIN, lambda: self._clear(container, how, until))
+            )
+            return
         _attempt(self._close_door)
         self._tell(
             protocol.Exited(

@@ -37,6 +37,9 @@ class Host(Protocol):
     def adopt(self, choice: RuntimeChoice, container: str, cgroup: str, pid: int) -> None:
         """Let the runtime know a container that was started so, to kill and to delete it."""
 
+    def delete(self, choice: RuntimeChoice, container: str, within: float) -> bool:
+        """Remove what is left of a container that has ended; False when it runs on in part."""
+
     def memory(self, cgroup: str) -> MemoryEvents | None:
         """Return the memory events of a container's cgroup, where there are any."""
 
