@@ -204,6 +204,8 @@ def test_sec_69_link_local_addresses_are_not_fetched_from(engine: Engine, door: 
             for url in (f"http://{where}/x", f"{web.url}/{where}"):
                 assert re.search(refused, built(engine, f"FROM scratch\nADD {url} /\n")), url
         assert re.search(refused, built(engine, path=urls[1]))
+        for image in ("169.254.169.254/a/b:1", "169.254.169.254:80/x", "[fe80::1]:5000/x"):
+            assert re.search(f"{refused}|invalid", built(engine, f"FROM {image}\n")), image
 
 
 # Repositories

@@ -20,7 +20,7 @@ from boxship.build.errors import BuildFailed
 from boxship.build.ops import About, Action, Copy, Files, Ref, Source, Vertex
 from boxship.spec.digest import Digest
 
-NUMBER = 480
+NUMBER = 430
 GIT = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "PATH": os.environ["PATH"]}
 
 

@@ -21,6 +21,7 @@ from boxship.build.cache.places import AtClient, Here, InRegistry, Place, small
 from boxship.build.cache.remote import Remote
 from boxship.build.progress import Report, Warned
 from boxship.build.request import CacheOption
+from boxship.build.sources import reach
 from boxship.build.sources.source import Asker
 from boxship.content.store import Blobs
 from boxship.distribution.client import Registry
@@ -97,6 +98,7 @@ class Imports:
         if image is not None and await asyncio.to_thread(self._take, image, remote):
             asker.held.chain(image.chain_id)
             return
+        reach.check_host(reference.host)
         login = await asker.login(reference.host)
         place = InRegistry(reference, Registry(reference.host, login, self._pool))
         if not await self._read(place, remote):

@@ -11,6 +11,7 @@ from boxship.build.dockerfile.options import Resolved
 from boxship.build.errors import BadGraph
 from boxship.build.filesystems import Layers
 from boxship.build.ops import Source
+from boxship.build.sources import reach
 from boxship.build.sources.source import Asker, Fetched, Tell, Told
 from boxship.content.store import Blobs
 from boxship.image.errors import NoSuchImage
@@ -59,6 +60,7 @@ class ImageSource:
             with suppress(NoSuchImage):
                 return self._images.get(name, platform)
         reference = Reference.parse(name).with_default_tag()
+        reach.check_host(reference.host)
         login = await asker.login(reference.host)
         try:
             return await self._pulls.pull(reference, login, _telling(tell), platform)

@@ -10,7 +10,9 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
+from urllib.parse import urlsplit
 
 from boxship.build.errors import Outside
 
@@ -28,6 +30,12 @@ def check(address: str) -> None:
         found = found.ipv4_mapped or found.sixtofour or _translated(found) or found
     if found.is_link_local or found.is_multicast or found.is_unspecified or found in METADATA:
         raise Outside(f"address {address} is not allowed as a source")
+
+
+def check_host(host: str) -> None:
+    """Refuse a host that is written as an address; a name is looked at when it is looked up."""
+    with suppress(ValueError):
+        check(urlsplit(f"//{host}").hostname or "")
 
 
 def _translated(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:

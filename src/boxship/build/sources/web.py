@@ -76,10 +76,7 @@ def _checked(url: str) -> SplitResult:
         raise Outside("a URL cannot be read")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Outside(f"{parts.scheme or 'no'} is not a scheme that files are fetched by")
-    try:
-        reach.check(parts.hostname)
-    except ValueError:
-        pass  # a name, which is looked at when it is looked up
+    reach.check_host(parts.netloc)
     return parts
 
 
