@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from boxship.image import builtin
 from boxship.image.catalog import Catalog
 from boxship.image.needs import Publisher
-from boxship.image.record import Image
+from boxship.image.record import Build, Image
 from boxship.spec.platform import Platform
 from boxship.spec.reference import Reference
 
@@ -18,9 +18,12 @@ class Announcing:
     host: Platform
     _catalog: Catalog
     _publisher: Publisher
+    _clock: Callable[[], int]
 
-    def announce_build(self, image: Image, names: Sequence[str]) -> None:
-        """Tell that an image was built, and what it is called."""
+    def announce_build(self, image: Image, names: Sequence[str], ref: str = "") -> None:
+        """Tell that an image was built, and what it is called; note the build's record."""
+        if ref:
+            self._catalog.built(image.id, Build(ref, self._clock()))
         self._tell("build", image, str(image.id))
         for name in names:
             self._tell("tag", image, Reference.parse(name).familiar)

@@ -14,7 +14,7 @@ from boxship.content.store import Blobs
 from boxship.errors import InvalidRequest
 from boxship.image import record, tables
 from boxship.image.errors import AmbiguousId, NoSuchImage
-from boxship.image.record import Image
+from boxship.image.record import Build, Image
 from boxship.spec.digest import Digest
 from boxship.spec.oci.image import Descriptor
 from boxship.spec.platform import Platform
@@ -23,6 +23,7 @@ from boxship.store.database import Database
 
 ID: Final = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})", re.ASCII)
 LOG: Final = logging.getLogger(__name__)
+BUILDS: Final = 16  # kept of each image
 
 
 class Catalog:
@@ -48,6 +49,9 @@ class Catalog:
         origins: dict[str, list[str]] = {}
         for image, repository in self._database.rows(tables.ORIGINS):
             origins.setdefault(image, []).append(repository)
+        builds: dict[str, list[Build]] = {}
+        for image, ref, created_at in self._database.rows(tables.BUILDS):
+            builds.setdefault(image, []).append(Build(ref, created_at))
         for id, media_type, size, parent in self._database.rows(tables.ALL):
             descriptor = Descriptor(media_type=media_type, digest=Digest.parse(id), size=size)
             try:
@@ -57,8 +61,13 @@ class Catalog:
                 LOG.warning("image %s cannot be read and is left out: %s", id, error)
                 continue
             above = Digest.parse(parent) if parent else None
-            known = tuple(origins.get(id, ()))
-            yield replace(image, parent=above, origins=known), names.get(id, [])
+            image = replace(
+                image,
+                parent=above,
+                origins=tuple(origins.get(id, ())),
+                builds=tuple(builds.get(id, ())),
+            )
+            yield image, names.get(id, [])
 
     def _remember(self, image: Image, names: list[tuple[str, int]]) -> None:
         tagged = max((at for _, at in names), default=0)
@@ -162,6 +171,7 @@ class Catalog:
             parent=known.parent,
             tagged_at=known.tagged_at,
             origins=known.origins,
+            builds=known.builds,
         )
 
     def point(self, name: str, id: Digest, now: int) -> None:
@@ -183,6 +193,19 @@ class Catalog:
                 tx.run(tables.ORIGINATE, id, repository)
             origins = tuple(sorted((*image.origins, repository)))
             self._images[id] = replace(image, origins=origins)
+
+    def built(self, id: Digest, build: Build) -> None:
+        """Note a build that an image came out of; of many, the last ones are kept."""
+        with self._turn:
+            image = self._images.get(id)
+            if image is None:
+                return
+            others = [one for one in image.builds if one.ref != build.ref]
+            builds = (*others, build)[-BUILDS:]
+            with self._database.write(durable=False) as tx:
+                tx.run(tables.BUILT, id, build.ref, build.created_at)
+                tx.run(tables.BUILT_LONG_AGO, id, builds[0].created_at)
+            self._images[id] = replace(image, builds=builds)
 
     def refresh(self, id: Digest) -> None:
         """Read an image's documents again, because what is here of them has changed."""

@@ -57,6 +57,14 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
+class Build:
+    """A build that an image came out of: what its record is called, and when (nanoseconds)."""
+
+    ref: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """An image and the variant of it that is meant, which is the host's unless another was asked.
 
@@ -73,6 +81,7 @@ class Image:
     tagged_at: int = 0  # seconds
     content: frozenset[Digest] = field(default_factory=frozenset)
     origins: tuple[str, ...] = ()  # repositories it was pulled from or pushed to
+    builds: tuple[Build, ...] = ()  # that it came out of, the last one last
 
     @property
     def config(self) -> ImageConfig:

@@ -25,6 +25,14 @@ MIGRATIONS: Final = (
         PRIMARY KEY (image, repository)
     ) STRICT
     """,
+    """
+    CREATE TABLE builds (
+        image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+        ref TEXT NOT NULL,          -- what the build's record is called
+        created_at INT NOT NULL,    -- nanoseconds
+        PRIMARY KEY (image, ref)
+    ) STRICT
+    """,
 )
 ADD: Final = "INSERT INTO images VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 POINT: Final = "INSERT OR REPLACE INTO names VALUES (?, ?, ?)"
@@ -34,3 +42,6 @@ ALL: Final = "SELECT id, media_type, size, parent FROM images"
 NAMES: Final = "SELECT name, image, tagged_at FROM names"
 ORIGINATE: Final = "INSERT OR IGNORE INTO origins VALUES (?, ?)"
 ORIGINS: Final = "SELECT image, repository FROM origins ORDER BY repository"
+BUILT: Final = "INSERT OR REPLACE INTO builds VALUES (?, ?, ?)"
+BUILDS: Final = "SELECT image, ref, created_at FROM builds ORDER BY created_at"
+BUILT_LONG_AGO: Final = "DELETE FROM builds WHERE image = ? AND created_at < ?"

@@ -10,6 +10,7 @@ from tests.support.images import (
     sha256,
 )
 
+from boxship.image import catalog
 from boxship.image.errors import ImageInUse, WrongPlatform
 from boxship.spec.platform import Platform
 from boxship.spec.reference import Reference
@@ -113,6 +114,21 @@ def test_where_an_image_came_from_is_kept_until_it_goes(engine):
     engine.images.remove("test:1")
     engine.images.load([docker_archive([LAYER])])
     assert engine.images.get("test:1").origins == ()
+
+
+def test_the_last_builds_an_image_came_out_of_are_kept(engine, monkeypatch):
+    monkeypatch.setattr(catalog, "BUILDS", 2)
+    (image,) = engine.images.load([docker_archive([LAYER])])
+    for ref in ("one", "two", "one", "three"):
+        engine.images.announce_build(image, [], ref)
+    builds = engine.images.get("test:1").builds
+    assert [one.ref for one in builds] == ["one", "three"]
+    assert builds[0].created_at < builds[1].created_at
+    engine.again()
+    assert engine.images.get("test:1").builds == builds
+    engine.images.remove("test:1")
+    engine.images.load([docker_archive([LAYER])])
+    assert engine.images.get("test:1").builds == ()
 
 
 def test_what_nothing_refers_to_is_collected_at_the_next_start(engine):

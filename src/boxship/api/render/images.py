@@ -15,6 +15,7 @@ from boxship.lib import moments
 from boxship.spec.engine.common import DriverData, OCIDescriptor, OCIPlatform
 from boxship.spec.engine.image import (
     AttestationStatement,
+    BuildIdentity,
     Identity,
     ImageDeleteResponseItem,
     ImageHistoryResponseItem,
@@ -120,9 +121,16 @@ def descriptor(about: Descriptor) -> OCIDescriptor:
 
 def origin(image: Image) -> Identity | None:
     """Return where an image came from, as far as the engine itself knows it."""
-    if not image.origins:
+    if not (image.origins or image.builds):
         return None
-    return Identity(pull=[PullIdentity(repository=one) for one in image.origins])
+    return Identity(
+        pull=[PullIdentity(repository=one) for one in image.origins] or None,
+        build=[
+            BuildIdentity(ref=one.ref, created_at=moments.show(one.created_at))
+            for one in image.builds
+        ]
+        or None,
+    )
 
 
 def variants(images: Images, image: Image, *, identity: bool = False) -> list[ImageManifestSummary]:

@@ -93,7 +93,7 @@ class ImageExport:
             made = self.assemble(order, lease)
             image = record.read(self._blobs, made.top, self._host)
             added = self._images.add(image, names)
-        self._images.announce_build(added, names)
+        self._images.announce_build(added, names, order.request.ref)
         return Built(
             image=made.top,
             manifests=made.manifests,
