@@ -136,6 +136,17 @@ def test_where_an_image_was_pulled_from_and_pushed_to_is_told(
         engine.docker("rmi", f"{name}:1")
 
 
+def test_the_build_that_an_image_came_out_of_is_told(engine: Engine, tmp_path: Path) -> None:
+    name = f"built-{uuid.uuid4().hex[:6]}:1"
+    (tmp_path / "Dockerfile").write_text(f"FROM scratch\nLABEL own={name}\n")
+    engine.boxship("build", "-q", "-t", name, str(tmp_path))
+    (build,) = get(engine, f"/v1.56/images/{name}/json")["Identity"]["Build"]
+    listed = engine.boxship("buildx", "history", "ls").stdout
+    assert build["Ref"] in listed
+    assert build["CreatedAt"].endswith("Z")
+    engine.docker("rmi", name)
+
+
 def test_what_belongs_to_nothing_is_told_and_collected_at_the_next_start(
     own_engine: Engine,
 ) -> None:
