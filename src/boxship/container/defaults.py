@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from boxship.errors import InvalidRequest
 from boxship.spec.engine.container import (
     ContainerConfig,
     HostConfig,
@@ -54,6 +55,11 @@ def fill_host_config(host: HostConfig, defaults: Defaults) -> None:
     host.shm_size = host.shm_size or defaults.shm_size
     host.runtime = host.runtime or defaults.runtime
     host.cgroup_parent = host.cgroup_parent or ""
+    by_systemd = defaults.cgroup_parent.endswith(".slice")
+    if by_systemd and host.cgroup_parent and not host.cgroup_parent.endswith(".slice"):
+        raise InvalidRequest(
+            'cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"'
+        )
     if host.restart_policy is None or not host.restart_policy.name:
         host.restart_policy = RestartPolicy(name="no", maximum_retry_count=0)
     log = host.log_config or HostConfigLogConfig()

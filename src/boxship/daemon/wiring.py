@@ -38,7 +38,7 @@ from boxship.container.tables import Table as ContainerTable
 from boxship.container.trees import Trees
 from boxship.content.store import Blobs
 from boxship.daemon.buildsettings import builder_document, cache_limits, entitlements
-from boxship.daemon.config import Config
+from boxship.daemon.config import BadConfiguration, Config
 from boxship.daemon.joints import Connected, Counted, Keepers, LiveDefaults
 from boxship.daemon.registries import registry_settings
 from boxship.distribution.pool import Pool as RegistryPool
@@ -54,6 +54,7 @@ from boxship.network.config import DEFAULT_BRIDGE, DEFAULT_POOLS, NetworkConfig,
 from boxship.network.networks import Networks
 from boxship.runtime import cgroups
 from boxship.runtime.cdi import FOLDERS, Devices
+from boxship.runtime.cgroups import scopes
 from boxship.shim.spawning import Spawner
 from boxship.snapshot.snapshots import Snapshots
 from boxship.spec.platform import Platform
@@ -65,6 +66,7 @@ from boxship.system.verify import Verification
 from boxship.volume.drivers.local import LocalDriver
 from boxship.volume.volumes import Volumes
 
+PARENTS: Final = {"cgroupfs": "/boxship", "systemd": "system.slice"}
 FOREIGN_RUNTIME: Final = "runc"
 BUILDER: Final = "boxship.daemon.building"
 
@@ -192,6 +194,7 @@ async def build(
     )
     undo.callback(networks.close)
     tree = cgroups.detect()
+    check_cgroup_driver(config, tree.version)
     background = Background()
     undo.push_async_callback(background.close)
     live = LiveDefaults(container_defaults(config))
@@ -384,6 +387,24 @@ def _kernel() -> tuple[int, int]:
     return int(major), int("".join(char for char in minor if char.isdigit()))
 
 
+def check_cgroup_driver(config: Config, version: int) -> None:
+    """Refuse a driver that this machine cannot have."""
+    if config.cgroup_driver != "systemd":
+        return
+    if not scopes.is_booted():
+        raise BadConfiguration(
+            "systemd cgroup driver: systemd has not started this machine; "
+            "use native.cgroupdriver=cgroupfs"
+        )
+    if version != 2:
+        raise BadConfiguration("systemd cgroup driver: this machine has cgroup v1, it needs v2")
+    parent = config.text("cgroup_parent")
+    if parent and not parent.endswith(".slice"):
+        raise BadConfiguration(
+            'cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"'
+        )
+
+
 def network_config(config: Config) -> NetworkConfig:
     """Return what the configuration says about networks."""
     text, flag = config.text, config.flag
@@ -430,7 +451,7 @@ def container_defaults(config: Config) -> Defaults:
         shm_size=config.number("default_shm_size"),
         ipc_mode=config.text("default_ipc_mode"),
         cgroupns_mode=config.text("default_cgroupns_mode"),
-        cgroup_parent=config.text("cgroup_parent") or "/boxship",
+        cgroup_parent=config.text("cgroup_parent") or PARENTS[config.cgroup_driver],
         init=config.flag("init"),
         no_new_privileges=config.flag("no_new_privileges"),
         seccomp_profile="" if profile == "builtin" else profile,

@@ -17,7 +17,7 @@ from boxship.errors import BoxshipError
 from boxship.kernel.namespaces import CLONE_PARENT, FLAGS
 from boxship.runtime import consoles, hooks, mapping, options, procfs, sources, stage
 from boxship.runtime.api import CreateRequest, ExecRequest, Stdio
-from boxship.runtime.cgroups import Cgroup
+from boxship.runtime.cgroups import Cgroup, scopes
 from boxship.runtime.dividing import SECOND
 from boxship.runtime.executor import clone_of
 from boxship.runtime.holding import joined
@@ -74,6 +74,7 @@ class Ahead:
             with told_as(CREATING), ExitStack() as undo:
                 group = self._plans.make_group(request)
                 undo.callback(group.remove)
+                held.callback(scopes.let_go, group)
                 join, into = self._ways_in(group, numbers, held)
                 found = [
                     source

@@ -20,6 +20,7 @@ import msgspec
 
 from boxship.kernel import mounts, namespaces, processes
 from boxship.runtime.api import CreateRequest, ExecRequest, Init
+from boxship.runtime.cgroups import scopes
 from boxship.runtime.commands import Commands, Console
 from boxship.runtime.errors import NoSuchContainer, StartFailed
 from boxship.runtime.init import INIT_PATH
@@ -83,7 +84,7 @@ class ForeignRuntime:
         with Console(folder, wanted=terminal) as console:
             self._commands.call(
                 folder, CREATING,
-                "create", "--bundle", folder, "--pid-file", f"{folder}/pid",
+                *by_systemd(spec), "create", "--bundle", folder, "--pid-file", f"{folder}/pid",
                 *console.arguments, request.id,
                 stdio=request.stdio, before=go_apart,
             )  # fmt: skip
@@ -143,6 +144,12 @@ class ForeignRuntime:
         folder = f"{self._folders}/{container}/oci"
         os.makedirs(folder, 0o700, exist_ok=True)
         return folder
+
+
+def by_systemd(spec: oci.Spec) -> tuple[str, ...]:
+    """Return the option that tells a runtime whose words a control group's path is in."""
+    path = spec.linux.cgroups_path if spec.linux else ""
+    return ("--systemd-cgroup",) if scopes.is_booted() and scopes.unit_of(path) else ()
 
 
 def make_places(folder: str, trees: Mapping[str, int]) -> dict[str, str]:

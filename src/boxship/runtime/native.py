@@ -13,7 +13,7 @@ from boxship.kernel.namespaces import CLONE_PARENT
 from boxship.kernel.syscalls import MACHINE
 from boxship.runtime import cgroups, consoles, executor, holding, hooks, procfs, sources, talk
 from boxship.runtime.api import CreateRequest, ExecRequest, Init, Stdio
-from boxship.runtime.cgroups import Cgroup, CgroupTree
+from boxship.runtime.cgroups import Cgroup, CgroupTree, scopes
 from boxship.runtime.errors import NoSuchContainer, StartFailed, WrongState
 from boxship.runtime.executor import Executor
 from boxship.runtime.launch import Launched, Meeting
@@ -95,6 +95,7 @@ class NativeRuntime:
             group = self.plans.make_group(request)
             self._containers[request.id] = group
             undo.callback(self.delete, request.id)
+            held.callback(scopes.let_go, group)
             wire, theirs = holding.wire(undo, held)
             join, into = ways_in(group, held)
             joined = holding.joined(spec, request.join, request.netns, held)

@@ -82,7 +82,8 @@ def control_groups(parent: str, running: Collection[str]) -> Iterator[str]:
         except OSError:
             continue
         for name in names:
-            if len(name) == ID_LENGTH and name not in running and name not in seen:
+            one = name.removeprefix("boxship-").removesuffix(".scope")  # as systemd's are called
+            if len(one) == ID_LENGTH and one not in running and name not in seen:
                 seen.add(name)
                 yield f"control group {os.path.join(parent, name)} has no running container"
 

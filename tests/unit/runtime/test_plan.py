@@ -12,6 +12,7 @@ import pytest
 from boxship.kernel.syscalls import NUMBER
 from boxship.runtime import descriptors, entry, identity, small_init, sources, table
 from boxship.runtime.api import Stdio
+from boxship.runtime.cgroups import scopes
 from boxship.runtime.confine import as_path, check_sysctls
 from boxship.runtime.errors import BadBundle
 from boxship.runtime.program import Program
@@ -130,6 +131,11 @@ def test_the_stub_is_what_its_source_says(machine: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("machine", sorted(small_init.CODE))
 def test_the_small_init_is_what_its_source_says(machine: str, tmp_path: Path) -> None:
     assert assembled(STUBS / f"init_{machine}.S", machine, tmp_path) == small_init.CODE[machine]
+
+
+@pytest.mark.parametrize("machine", sorted(scopes.HOLDER))
+def test_the_holder_of_a_scope_is_what_its_source_says(machine: str, tmp_path: Path) -> None:
+    assert assembled(STUBS / f"holder_{machine}.S", machine, tmp_path) == scopes.HOLDER[machine]
 
 
 def assembled(source: Path, machine: str, folder: Path) -> bytes:

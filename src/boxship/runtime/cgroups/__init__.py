@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from boxship.runtime.cgroups import layout
+from boxship.runtime.cgroups import layout, scopes
 from boxship.runtime.cgroups.errors import CgroupUnavailable
 from boxship.runtime.cgroups.features import Features
 from boxship.runtime.cgroups.hybrid import HybridTree
@@ -36,5 +36,6 @@ def tree_of(found: layout.Layout) -> CgroupTree:
     if found.v1:
         return V1Tree(found.v1)
     if found.v2:
-        return V2Tree(found.v2)
+        tree = V2Tree(found.v2)
+        return scopes.ScopeTree(tree) if scopes.is_booted() else tree
     raise CgroupUnavailable("no cgroup filesystem is mounted")

@@ -31,6 +31,11 @@ class V2Group:
     def path(self) -> str:
         return self._path
 
+    @property
+    def folder(self) -> str:
+        """Where it is shown."""
+        return self._folder
+
     def place(self, file: str) -> str | None:
         return f"{self._folder}/{file}"
 
