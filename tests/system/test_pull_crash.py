@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import threading
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from tests.support import images as made
 from tests.support.engine import Engine
 from tests.support.faulty_registry import Answer, FaultyRegistry, wait_until
+from tests.support.registry_server import registry_server
 
 pytestmark = pytest.mark.root
 LAYERS = [
@@ -122,3 +124,27 @@ def test_a_pull_after_a_kill_goes_on_where_the_last_one_was(own_engine: Engine) 
         assert asked == [None, f"bytes={2 << 20}-"]
         assert not kept.exists()
         own_engine.docker("rmi", name)
+
+
+def test_a_registry_that_is_killed_meanwhile_gets_and_gives_all_the_next_time(
+    own_engine: Engine, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    chance = random.Random(4)
+    archive = tmp_path / "image.tar"
+    with registry_server(tmp_path) as server:
+        for number in range(rounds(request)):
+            name = f"{server.host}/killed/{number}:1"
+            archive.write_bytes(made.docker_archive(LAYERS, tags=[name], author=str(number)))
+            own_engine.docker("load", "-q", "-i", str(archive))
+            pointer = own_engine.docker("image", "inspect", "-f", "{{.Id}}", name).stdout.strip()
+            for action in ("push", "pull"):
+                running = begin(own_engine, action, name)
+                time.sleep(chance.uniform(0.05, 0.4))
+                server.stop(signal.SIGKILL)
+                server.start()
+                running.join()
+                assert pointer in own_engine.docker(action, name).stdout
+                own_engine.docker("rmi", name)
+                assert not stored(own_engine)
+            check = server.command("check")
+            assert (check.returncode, check.stdout) == (0, "all is whole\n")

@@ -220,40 +220,71 @@ def test_clients_that_are_slow_hold_up_nobody(server: RegistryServer) -> None:
 # Kills
 
 
-def test_a_registry_that_is_killed_has_whole_blobs_or_none(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    """kill -9 at random moments of pushes: after each the folder is whole, and pushing goes on."""
+class Clients:
+    """Clients that push, pull, delete and collect at random; what they know of each tag."""
+
+    def __init__(self, server: RegistryServer, images: dict[str, bytes]) -> None:
+        self.server, self.images = server, images
+        self.ending = threading.Event()
+        self.known: dict[tuple[str, str], bytes | None] = {}  # as acknowledged
+        self.wrong: list[str] = []
+
+    def work(self, number: int, seed: int) -> None:
+        """Be one of them; a repository of its own says what must be there."""
+        chance, name = random.Random(seed), f"own{number}"
+        while not self.ending.is_set():
+            tag = chance.choice(sorted(self.images))
+            with contextlib.suppress(OSError, AssertionError, ValueError, KeyError):
+                match chance.choice(["push", "push", "pull", "delete"]):
+                    case "push":
+                        self.known.pop((name, tag), None)  # until it is acknowledged
+                        self.known[name, tag] = self.server.push_image(name, tag, self.images[tag])
+                    case "delete":
+                        self.known.pop((name, tag), None)
+                        path = f"/v2/{name}/manifests/{tag}"
+                        if self.server.ask("DELETE", path).status in (202, 404):
+                            self.known[name, tag] = None
+                    case _:
+                        self.pull(name, tag)
+
+    def pull(self, name: str, tag: str) -> None:
+        answer = self.server.ask("GET", f"/v2/{name}/manifests/{tag}")
+        for layer in answer.json()["layers"] if answer.status == 200 else ():
+            got = self.server.ask("GET", f"/v2/{name}/blobs/{layer['digest']}")
+            if got.status != 200 or digest(got.body) != layer["digest"]:
+                self.wrong.append(f"{name}:{tag} {got.status}")
+
+    def collect(self) -> None:
+        while not self.ending.is_set():
+            self.server.command("gc", "--delete-untagged")
+
+
+def test_a_registry_that_is_killed_is_whole(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """kill -9 at random moments of pushes, pulls, deletes and collections, all at once."""
     chance = random.Random(7)
     images = {f"v{n}": os.urandom(400_000) for n in range(6)}
-    with registry_server(tmp_path) as server:
-        acknowledged: dict[str, bytes] = {}
-        for _ in range(20 if request.config.getoption("--slow") else 2):
-            ending = threading.Event()
-
-            def push(number: int, ending: threading.Event = ending) -> None:
-                order = random.Random(number)
-                while not ending.is_set():
-                    tag = order.choice(sorted(images))
-                    with contextlib.suppress(OSError, AssertionError, ValueError, KeyError):
-                        name = f"push{number}"
-                        acknowledged[f"{name}:{tag}"] = server.push_image(name, tag, images[tag])
-
-            pushers = [threading.Thread(target=push, args=(n,)) for n in range(3)]
-            for pusher in pushers:
-                pusher.start()
-            time.sleep(chance.uniform(0.02, 0.3))
+    storage = {"delete": {"enabled": True}, "collection": {"grace": "1ns"}}
+    with registry_server(tmp_path, storage=storage) as server:
+        for turn in range(40 if request.config.getoption("--slow") else 3):
+            clients = Clients(server, images)
+            threads = [
+                threading.Thread(target=clients.work, args=(n, turn * 10 + n)) for n in range(3)
+            ]
+            threads.append(threading.Thread(target=clients.collect))
+            for thread in threads:
+                thread.start()
+            time.sleep(chance.uniform(0.02, 0.6))
             server.stop(signal.SIGKILL)
-            ending.set()
-            for pusher in pushers:
-                pusher.join()
+            clients.ending.set()
+            for thread in threads:
+                thread.join()
             server.start()
             check = server.command("check")
             assert (check.returncode, check.stdout) == (0, "all is whole\n")
-            for where, data in acknowledged.items():
-                name, _, tag = where.partition(":")
-                assert server.ask("GET", f"/v2/{name}/manifests/{tag}").body == data
-        assert acknowledged
+            assert not clients.wrong
+            for (name, tag), data in clients.known.items():
+                answer = server.ask("GET", f"/v2/{name}/manifests/{tag}")
+                assert (answer.body if answer.status == 200 else None) == data, f"{name}:{tag}"
         for tag, content in images.items():
             server.push_image("after", tag, content)
 
