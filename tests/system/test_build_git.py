@@ -16,6 +16,7 @@ from tests.support.gitrepo import Repository
 from tests.support.websites import Asked, Page, Site, moved, repositories, site
 
 BUILDKIT = ("session", "buildx", "boxship")
+COMMITTED = 1600000000  # when tests/support/gitrepo.py commits
 TOKEN = "t0ken-for-the-tests"
 COPIED = "FROM scratch\nCOPY . /\n"
 
@@ -114,6 +115,10 @@ def test_a_repository_is_a_context(
         else:
             assert names(out) == (["Dockerfile", "file"] if text else ["Dockerfile"])
         assert not text or (out / "file").read_text() == text
+    if door == "boxship":
+        out = tmp_path / "dated"
+        build(engine, door, "-o", f"type=local,dest={out}", f"{served.url}?mtime=commit&ref=main")
+        assert {int((out / name).stat().st_mtime) for name in ("file", "m/inner")} == {COMMITTED}
     gone = build(engine, door, served.url + "#no-such", check=False)
     assert "repository does not contain ref no-such" in gone.stderr
     before = len(served.site.asked)

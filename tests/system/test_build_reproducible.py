@@ -102,6 +102,17 @@ def _plain(data: bytes) -> bytes:
     return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
 
 
+def archive(dockerfile: str, newest: int) -> bytes:
+    """A context in an archive whose files are of this time, and older."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as packing:
+        for number, (name, text) in enumerate({"Dockerfile": dockerfile, "other": "x"}.items()):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mtime = len(text), newest - number
+            packing.addfile(entry, io.BytesIO(text.encode()))
+    return made.getvalue()
+
+
 def moment(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
@@ -112,9 +123,11 @@ def test_the_time_comes_from_where_it_is_said(engine: Engine, tmp_path: Path, do
     """From the Dockerfile, the environment, an export's own field, or a context of the web."""
     text = "FROM scratch\nCOPY <<E /f\nx\nE\n"
     Repository.new(tmp_path / "r.git").commit(Dockerfile=text)
-    serve = repositories(tmp_path)
+    serve, packed = repositories(tmp_path), archive(text, MODIFIED_AT)
 
     def answer(asked: Asked) -> Page:
+        if asked.path == "/old.tar":
+            return Page(packed)
         if asked.path == "/Dockerfile":
             return Page(text.encode(), headers={"Last-Modified": MODIFIED})
         return serve(asked)
@@ -132,6 +145,7 @@ def test_the_time_comes_from_where_it_is_said(engine: Engine, tmp_path: Path, do
                 (text, (), {}, f",source-date-epoch={EPOCH}", EPOCH),
                 (None, (*of_context, f"{web.url}/r.git"), {}, "", COMMITTED),
                 (None, (*of_context, f"{web.url}/Dockerfile"), {}, "", MODIFIED_AT),
+                (None, (*of_context, f"{web.url}/old.tar"), {}, "", MODIFIED_AT),
             )
         ):  # fmt: skip
             out = tmp_path / f"{number}.tar"

@@ -132,8 +132,7 @@ class Frontend:
         if request.build_args.get(EPOCH) != attrs.OF_CONTEXT:
             return request
         args = {name: said for name, said in request.build_args.items() if name != EPOCH}
-        source = remote.source_of(request.context, args)
-        date = None if source is None else await self._builder.date_of(source, request, report)
+        date = await remote.date_of(request.context, args, self._builder, request, report)
         if date is not None:
             args[EPOCH] = str(date)
         return replace(request, build_args=args, source_date_epoch=date)
