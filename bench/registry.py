@@ -111,6 +111,14 @@ class Registry:
         assert self._peer.process is not None
         return ["nsenter", "-t", str(self._peer.process.pid), "-n", *command]
 
+    def moved(self) -> int:
+        """Return how many bytes have gone through the loopback until now."""
+        told = subprocess.run(
+            self.inside("cat", "/proc/net/dev"), check=True, capture_output=True, text=True
+        )
+        (line,) = (line for line in told.stdout.splitlines() if line.strip().startswith("lo:"))
+        return int(line.partition(":")[2].split()[0])
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
@@ -194,6 +202,8 @@ def measure(peers: list[Peer], folder: Path, rounds: int = 3) -> list[Row]:
     known = row("docker push of it again, all blobs known", "ms")
     pull = row("docker pull of it, gzip layers", "s")
     again = row("pull of it again, API", "ms")
+    rest = row("docker pull of it with half of its layers here", "s")
+    bytes_moved = row("what that moves, of all that the image is", "%")
     archive = make_image(folder)
     with contextlib.ExitStack() as undo:
         registries = {peer.name: Registry(peer, folder) for peer in peers}
@@ -225,19 +235,31 @@ def measure(peers: list[Peer], folder: Path, rounds: int = 3) -> list[Row]:
         for _ in range(rounds):
             for peer in peers:
                 subprocess.run(["sync"], check=True)
+                registry = registries[peer.name]
+                before = registry.moved()
                 pull.figures.setdefault(peer.name, []).append(_timed(peer, "pull", f"{NAME}:gzip"))
+                whole = registry.moved() - before
                 again.figures.setdefault(peer.name, []).append(_again(peer))
                 subprocess.run(peer.docker("rmi", "-f", f"{NAME}:gzip"), stdout=subprocess.DEVNULL)
+                _timed(peer, "pull", f"{NAME}:half")
+                subprocess.run(["sync"], check=True)
+                before = registry.moved()
+                rest.figures.setdefault(peer.name, []).append(_timed(peer, "pull", f"{NAME}:gzip"))
+                share = (registry.moved() - before) / whole * 100
+                bytes_moved.figures.setdefault(peer.name, []).append(share)
+                for tag in ("gzip", "half"):
+                    removal = peer.docker("rmi", "-f", f"{NAME}:{tag}")
+                    subprocess.run(removal, stdout=subprocess.DEVNULL)
                 time.sleep(2)
         if shutil.which("podman"):
             rows = {"load": load, "save": save, "push": push, "pull": pull}
             beside = registries[peers[0].name]
             _podman(Podman(folder, beside), archive, rows, beside)
-    return [load, save, push, known, pull, again]
+    return [load, save, push, known, pull, again, rest, bytes_moved]
 
 
 async def fill(archive: Path) -> None:
-    """Put the image of an archive into the registry, its layers packed."""
+    """Put the image of an archive into the registry, its layers packed; and half of it."""
     from boxship.distribution.client import Registry as Client
     from boxship.lib import compression
     from boxship.spec.digest import Digest
@@ -265,9 +287,18 @@ async def fill(archive: Path) -> None:
             layers.append(await send(packed, layer))
         opened = tar.extractfile("config.json")
         assert opened is not None
-        config = await send(opened.read(), image)
-    document = {"schemaVersion": 2, "mediaType": manifest, "config": config, "layers": layers}
-    await client.put_manifest("bench/big", "gzip", manifest, json.dumps(document).encode())
+        said = json.loads(opened.read())
+    for tag, count in (("gzip", LAYERS), ("half", LAYERS // 2)):
+        diff_ids = said["rootfs"]["diff_ids"][:count]
+        half = {**said, "rootfs": {"type": "layers", "diff_ids": diff_ids}}
+        half["history"] = said["history"][:count]
+        document = {
+            "schemaVersion": 2,
+            "mediaType": manifest,
+            "config": await send(json.dumps(half).encode(), image),
+            "layers": layers[:count],
+        }
+        await client.put_manifest("bench/big", tag, manifest, json.dumps(document).encode())
     await client.pool.close()
 
 
