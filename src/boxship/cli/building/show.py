@@ -163,7 +163,7 @@ class Ended:
             self._out.line(visible_block(line.decode("utf-8", "replace")))
         if warning.url:
             self._out.line(f"More info: {visible_block(warning.url)}")
-        if warning.HasField("info") and warning.ranges:
+        if warning.info.data and warning.ranges:
             from boxship.cli.building.failure import lines_of
 
             marked = {

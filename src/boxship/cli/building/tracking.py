@@ -95,6 +95,7 @@ class Step:
         self.parts: dict[str, Part] = {}
         self.lines: list[str] = []  # of its output, each after when it came
         self.unfinished = ""
+        self._heard = 0.0
 
     @property
     def running(self) -> bool:
@@ -115,6 +116,7 @@ class Step:
 
     def hear(self, data: bytes, at: float) -> list[str]:
         """Take output; return the lines it completes."""
+        self._heard = at
         text = self.unfinished + data.decode("utf-8", "replace")
         *lines, self.unfinished = text.replace("\r\n", "\n").split("\n")
         return [self._line(line, at) for line in lines]
@@ -122,7 +124,7 @@ class Step:
     def close(self) -> list[str]:
         """Nothing more will be heard; return what was no whole line."""
         line, self.unfinished = self.unfinished, ""
-        return [self._line(line, self.completed)] if line else []
+        return [self._line(line, self._heard)] if line else []
 
     def _line(self, line: str, at: float) -> str:
         spent = f"{max(0.0, at - self.started):.3f}"[:5]
