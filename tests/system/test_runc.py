@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import signal
 import tarfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -244,3 +246,35 @@ def test_a_keeper_that_is_killed_leaves_nothing_of_it(apart: Engine) -> None:
     apart.docker("start", name)
     apart.docker("rm", "-f", name)
     assert not os.listdir(apart.root / "x/runtime/runc")
+
+
+def test_a_runtime_that_does_not_answer_holds_up_nobody_else(
+    own_engine: Engine, tmp_path: Path
+) -> None:
+    """Its start waits, until the command has ended or its time is over; all else goes on."""
+    program = tmp_path / "silent"
+    program.write_text('#!/bin/sh\necho $$ >> "$0.pids"\nexec sleep 3600\n')
+    program.chmod(0o755)
+    own_engine.stop()
+    own_engine.flags = ("--add-runtime", f"silent={program}")
+    own_engine.start()
+    own_engine.boxship("image", "bootstrap", "busybox")
+    stuck = own_engine.docker("create", "--runtime", "silent", IMAGE, "true").stdout.strip()
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(own_engine.docker, "start", stuck, check=False)
+        pids = Path(f"{program}.pids")
+        wait_for(pids.exists, "the runtime's call", 60)
+        done = own_engine.docker("run", "--rm", IMAGE, "echo", "there")
+        assert done.stdout == "there\n"
+        assert stuck in own_engine.docker("ps", "-aq", "--no-trunc").stdout
+        state = own_engine.docker("inspect", "-f", "{{.State.Status}}", stuck).stdout
+        assert state == "created\n"
+        assert not starting.done()
+        while not starting.done():  # it is called once more, to delete what there may be
+            for pid in pids.read_text().split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+            time.sleep(0.05)
+        assert "OCI runtime create failed" in starting.result().stderr
+    own_engine.docker("rm", "-f", stuck)
+    assert not list((own_engine.root / "x").glob("c/*/oci"))
