@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -12,7 +13,13 @@ from pathlib import Path
 import bcrypt
 import pytest
 from tests.support.engine import Engine, docker_command, link_plugins
+from tests.support.pipes import connect
 from tests.support.registry_server import registry_server
+
+from boxship.build.session.client import Client
+from boxship.client.offers import Offers
+from boxship.distribution.errors import LoginNeeded
+from boxship.transport.http2 import Http2
 
 RULES = {"rules": [{"repositories": ["**"], "users": ["ann"], "actions": ["*"]}]}
 
@@ -52,12 +59,47 @@ def test_the_client_fetches_tokens_and_the_engine_sees_no_password(
         name = f"{registry.host}/team/app"
         said = build("FROM busybox:latest\nRUN echo 1 > /f\n", "-t", f"{name}:1", "--push")
         assert said.startswith("0\n"), said
-        assert f"[auth] team/app:pull,push token for {registry.host}" in said
-        assert "sharing credentials" not in said
         engine.docker("image", "rm", f"{name}:1")
         said = build(f"FROM {name}:1\nRUN cat /f\n", "--no-cache", password="wrong")
         assert said.startswith("1\n"), said
         assert "pull access denied" in said
+        said = build(f"FROM {name}:1\nRUN cat /f\n", "--no-cache")
+        assert said.startswith("0\n"), said
+        assert f"[auth] team/app:pull token for {registry.host}" in said  # the client's own words
+        assert "sharing credentials" not in said
+        engine.docker("image", "rm", f"{name}:1", check=False)
         said = build(f"FROM {name}:1\nRUN cat /f\n", "--no-cache", BUILDKIT_NO_CLIENT_TOKEN="1")
         assert said.startswith("0\n"), said
         assert f"[auth] sharing credentials for {registry.host}" in said
+
+
+def test_our_own_client_fetches_tokens_too(tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    users.write_text(f"ann:{bcrypt.hashpw(b'sesame', bcrypt.gensalt(4)).decode()}\n")
+    auth = {"tokenserver": {"htpasswd": str(users), "service": "ours"}}
+    logins = {"": ("ann", "sesame"), "wrong": ("ann", "guess")}
+
+    async def story(host: str) -> None:
+        for kind, login in logins.items():
+            offers = Offers(login=lambda _, login=login: login)
+            served, calling = Http2(offers.serve), Http2()
+            connect(served, calling)
+            methods = [one for one in offers.methods if not one.endswith("/Credentials")]
+            client = Client(calling, id="x", methods=methods)
+            tokens = await client.authority(host)
+            assert tokens is not None
+            realm, scopes = f"http://{host}/auth/token", ["repository:team/app:pull,push"]
+            if kind:
+                with pytest.raises(LoginNeeded):
+                    await tokens.token(realm, "ours", scopes)
+            else:
+                token, holds = await tokens.token(realm, "ours", scopes)
+                assert token.count(".") == 2
+                assert holds
+                with pytest.raises(LoginNeeded):  # which is no place of the registry's
+                    await tokens.token("http://elsewhere.invalid/token", "ours", scopes)
+            calling.close()
+            await served.wait_closed()
+
+    with registry_server(tmp_path, auth=auth, access=RULES) as registry:
+        asyncio.run(story(registry.host))

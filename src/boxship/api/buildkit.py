@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from boxship.api.building import Building
 from boxship.api.progress import Say
-from boxship.errors import BoxshipError, InvalidRequest, Unavailable
+from boxship.errors import InvalidRequest, Unavailable
 from boxship.lib.pipe import Pipe
 from boxship.runtime.cdi import Devices
 from boxship.spec.platform import Platform
@@ -105,7 +105,7 @@ class Doors:
         many = {name: _values(name, value) for name, value in headers.items()}
         try:
             await (await self._parts()).sessions.serve(upgraded, many)
-        except BoxshipError:
+        except BaseException:
             upgraded.close()
             raise
 
@@ -119,7 +119,12 @@ class Doors:
         """Answer a client's calls for as long as it is connected."""
         from boxship.transport.http2 import Http2
 
-        connection = Http2((await self._parts()).service.serve)
+        try:
+            service = (await self._parts()).service
+        except BaseException:
+            upgraded.close()  # who waits for our first words shall not wait for ever
+            raise
+        connection = Http2(service.serve)
         upgraded.adopt(connection)
         try:
             await connection.wait_closed()

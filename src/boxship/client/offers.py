@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from boxship.client import sshagents
 from boxship.client.contents import Contents
 from boxship.client.sshagents import Agent
+from boxship.client.tokens import Authority
 from boxship.errors import InvalidRequest, NotFound
 from boxship.spec.buildkit import control_pb2 as control
 from boxship.spec.buildkit import session_pb2 as messages
@@ -28,6 +29,9 @@ from boxship.wire.grpc import Code, Failed
 SYNC: Final = "/moby.filesync.v1.FileSync/DiffCopy"
 SEND: Final = "/moby.filesync.v1.FileSend/DiffCopy"
 CREDENTIALS: Final = "/moby.filesync.v1.Auth/Credentials"
+GET_AUTHORITY: Final = "/moby.filesync.v1.Auth/GetTokenAuthority"
+VERIFY_AUTHORITY: Final = "/moby.filesync.v1.Auth/VerifyTokenAuthority"
+FETCH_TOKEN: Final = "/moby.filesync.v1.Auth/FetchToken"
 SECRET: Final = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
 CHECK_AGENT: Final = "/moby.sshforward.v1.SSH/CheckAgent"
 FORWARD_AGENT: Final = "/moby.sshforward.v1.SSH/ForwardAgent"
@@ -45,7 +49,8 @@ class Offers:
 
     folders: by name. secrets: where each is read. agents: by name. targets: where
     results go, by number: a folder, or a descriptor that takes an archive. uploads: descriptors
-    that are sent, by path. login: asks for a registry's user and password, or an identity token.
+    that are sent, by path. login: asks for a registry's user and password, or an identity token;
+    the engine gets tokens made of it, and it itself only where a registry knows no tokens.
     stores: folders in OCI layout, by name.
     """
 
@@ -56,6 +61,7 @@ class Offers:
     uploads: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
     login: Callable[[str], Login] | None = None
     stores: Mapping[str, str] = field(default_factory=dict)
+    authority: Authority | None = field(default=None, init=False)
 
     @property
     def methods(self) -> Sequence[str]:
@@ -70,6 +76,9 @@ class Offers:
             calls[SEND] = self._take
         if self.login:
             calls[CREDENTIALS] = self._credentials
+            calls[GET_AUTHORITY] = self._get_authority
+            calls[VERIFY_AUTHORITY] = self._verify_authority
+            calls[FETCH_TOKEN] = self._fetch_token
         if self.secrets:
             calls[SECRET] = self._secret
         if self.agents:
@@ -117,10 +126,30 @@ class Offers:
 
     async def _credentials(self, stream: Stream) -> None:
         asked = messages.CredentialsRequest.FromString(await stream.receive() or b"")
-        assert self.login is not None
-        user, secret = await asyncio.to_thread(self.login, asked.host)
+        user, secret = await self._known(asked.host)
         answer = messages.CredentialsResponse(username=user, secret=secret)
         await stream.send(answer.SerializeToString())
+
+    async def _known(self, host: str) -> Login:
+        assert self.login is not None
+        return await asyncio.to_thread(self.login, host)
+
+    def _authority(self) -> Authority:
+        if self.authority is None:
+            self.authority = Authority(self._known)
+        return self.authority
+
+    async def _get_authority(self, stream: Stream) -> None:
+        asked = messages.GetTokenAuthorityRequest.FromString(await stream.receive() or b"")
+        await stream.send((await self._authority().key(asked)).SerializeToString())
+
+    async def _verify_authority(self, stream: Stream) -> None:
+        asked = messages.VerifyTokenAuthorityRequest.FromString(await stream.receive() or b"")
+        await stream.send((await self._authority().prove(asked)).SerializeToString())
+
+    async def _fetch_token(self, stream: Stream) -> None:
+        asked = messages.FetchTokenRequest.FromString(await stream.receive() or b"")
+        await stream.send((await self._authority().fetch(asked)).SerializeToString())
 
     async def _secret(self, stream: Stream) -> None:
         asked = messages.GetSecretRequest.FromString(await stream.receive() or b"")
