@@ -33,6 +33,7 @@ class Children:
         self._last = 0
         self._seen: dict[int, int] = {}  # strange children, with the last job that had begun then
         self._looks = False
+        self._owes = False  # whether somebody has ended since all were waited for
         self._wakeups, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _nothing)
@@ -82,13 +83,14 @@ class Children:
     def finish(self, number: int) -> None:
         """Note that this child is known, or will never be."""
         self._pending.discard(number)
-        if not self._pending and self._seen:
+        if not self._pending and self._owes:
             self._take_all()
 
     def _on_signal(self, _events: int) -> None:
         with suppress(BlockingIOError):
             while os.read(self._wakeups, 512):
                 pass
+        self._owes = True
         if not self._pending:
             self._take_all()
             return
@@ -98,6 +100,7 @@ class Children:
             self._loop.after(LOOKS, self._look)
 
     def _take_all(self) -> None:
+        self._owes = False
         self._seen.clear()
         with suppress(ChildProcessError):
             while True:
@@ -108,8 +111,11 @@ class Children:
 
     def _note(self) -> None:
         """Note which strange children there are."""
-        with open(f"/proc/self/task/{os.getpid()}/children", "rb", buffering=0) as file:
-            now = {int(pid) for pid in file.read().split()}.difference(self._known)
+        try:
+            with open(f"/proc/self/task/{os.getpid()}/children", "rb", buffering=0) as file:
+                now = {int(pid) for pid in file.read().split()}.difference(self._known)
+        except FileNotFoundError:
+            return  # this kernel does not tell: all are waited for when no job is on its way
         self._seen = {pid: self._seen.get(pid, self._last) for pid in now}
 
     def _look(self) -> None:

@@ -138,6 +138,7 @@ class Starters:
     def give_up(self, ticket: Ticket) -> None:
         """Have a job done no more; nobody is told what came of it."""
         if ticket.worker:
+            _end_what_is_told(ticket.worker.sock)
             self._dismiss(ticket.worker)
         elif ticket in self._queue:
             self._queue.remove(ticket)
@@ -287,6 +288,18 @@ class Starters:
             self._tell(ticket, _held_up())
         if self._timed:
             self._look_later()
+
+
+def _end_what_is_told(sock: socket.socket) -> None:
+    """Kill a program of which its starter has told already, and nobody heard."""
+    sock.setblocking(False)
+    try:
+        answer = receive(sock)
+    except OSError:
+        return  # nothing was told
+    if answer and decode_outcome(answer.body).pid:
+        processes.send_signal(answer.fds[0], signal.SIGKILL)
+    fdsocket.close_all(answer.fds if answer else [])
 
 
 def _held_up() -> StartFailed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 
 import pytest
@@ -183,6 +184,25 @@ def test_who_is_given_up_tells_nothing_and_ends(case):
     os.close(reading)
     case.end(starters)
     assert case.told == []
+
+
+def test_what_was_told_to_who_gave_up_is_killed(case):
+    starters = case.starters(stranger)
+    ticket = starters.start(case.job(), {}, case.told.append)
+    poll = select.poll()
+    poll.register(ticket.worker.sock, select.POLLIN)
+    assert poll.poll(30_000)
+    starters.give_up(ticket)
+    case.end(starters)  # which would take an hour
+    assert case.told == []
+
+
+def stranger(request):
+    """A program that is the starter's child, and its keeper's when that has ended."""
+    pid = os.fork()
+    if pid == 0:
+        signal.pause()
+    return api.Init(pid, os.pidfd_open(pid))
 
 
 def test_children_that_nobody_knows_are_waited_for_when_no_job_may_have_made_them(case):
