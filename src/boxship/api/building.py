@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from boxship.build.builder import Builder
+    from boxship.build.intermediate import Intermediates
     from boxship.build.uploads import Uploads
     from boxship.content.store import Blobs
 
@@ -22,6 +23,7 @@ class Tools:
 
     builder: Builder
     uploads: Uploads
+    intermediates: Intermediates
     blobs: Blobs
     past: str  # the folder with what is kept of builds that have ended
 

@@ -20,11 +20,14 @@ from boxship.build.dockerfile.convert import Converted
 from boxship.build.dockerfile.lint import NO_EMPTY_CONTINUATION
 from boxship.build.dockerfile.parse import SIZE_LIMIT
 from boxship.build.errors import BuildFailed, NoSuchFile, ProcessFailed
+from boxship.build.intermediate import Between
 from boxship.build.progress import Told
 from boxship.build.remote import fetch
 from boxship.build.request import Built, Dockerfile
 from boxship.build.uploads import Upload
 from boxship.errors import BoxshipError
+from boxship.snapshot.driver import ChainId
+from boxship.spec.digest import Digest
 from boxship.spec.platform import Platform
 
 EMPTY_LINES: Final = "Empty continuation lines will become errors in a future release.\n"
@@ -39,6 +42,8 @@ class ClassicBuild:
         self._call = call
         self._asked = asking.read(call, host)
         self._builder = tools.builder
+        self._intermediates = tools.intermediates
+        self._host = host
         self._uploads = tools.uploads
         self._converted: Converted | None = None
         self._said = False
@@ -86,6 +91,7 @@ class ClassicBuild:
     async def _build(self, upload: Upload, name: str, text: bytes, say: Say) -> Built:
         loop = asyncio.get_running_loop()
         teller = Teller(say, self._numbers, remove=self._asked.remove)
+        found: dict[Digest, ChainId | None] = {}
 
         def converted(found: Converted) -> None:
             self._converted = found
@@ -103,12 +109,33 @@ class ClassicBuild:
             classic=True,
             told=converted,
             include=lambda path: upload.read(path, SIZE_LIMIT),
+            solved=found.update,
         )
         request = replace(self._asked.request, frontend=dockerfile, context=upload.identifier)
-        built = await self._builder.build(request, report)
-        await asyncio.sleep(0)  # what was said in threads has its turn first
-        teller.end(built.image.digest.short if built.image else "")
+        try:
+            built = await self._builder.build(request, report)
+            await asyncio.sleep(0)  # what was said in threads has its turn first
+            teller.end(built.image.digest.short if built.image else "")
+        finally:
+            self._keep(teller.numbers, found)
         return built
+
+    def _keep(self, numbers: Mapping[int, str], layers: Mapping[Digest, ChainId | None]) -> None:
+        """Remember what the numbers of the steps stand for, as far as it is known."""
+        steps = self._converted.steps if self._converted else ()
+        platform = next(iter(self._asked.request.platforms), self._host)
+        chain: ChainId | None = None
+        known = False
+        for at, step in enumerate(steps):
+            if step.is_from:
+                known = not step.vertices  # of nothing, there is nothing to know
+                chain = None
+            if step.vertices:
+                known = step.vertices[-1] in layers
+                chain = layers.get(step.vertices[-1])
+            if known and step.moment is not None and at in numbers:
+                between = Between(step.moment, chain, platform)
+                self._intermediates.keep(numbers[at], between)
 
     def _finish(self, built: Built, say: Say, tell: Say) -> None:
         if self._converted is not None and self._converted.unused:

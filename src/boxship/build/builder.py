@@ -43,7 +43,7 @@ from boxship.build.running.container import Container
 from boxship.build.running.execution import Asked, Executions
 from boxship.build.running.runner import Runner
 from boxship.build.solver.solver import Job, Solver, known_steps
-from boxship.build.solver.steps import steps
+from boxship.build.solver.steps import known_layers, steps
 from boxship.build.sources.contexts import Contexts
 from boxship.build.sources.images import ImageSource
 from boxship.build.sources.layouts import LayoutSource
@@ -105,7 +105,11 @@ class Builder:
             lasting = main_line(*roots)
             job = Job(asker, held, report, granted, remote, lasting=lasting)
             await self._check_devices(roots, granted)
-            values = await self.solver.solve(roots, job)
+            try:
+                values = await self.solver.solve(roots, job)
+            finally:
+                if isinstance(request.frontend, Dockerfile) and request.frontend.solved:
+                    request.frontend.solved(known_layers(roots, job))
             parts = [
                 Part(t, v, tuple(known_steps(t.root, job)))
                 for t, v in zip(targets, values, strict=True)

@@ -11,6 +11,7 @@ from boxship.build.dockerfile.convert import Converted
 from boxship.build.ops import Network, Ref, Resources, Ulimit
 from boxship.build.policy import NOBODY, Judges
 from boxship.lib.ignore import Matcher
+from boxship.snapshot.driver import ChainId
 from boxship.spec.digest import Digest
 from boxship.spec.oci.image import Descriptor, ImageConfig
 from boxship.spec.platform import Platform
@@ -90,6 +91,7 @@ class Dockerfile:
 
     left_out: what `.dockerignore` leaves out, for the check that tells of it. classic: write
     history as the classic builder did. told: is called with each conversion, before it is solved.
+    solved: is called with the layers of its vertices as far as they are known, if it fails too.
     include: reads a file of the context, for INCLUDE. check: what `# check=` would say. outline:
     what is told says what the target takes, too.
     """
@@ -99,6 +101,7 @@ class Dockerfile:
     left_out: Matcher | None = None
     classic: bool = False
     told: Callable[[Converted], None] | None = None
+    solved: Callable[[Mapping[Digest, ChainId | None]], None] | None = None
     include: Callable[[str], bytes | None] | None = None
     check: str | None = None
     outline: bool = False

@@ -28,6 +28,7 @@ from boxship.build.files.last import LastCopies
 from boxship.build.files.perform import FileChanges
 from boxship.build.files.tars import Tars
 from boxship.build.filesystems import Filesystems
+from boxship.build.intermediate import Intermediates
 from boxship.build.needs import Program, Sessions, Spawner
 from boxship.build.running.execution import Executions
 from boxship.build.running.helpers import Helpers
@@ -58,6 +59,7 @@ from boxship.image.push import Pushes
 from boxship.model.ids import ContainerId
 from boxship.network.networks import Networks
 from boxship.runtime.cdi import Devices
+from boxship.snapshot.driver import ChainId
 from boxship.snapshot.drivers import layerfile
 from boxship.snapshot.snapshots import Snapshots
 from boxship.spec.engine.container import ContainerConfig, HostConfig, HostConfigUlimitsItem
@@ -223,4 +225,11 @@ async def make_tools(
         keep = Keep(reserved=limits.reserved, most=limits.most, free=limits.free)
         background.start("keep the build cache small", builder.cache.watch(keep))
     uploads = Uploads(os.path.join(data, CONTEXTS), contexts)
-    return Tools(builder, uploads, blobs, os.path.join(data, PAST))
+
+    def current(chain: ChainId) -> ChainId | None:
+        now = packer.current(chain)
+        return now if snapshots.has_layer(now) else None
+
+    intermediates = Intermediates(images, image_export, records, current)
+    images.late = intermediates.find
+    return Tools(builder, uploads, intermediates, blobs, os.path.join(data, PAST))

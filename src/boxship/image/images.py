@@ -70,6 +70,7 @@ class Images(Announcing, Measured):
         self._clock = clock
         self._catalog = Catalog(database, blobs, host)
         self._turn = threading.RLock()
+        self.late: Callable[[str], Image | None] = lambda ref: None  # makes what is not there yet
         self._working = 0
         self._littered = False
         self._pruning = threading.Lock()
@@ -88,7 +89,12 @@ class Images(Announcing, Measured):
 
     def get(self, ref: str, platform: Platform | None = None) -> Image:
         """Return the image that `ref` means, for the host or for `platform`."""
-        image, _ = self._catalog.find(ref)
+        try:
+            image, _ = self._catalog.find(ref)
+        except NoSuchImage:
+            if (late := self.late(ref)) is None:
+                raise
+            image = late
         return image if platform is None else record.choose(image, platform, ref)
 
     def find(self, ref: str) -> Image | None:

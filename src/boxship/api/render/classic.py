@@ -7,8 +7,8 @@
      ---> 0a1b2c3d4e5f
 
 Vertices are solved in any order, several at a time. They are told in the file's order: what a
-later step writes waits until the steps before it are over. The numbers stand for the steps, not
-for containers and images that could be asked for: there are none between the steps.
+later step writes waits until the steps before it are over. A number stands for its step, and an
+image is made of it when somebody names it (build/intermediate.py); there are no containers between.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class Teller:
         self._id = ""
         self._image = ""
         self._told_run = False
+        self.numbers: dict[int, str] = {}  # those of steps that are over
 
     def begin(self, steps: Sequence[Step]) -> None:
         """Take the steps, once they are known."""
@@ -171,6 +172,7 @@ class Teller:
         if self._at == len(self._steps):
             number = self._image or number
         self._numbers.keep(key, number)
+        self.numbers[self._at - 1] = number
         self._text(f" ---> {number}\n")
         self._id = number
         self._told_run = False

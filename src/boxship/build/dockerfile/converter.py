@@ -17,8 +17,10 @@ from boxship.build.dockerfile.scope import NOT_ENVIRONMENT
 from boxship.build.dockerfile.shell import Lexer
 from boxship.build.dockerfile.state import Command, State, States
 from boxship.build.ops import About, Place, Resources, Source
+from boxship.spec.oci.image import ImageConfig
 
 SECOND = 1_000_000_000
+MOMENTS = 4 << 20  # bytes of configurations that a classic build can be gone back to
 
 
 @dataclass(eq=False, slots=True)
@@ -40,6 +42,8 @@ class Converter:
     context_paths: set[str] = field(default_factory=set)
     steps: dict[Command, list[Draft]] = field(default_factory=dict)
     said: dict[Command, str] = field(default_factory=dict)
+    moments: dict[Command, images.Moment] = field(default_factory=dict)
+    room: int = MOMENTS
     ports: int = 0
     limits: Limits = field(default_factory=Limits)
     historian: images.Historian = field(init=False)
@@ -141,3 +145,12 @@ class Converter:
         assert self.state.image is not None
         self.said[self.command] = said
         self.historian.add(self.state.image, said, layer=layer, built=built)
+        if self.options.classic and self.room > 0:
+            self._remember(self.state.image)
+
+    def _remember(self, image: ImageConfig) -> None:
+        """Take note of the image as it is now: its step can be gone back to."""
+        images.run_config(image).env = list(self.state.image_env.values()) or None
+        moment = images.Moment.of(image)
+        self.room -= len(moment.config)
+        self.moments[self.command] = moment

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from msgspec import structs
 
 from boxship.build.dockerfile.errors import DockerfileError
@@ -68,6 +70,28 @@ def is_scratch(config: ImageConfig) -> bool:
 def shell_of(config: RunConfig) -> tuple[str, ...]:
     """Return what runs a shell form."""
     return tuple(config.shell) if config.shell else SHELL
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An image's configuration after one step: all but its history, of which it has a part."""
+
+    config: bytes
+    history: Sequence[History]
+    told: int
+
+    @classmethod
+    def of(cls, config: ImageConfig) -> Moment:
+        """Take note of a configuration that goes on changing."""
+        said = strictjson.encode(msgspec.structs.replace(config, history=None))
+        history = config.history or []
+        return cls(said, history, len(history))
+
+    @property
+    def image(self) -> ImageConfig:
+        """The configuration as it was."""
+        config = strictjson.decode(self.config, ImageConfig, "image configuration")
+        return msgspec.structs.replace(config, history=list(self.history[: self.told]))
 
 
 class Historian:

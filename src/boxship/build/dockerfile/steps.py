@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from boxship.build.dockerfile import instructions as ins
 from boxship.build.dockerfile.converter import Converter
 from boxship.build.dockerfile.drafts import Draft
+from boxship.build.dockerfile.image import Moment
 from boxship.build.dockerfile.state import State
 from boxship.build.ops import Place, Source
 from boxship.spec.digest import Digest
@@ -20,7 +21,7 @@ class Step:
     vertices: what has to be done for it; empty where only the configuration changes. is_global:
     it stands before the first stage. triggers: how many of the following steps came from the
     base image of this FROM. said: what history tells of it, variables and all. base: the image
-    of a FROM, with its digest.
+    of a FROM, with its digest. moment: the image's configuration after it, for the classic builder.
     """
 
     text: str
@@ -32,6 +33,7 @@ class Step:
     triggers: int = 0
     said: str = ""
     base: str = ""
+    moment: Moment | None = None
 
 
 def steps(to: Converter, declared: Sequence[ins.Arg], stages: Sequence[State]) -> Iterator[Step]:
@@ -59,6 +61,7 @@ def steps(to: Converter, declared: Sequence[ins.Arg], stages: Sequence[State]) -
                 _made(to.steps.get(command, ())),
                 isinstance(command.instruction, ins.Run),
                 said=to.said.get(command, ""),
+                moment=to.moments.get(command),
             )
 
 

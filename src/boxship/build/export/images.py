@@ -23,7 +23,7 @@ from boxship.build.scanning import Statement
 from boxship.content.store import Blobs, Lease
 from boxship.errors import InvalidRequest
 from boxship.image import record
-from boxship.image.images import Images
+from boxship.image.images import Image, Images
 from boxship.lib import strictjson
 from boxship.spec.digest import Digest
 from boxship.spec.oci import image as oci
@@ -89,10 +89,7 @@ class ImageExport:
     def store(self, order: Order) -> Built:
         """Put the image into the engine's store, under every name that was asked for."""
         names = order.names
-        with self._images.working_on() as lease:
-            made = self.assemble(order, lease)
-            image = record.read(self._blobs, made.top, self._host)
-            added = self._images.add(image, names)
+        made, added = self._added(order)
         self._images.announce_build(added, names, order.request.ref)
         return Built(
             image=made.top,
@@ -101,6 +98,16 @@ class ImageExport:
             names=tuple(names),
             metadata=metadata(made, names),
         )
+
+    def add(self, order: Order) -> Image:
+        """Put the image into the engine's store, and tell nobody."""
+        return self._added(order)[1]
+
+    def _added(self, order: Order) -> tuple[Assembled, Image]:
+        with self._images.working_on() as lease:
+            made = self.assemble(order, lease)
+            image = record.read(self._blobs, made.top, self._host)
+            return made, self._images.add(image, order.names)
 
     def assemble(self, order: Order, lease: Lease) -> Assembled:
         """Write the documents; several platforms' are held together by an index."""

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from boxship.build.cache.document import Step
-from boxship.build.filesystems import Layers
+from boxship.build.filesystems import Layers, Value
 from boxship.build.ops import Ref, Source, Vertex, ancestry
 from boxship.build.solver import keys
-from boxship.build.solver.solver import Job
+from boxship.build.solver.solver import Job, Keyed
+from boxship.snapshot.driver import ChainId
+from boxship.spec.digest import Digest
 
 NOWHERE_ELSE: Final = ("local://", "context://")  # folders of one build: no other has their keys
 
@@ -52,3 +54,22 @@ def inputs(vertex: Vertex) -> Iterator[Vertex]:
 
 def _is_folder(vertex: Vertex) -> bool:
     return isinstance(vertex.op, Source) and vertex.op.identifier.startswith(NOWHERE_ELSE)
+
+
+def known_layers(roots: Sequence[Ref | None], job: Job) -> dict[Digest, ChainId | None]:
+    """Return the layers of what some results stand on, as far as they are known."""
+    found: dict[Digest, ChainId | None] = {}
+    for vertex in ancestry(*roots):
+        value: Value | None = None
+        if (fetched := job.fetched.get(vertex)) is not None:
+            value = fetched.value
+        else:
+            for task in (job.solved.get(vertex), job.keyed.get(vertex)):
+                if task is None or not task.done() or task.cancelled() or task.exception():
+                    continue
+                said = task.result()
+                outputs = said.outputs if isinstance(said, Keyed) else said
+                value = (outputs or {}).get(0, value)
+        if isinstance(value, Layers):
+            found[vertex.digest] = value.chain
+    return found
