@@ -229,14 +229,20 @@ class Blobs:
         """Take in a document."""
         return self.ingest((data,), lease)
 
+    def flushing(self, digests: Iterable[Digest]) -> bool:
+        """Whether any of these has not been flushed since it came."""
+        return any(digest in self._flushing for digest in digests)
+
     def flush(self, digests: Iterable[Digest]) -> None:
         """Return when these blobs have reached the disk, with their names."""
         wanted = set(digests)
-        for digest in wanted | self.bases(wanted):
+        wanted |= self.bases(wanted)
+        for digest in wanted:
             if (flushing := self._flushing.get(digest)) is not None:
                 flushing.result()
-                self._flushing.pop(digest, None)
         sync_folder(self._folder)
+        for digest in wanted:
+            self._flushing.pop(digest, None)
 
     def delete(self, digest: Digest) -> bool:
         """Remove a blob, unless an operation holds it or one in pieces needs it.

@@ -144,11 +144,21 @@ class Catalog:
             raise AmbiguousId(digits)
         return own[0] if own else None
 
-    def add(self, images: Iterable[tuple[Image, Iterable[str]]], now: int) -> list[Image]:
+    def has(self, images: Iterable[tuple[Image, Iterable[str]]]) -> bool:
+        """Whether all of these are recorded already, under these names."""
+        for image, names in images:
+            known = self._images.get(image.id)
+            if known is None or not set(names) <= set(known.names):
+                return False
+        return True
+
+    def add(
+        self, images: Iterable[tuple[Image, Iterable[str]]], now: int, *, durable: bool = True
+    ) -> list[Image]:
         """Record images with the names that now point to them, all in one step."""
         with self._turn:
             added = [(image, tuple(names)) for image, names in images]
-            with self._database.write() as tx:
+            with self._database.write(durable=durable) as tx:
                 for image, names in added:
                     about = image.descriptor
                     tx.run(tables.ADD, image.id, about.media_type, about.size, image.parent)

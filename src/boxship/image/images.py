@@ -303,7 +303,10 @@ class Images(Announcing, Measured):
 
     def _record(self, images: Sequence[tuple[Image, Sequence[str]]]) -> Sequence[Image]:
         """Flush the content, then record the images; layers can be made again from it."""
-        self._blobs.flush({digest for image, _ in images for digest in image.content})
+        content = {digest for image, _ in images for digest in image.content}
+        if self._catalog.has(images) and not self._blobs.flushing(content):
+            return self._catalog.add(images, self._now(), durable=False)  # but for the time
+        self._blobs.flush(content)
         added = self._catalog.add(images, self._now())
         self._snapshots.settle_soon()
         return added

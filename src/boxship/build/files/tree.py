@@ -16,8 +16,8 @@ import os
 import stat
 import sys
 import tempfile
-import threading
 import time
+from _thread import start_new_thread
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import ClassVar, Final
@@ -91,10 +91,10 @@ class Spool:
 
     def __del__(self) -> None:
         if (file := getattr(self, "file", -1)) >= 0:
-            if os.fstat(file).st_size < WAITED_FOR:
+            if os.fstat(file).st_size < WAITED_FOR or sys.is_finalizing():
                 os.close(file)
-            else:  # to free it takes the kernel a while
-                threading.Thread(target=os.close, args=(file,), name="close").start()
+            else:  # to free it takes the kernel a while; nobody waits for this thread to begin
+                start_new_thread(os.close, (file,))
 
     def taking(self, pieces: Iterable[bytes], helper: Helper) -> Iterator[bytes]:
         """Pass pieces on, and keep them; they are written while they are looked at."""
