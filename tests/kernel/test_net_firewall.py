@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from tests.support.engine import PATIENCE
 from tests.support.netns import Place, ask, in_new_host, listen, places, run
 from tests.support.networking import BRIDGE, LAN_HOST, engine_host, neighbour
 
@@ -33,7 +34,7 @@ def test_rules_thrown_away_come_back(flush):
             host.watch()
             before = run(f"nft list table inet boxship_{BRIDGE}")
             run(f"nft {flush}")
-            took = until(2, host.idle, lambda: run("nft list ruleset") == before)
+            took = until(2 * PATIENCE, host.idle, lambda: run("nft list ruleset") == before)
             host.idle(0.1)  # what was told of our own changes must not set us going again
             run("nft add table ip other && nft delete table ip other")
             host.idle(0.1)
@@ -41,7 +42,7 @@ def test_rules_thrown_away_come_back(flush):
 
     answer, took, stable = in_new_host(story)
     assert answer.startswith("web saw")
-    assert took < 2
+    assert took < 2 * PATIENCE
     assert stable
 
 
@@ -84,9 +85,9 @@ def test_a_forward_chain_that_drops_is_answered_and_the_answer_taken_back(chain)
             listed = run("iptables-nft -S")
             # its owner starts again: the policy goes and comes back, and so must the answer
             run(f"nft delete table ip filter && {foreign}")
-            again = until(2, host.idle, lambda: "saw" in lan.do(ask, LAN_HOST, 8080))
+            again = until(2 * PATIENCE, host.idle, lambda: "saw" in lan.do(ask, LAN_HOST, 8080))
             host.stop("web")
-            answers.append(again < 2)
+            answers.append(again < 2 * PATIENCE)
         return answers, listed, before, run("iptables-nft -S")
 
     answers, listed, before, after = in_new_host(story)
