@@ -12,7 +12,7 @@ from boxship.cli import main
 from boxship.cli.baking.builds import asked_of
 from boxship.cli.baking.files import File, read_definition
 from boxship.cli.baking.plan import Plan, make_plan
-from boxship.cli.baking.remote import placed
+from boxship.cli.baking.target import place
 from boxship.errors import InvalidRequest
 
 Run = Callable[..., tuple[int, str, str]]
@@ -246,16 +246,16 @@ target "tool" {}
 target "out" { context = "../elsewhere" }
 """
     targets = plan(text, "default", "tool", "out").targets
-    placed(targets["default"], URL)
+    place(targets["default"], URL)
     assert targets["default"]["context"] == f"{URL}:app"
     assert targets["default"]["contexts"] == {
         "docs": URL, "up": "here", "other": "target:tool", "pinned": "https://x/y.git",
     }  # fmt: skip
     assert asked_of(targets["default"]).dockerfile == "Dockerfile"
-    placed(targets["tool"], "https://example.com/repo.git#:below")
+    place(targets["tool"], "https://example.com/repo.git#:below")
     assert targets["tool"]["context"] == "https://example.com/repo.git#:below"
     with pytest.raises(InvalidRequest, match="is outside of"):
-        placed(targets["out"], URL)
+        place(targets["out"], URL)
 
 
 def test_what_reaches_beyond_the_folder_needs_consent(run: Run, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from boxship.cli.baking.checks import check
 from boxship.cli.baking.files import File, local_files, read_definition
 from boxship.cli.baking.plan import Plan, make_plan
-from boxship.cli.baking.target import DEFAULT, HERE, Target, is_remote
+from boxship.cli.baking.target import DEFAULT, HERE, Target, is_remote, place
 from boxship.cli.building.checks import attestation
 from boxship.errors import BoxshipError, InvalidRequest
 from boxship.lib.hcl import BadDefinition
@@ -57,11 +57,7 @@ def _bake(shell: Shell, words: list[str], given: Mapping[str, Any]) -> int:
     for target in plan.targets.values():
         _add_epoch(target, shell.environment)
         check(target, shell.environment)
-    if url:
-        from boxship.cli.baking.remote import placed
-
-        for target in plan.targets.values():
-            placed(target, url)
+        place(target, url)
     if given["print"]:
         shell.out.write(_indented(plan.document()))
         return 0

@@ -15,7 +15,6 @@ from boxship.cli.baking.target import (
     Kind,
     Target,
     by_type,
-    clean_context,
     shown,
     tidied,
     wrong_flag,
@@ -95,8 +94,6 @@ def make_plan(
         plan.groups[DEFAULT].targets = sorted(set(plan.groups[DEFAULT].targets))
     for name in list(plan.targets):
         _link(definition, plan, name, set_, [])
-    for target in plan.targets.values():
-        target["context"] = clean_context(target["context"])
     return plan
 
 

@@ -9,23 +9,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from boxship.cli.baking.files import USUAL, File, local_files
-from boxship.cli.baking.target import HERE, Target, is_remote
+from boxship.cli.baking.target import HERE, is_repository
 from boxship.cli.building.asked import Asked
-from boxship.cli.building.fields import LINK
 from boxship.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
-ELSEWHERE: Final = (HERE, LINK, "docker-image:", "oci-layout:", "input:")
 ARCHIVES: Final = (b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
 DEFINITION: Final = "definition"
-
-
-def is_repository(url: str) -> bool:
-    """Tell whether an address is a repository's, by the rules for contexts."""
-    place = url.partition("#")[0]
-    return place.endswith(".git") or not place.startswith(("http://", "https://"))
 
 
 def remote_files(shell: Shell, url: str, given: Sequence[str]) -> list[File]:
@@ -87,25 +79,3 @@ def _build(shell: Shell, context: str, lines: Sequence[str], folder: str) -> Non
         status, _ = build_all(shell, {"": asked}, "quiet")
     if status:
         raise InvalidRequest(f"couldn't find a bake definition in {context or 'that address'}")
-
-
-def placed(target: Target, url: str) -> None:
-    """Have a target's folders be those beside the remote definition."""
-    target["context"] = _there(target["context"], url)
-    if contexts := target.get("contexts"):
-        target["contexts"] = {name: _there(place, url) for name, place in contexts.items()}
-
-
-def _there(place: str, url: str) -> str:
-    if is_remote(place) or place.startswith(ELSEWHERE):
-        return place.removeprefix(HERE) or "."
-    path = posixpath.normpath(place)
-    if path.startswith(("../", "/")) or path == "..":
-        raise InvalidRequest(f"{place!r} is outside of {url}")
-    if not is_repository(url):
-        raise InvalidRequest(f"{place!r}: a definition behind a URL has no folders; use {HERE}")
-    if path == ".":
-        return url
-    address, _, fragment = url.partition("#")
-    ref, _, below = fragment.partition(":")
-    return f"{address}#{ref}:{posixpath.join(below, path) if below else path}"

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Final
 
-from boxship.cli.building.fields import REMOTE, fields, joined
+from boxship.cli.building.fields import LINK, REMOTE, fields, joined
 from boxship.errors import InvalidRequest
 from boxship.lib.hcl import BadValue, values
 
 Target = dict[str, Any]  # by member's name; the values are of the member's kind
 NAME: Final = re.compile(r"[a-zA-Z0-9_-]+")
 HERE: Final = "cwd://"
+ELSEWHERE: Final = (LINK, "docker-image:", "oci-layout:", "input:")
 DEFAULT: Final = "default"
 
 
@@ -212,11 +213,35 @@ def is_remote(place: str) -> bool:
     return place.startswith(REMOTE)
 
 
-def clean_context(place: str) -> str:
-    """Return a context as it is used: paths without detours."""
-    if is_remote(place):
-        return place
-    return posixpath.normpath(place.removeprefix(HERE) or ".")
+def is_repository(url: str) -> bool:
+    """Tell whether an address is a repository's, by the rules for contexts."""
+    place = url.partition("#")[0]
+    return place.endswith(".git") or not place.startswith(("http://", "https://"))
+
+
+def place(target: Target, url: str) -> None:
+    """Have a target's folders be where they are: here, or beside a definition in a repository."""
+    there = url if url and is_repository(url) else ""
+    target["context"] = _placed(target["context"], there)
+    if contexts := target.get("contexts"):
+        target["contexts"] = {
+            name: _placed(one, there) if there else one for name, one in contexts.items()
+        }
+
+
+def _placed(said: str, url: str) -> str:
+    if said.startswith(HERE) or not (url or is_remote(said)):
+        return posixpath.normpath(said.removeprefix(HERE) or ".")
+    if is_remote(said) or said.startswith(ELSEWHERE):
+        return said
+    path = posixpath.normpath(said)
+    if path.startswith(("../", "/")) or path == "..":
+        raise InvalidRequest(f"{said!r} is outside of {url}")
+    if path == ".":
+        return url
+    address, _, fragment = url.partition("#")
+    ref, _, below = fragment.partition(":")
+    return f"{address}#{ref}:{posixpath.join(below, path) if below else path}"
 
 
 def wrong_flag(value: str, member: str) -> InvalidRequest:

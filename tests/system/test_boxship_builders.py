@@ -1,0 +1,175 @@
+"""`boxship buildx` around builds: builders, the cache, builds of the past."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.support.engine import BOXSHIP, Engine, link_plugins
+
+Finished = subprocess.CompletedProcess[str]
+Run = Callable[..., Finished]
+
+
+@pytest.fixture
+def run(engine: Engine, tmp_path: Path) -> Run:
+    def buildx(*words: str, check: bool = True, **environment: str) -> Finished:
+        done = subprocess.run(
+            [*BOXSHIP, "-H", engine.host, *words],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=120,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{words}: {done.stderr}\n{engine.tail()}")
+        return done
+
+    return buildx
+
+
+def real(engine: Engine, *words: str) -> str:
+    """Ask docker buildx the same."""
+    if not link_plugins(engine.root / "config"):
+        pytest.skip("docker buildx is neither installed nor could it be fetched")
+    return engine.docker("buildx", *words).stdout
+
+
+def test_a_builder_elsewhere_builds(engine: Engine, run: Run, tmp_path: Path) -> None:
+    """One that is spoken to as a BuildKit is, without the engine's API."""
+    (tmp_path / "Dockerfile").write_text(
+        "FROM busybox:latest\nCOPY Dockerfile /\n"
+        "RUN --mount=type=secret,id=s,target=/s cat /s > /t\n"
+    )
+    made = run("buildx", "create", "--name", "far", "--driver", "remote", "--use", engine.host)
+    assert made.stdout == "far\n"
+    listed = run("buildx", "ls").stdout.splitlines()
+    assert listed[0].split() == ["NAME/NODE", "DRIVER/ENDPOINT", "STATUS", "BUILDKIT", "PLATFORMS"]
+    assert listed[1].split() == ["far*", "remote"]
+    assert listed[2].split()[:5] == ["\\_", "far0", "\\_", engine.host, "running"]
+    told = run("build", "--secret", "id=s,env=S", "-o", "out", ".", S="kept").stderr
+    assert told.startswith('#0 building with "far" instance using remote driver\n')
+    assert (tmp_path / "out/t").read_text() == "kept"
+    assert "Endpoint:         default" in run("buildx", "inspect", "default").stdout
+    inspected = run("builder", "inspect", "--bootstrap").stdout
+    assert f"Endpoint:         {engine.host}" in inspected
+    assert "RECLAIMABLE" in run("buildx", "du").stdout
+    run("buildx", "use", "default")
+    assert run("buildx", "ls", "--format", "{{.Name}} {{.Current}}").stdout == (
+        "far false\ndefault true\n"
+    )
+    (tmp_path / ".docker/buildx/instances/gone").write_text(
+        '{"Name": "gone", "Driver": "remote", "Nodes": [{"Endpoint": "unix:///nonexistent"}]}'
+    )
+    assert "Cannot connect" in run("build", "--builder", "gone", ".", check=False).stderr
+    assert run("buildx", "rm", "--all-inactive", "-f").stderr == "gone removed\n"
+    run("buildx", "stop", "far")
+    assert run("buildx", "rm", "far").stderr == "far removed\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("create --driver docker-container", 'the driver "docker-container" is not supported'),
+        ("create --driver nope", 'failed to find driver "nope"'),
+        ("create --name x --driver remote", "no remote endpoint provided"),
+        ("create --name default --driver remote tcp://x", "default is a reserved name"),
+        ("create --name x --driver remote ssh://x", "a remote builder is at tcp://"),
+        ("create --driver remote --driver-opt a=b tcp://x", "invalid driver option a"),
+        ("create --driver remote --append tcp://x", "--append is not supported"),
+        ("create --driver remote --driver-opt cacert=a tcp://x", "missing keys"),
+        ("inspect nope", 'no builder "nope" found'),
+        ("use nope", 'no builder "nope" found'),
+        ("stop nope", 'no builder "nope" found'),
+        ("rm default", "context builder cannot be removed"),
+        ("uninstall", "are one command"),
+        ("history open", "history open is not supported"),
+        ("history trace", "history trace is not supported"),
+        ("history import", "history import is not supported"),
+        ("history nope", "unknown command: boxship buildx history nope"),
+        ("history rm", "rm requires at least one argument"),
+        ("history inspect nope", "no record found"),
+        ("prune -f --filter until=x", "until filter should be a duration"),
+    ],
+)
+def test_what_there_is_not_is_refused(
+    engine: Engine, words: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    from boxship.cli import main
+
+    monkeypatch.setattr(main, "environment", lambda: {"HOME": str(tmp_path)})
+    assert main.main(["-H", engine.host, "buildx", *words.split()]) == 1
+    assert problem in capfd.readouterr().err
+
+
+def test_the_cache_is_shown_as_buildx_shows_it(engine: Engine, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM busybox:latest\nRUN echo cached > /c\n")
+    run("build", "-q", ".")
+
+    def table(text: str) -> list[str]:
+        return sorted(re.sub(r"[\w ]+ ago$", "ago", line) for line in text.splitlines())
+
+    ours = run("buildx", "du").stdout
+    assert ours.startswith("ID\t\t\t\t\t\tRECLAIMABLE\tSIZE\t\tLAST ACCESSED\n")
+    assert "Description:\t[2/2] RUN echo cached > /c\n" in run("buildx", "du", "--verbose").stdout
+    found = run("buildx", "du", "--format", "json", "--filter", "type=regular").stdout
+    assert {json.loads(line)["Type"] for line in found.splitlines()} == {"regular"}
+    assert run("builder", "du", "--filter", "id=nope").stdout == "Reclaimable:\t0B\nTotal:\t\t0B\n"
+    assert table(run("buildx", "du").stdout) == table(real(engine, "du"))
+
+
+def test_a_past_build_is_shown_exported_and_forgotten(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM busybox:latest\nARG A\nRUN echo of the past\n")
+    run("build", "-q", "--no-cache", "--build-arg", "A=b", "--provenance=mode=max", ".")
+    refs = run("buildx", "history", "ls", "--format", "{{.Ref}} {{.Status}}").stdout.splitlines()
+    ref, status = refs[0].split()
+    assert status == "Completed"
+    said = json.loads(run("buildx", "history", "inspect", "--format", "json", ref[:20]).stdout)
+    assert said["Ref"] == ref
+    assert {"Name": "A", "Value": "b"} in said["BuildArgs"]
+    assert "provenance" in said["Attachments"][0]["Type"]
+    kept = json.loads(run("buildx", "history", "inspect", "attachment", ref).stdout)
+    assert "buildType" in kept or "buildDefinition" in kept
+    assert re.search(r"^#\d+ \d\.\d+ of the past$", run("buildx", "history", "logs", ref).stdout,
+                     re.MULTILINE)  # fmt: skip
+    run("builder", "history", "export", "--finalize", "-o", "kept.tgz", ref)
+    with tarfile.open(tmp_path / "kept.tgz") as tar:
+        names = tar.getnames()
+        index = json.load(tar.extractfile("index.json"))  # type: ignore[arg-type]
+    assert "oci-layout" in names
+    digest = index["manifests"][0]["digest"].replace(":", "/")
+    assert f"blobs/{digest}" in names
+    assert index["manifests"][0]["annotations"] == {"ref": ref}
+    assert run("buildx", "history", "rm", ref).stdout == f"{ref}\n"
+    assert ref not in run("buildx", "history", "ls", "--no-trunc").stdout
+
+
+def test_a_builder_is_spoken_to_over_standard_input(engine: Engine, run: Run) -> None:
+    """What stands on the other side answers in HTTP/2: a settings frame."""
+    process = subprocess.Popen(
+        [*BOXSHIP, "-H", engine.host, "buildx", "dial-stdio"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+        )
+        process.stdin.flush()
+        assert process.stdout.read(9)[3] == 4
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
