@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import socket
-from collections.abc import AsyncIterator
+import tarfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -294,3 +296,36 @@ def test_a_client_that_is_gone_is_told_as_such() -> None:
             await client.watch()
 
     asyncio.run(story())
+
+
+def test_a_context_may_come_before_its_build(engine: Engine) -> None:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        info = tarfile.TarInfo("Dockerfile")
+        text = b"FROM busybox:latest\nRUN echo came early\n"
+        info.size = len(text)
+        archive.addfile(info, io.BytesIO(text))
+    body = data.getvalue()
+    head = "POST /v1.40/build?version=2&{} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    upload, build = (head.format(f"buildid={id}") for id in ("upload-request%3Aearly", "early"))
+    build = build.replace("version=2", "version=2&remote=upload-request&t=early:1")
+    with calling(engine) as uploading, calling(engine) as building:
+        uploading.sendall(f"{upload}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        building.sendall(f"{build}Content-Length: 0\r\n\r\n".encode())
+        assert b"moby.image.id" in all_of(building)
+        assert all_of(uploading).startswith(b"HTTP/1.1 200 ")
+
+
+@contextlib.contextmanager
+def calling(engine: Engine) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX) as raw:
+        raw.settimeout(60)
+        raw.connect(engine.socket)
+        yield raw
+
+
+def all_of(raw: socket.socket) -> bytes:
+    data = b""
+    while more := raw.recv(1 << 16):
+        data += more
+    return data

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from boxship.api.building import Building
@@ -55,6 +56,14 @@ class _Parts:
     service: Service
 
 
+@dataclass(frozen=True, slots=True)
+class _Archive:
+    """A context that is sent by one request and wanted by another, in either order."""
+
+    coming: asyncio.Future[Pipe]
+    taken: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Doors:
     """Lets BuildKit's clients in."""
 
@@ -62,7 +71,7 @@ class Doors:
         self._building = building
         self._engine = engine
         self._loaded: _Parts | None = None
-        self._archives: dict[str, asyncio.Future[Pipe]] = {}
+        self._archives: dict[str, _Archive] = {}
         self._turn = asyncio.Lock()
 
     async def _parts(self) -> _Parts:
@@ -172,35 +181,39 @@ class Doors:
         """Stop a build; False where there is none of this name."""
         return self._loaded is not None and self._loaded.solving.jobs.cancel(id)
 
-    def _archive(self, id: str) -> asyncio.Future[Pipe]:
+    def _archive(self, id: str) -> _Archive:
         if id not in self._archives:
-            self._archives[id] = asyncio.get_running_loop().create_future()
+            self._archives[id] = _Archive(asyncio.get_running_loop().create_future())
         return self._archives[id]
 
     async def _take_archive(self, id: str, body: AsyncIterator[bytes]) -> None:
-        """Hand the body to the build that waits for it."""
+        """Hand the body to the build that waits for it, or will in a moment."""
         from boxship.api.progress import fed
 
         if not id:
             raise InvalidRequest("an upload needs the number of its build")
-        coming = self._archive(id)
-        if coming.done():
+        archive = self._archive(id)
+        if archive.coming.done():
             raise InvalidRequest(f"the context of build {id[:100]} was sent twice")
         pipe = Pipe()
-        coming.set_result(pipe)
+        archive.coming.set_result(pipe)
         try:
             await fed(body, pipe)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(UPLOAD_WITHIN):
+                    await archive.taken.wait()
         finally:
             self._archives.pop(id, None)
 
     async def _unpacked(self, id: str) -> Upload:
-        coming = self._archive(id)
+        archive = self._archive(id)
         try:
             async with asyncio.timeout(UPLOAD_WITHIN):
-                pipe = await asyncio.shield(coming)
+                pipe = await asyncio.shield(archive.coming)
         except TimeoutError:
             raise Unavailable("the build's context was not sent") from None
         finally:
+            archive.taken.set()
             self._archives.pop(id, None)
         tools = await self._building.tools()
         return await asyncio.to_thread(tools.uploads.unpack, pipe)
