@@ -275,3 +275,18 @@ def test_the_command_starts_without_what_builds_need(tmp_path: Path) -> None:
         capture_output=True, check=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_rules_for_sources_are_passed_on(build: Build, context: Path, tmp_path: Path) -> None:
+    (context / "Dockerfile").write_text("FROM busybox:latest\n")
+    rule = {
+        "action": "DENY",
+        "selector": {"identifier": "docker-image://docker.io/library/busybox*"},
+    }
+    (tmp_path / "policy.json").write_text(json.dumps({"version": 1, "rules": [rule]}))
+    variable = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"
+    refused = build("ctx", check=False, **{variable: "policy.json"})
+    assert refused.returncode == 1
+    assert "denied by policy" in refused.stderr
+    missing = build("ctx", check=False, **{variable: "nowhere.json"})
+    assert "failed to read source policy file: open nowhere.json" in missing.stderr

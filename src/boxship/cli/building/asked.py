@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
 FRONTEND = "dockerfile.v0"
+POLICY = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"
 PROXIES = {
     "httpProxy": "HTTP_PROXY",
     "httpsProxy": "HTTPS_PROXY",
@@ -122,6 +123,8 @@ def prepare(shell: Shell, asked: Asked, undo: ExitStack, builder: Builder) -> Pr
         entitlements=[_entitlement(text) for text in asked.allow],
         exporters=[pb.Exporter(type=one.kind, attrs=one.attrs) for one in outputs],
     )
+    if path := environment.get(POLICY, ""):
+        request.source_policy.CopyFrom(_policy(path))
     imports = [cache_of(text) for text in asked.cache_from]
     exports = [cache_of(text) for text in asked.cache_to]
     check_caches(imports, "importer")
@@ -178,6 +181,20 @@ def _proxies(shell: Shell) -> dict[str, str]:
         if isinstance(said, dict) and (value := said.get(key)):
             found[name] = found[name.lower()] = str(value)
     return found
+
+
+def _policy(path: str) -> pb.Policy:
+    """Read a file of rules for the sources of a build."""
+    from google.protobuf.json_format import Parse, ParseError
+
+    try:
+        with open(path, "rb") as file:
+            return Parse(file.read(1 << 20), pb.Policy())
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InvalidRequest(f"failed to read source policy file: open {path}: {reason}") from None
+    except ParseError as error:
+        raise InvalidRequest(f"failed to parse source policy: {error}") from None
 
 
 def _entitlement(text: str) -> str:
