@@ -59,9 +59,22 @@ def comparable(outcome: Outcome, kind: str) -> Outcome:
     if kind == "classic":
         again.pop("RUN echo tested", None)
         files = {path: _classic(entry) for path, entry in files.items()}
-    history = [re.split("COPY|ADD", line)[0] for line in outcome["history"]]
-    history = outcome["history"] if kind != "classic" else history
+    history = [_sources(line) for line in outcome["history"]] if kind == "classic" else []
+    history = history or outcome["history"]
     return {**outcome, "again": again, "tree": files, "history": history}
+
+
+def _sources(line: str) -> str:
+    """Leave out what a copy is of: dockerd tells digests, and no space after an owner."""
+    said = re.fullmatch(r"(.*#\(nop\) (?:COPY|ADD)) (?:(--chown=\S*?) ?)?(\S.*) in (.*)", line)
+    if said is None:
+        return line
+    begin, owner, source, target = said.groups()
+    if (digest := re.search(r"(file|dir|multi):[0-9a-f]{64}$", f"{owner or ''}{source}")) is None:
+        owner = re.sub(" .*", "", f"{owner}{source}") if owner else None
+    elif owner:
+        owner = f"{owner}{source}"[: -len(digest[0])]
+    return f"{begin} {owner or ''} in {target}"
 
 
 def _classic(entry: list[Any] | None) -> list[Any] | None:

@@ -302,7 +302,6 @@ class _Transfer:
         said += (f"<<{document.name}" for document in self._files.documents)
         if self._to.options.classic:
             said.append("in")
-            return " ".join((*said, asked.where))
         return " ".join((*said, asked.target))
 
     def _check_ignored(self, source: str) -> None:
