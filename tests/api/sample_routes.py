@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
 
+from boxship.api.progress import drawn
 from boxship.api.routing import Answer, Call, Hijacked, Reply, Stream, route
 from boxship.errors import Conflict, NotFound, NotModified
+from boxship.lib.filepart import FilePart
+
+CONTENT = bytes(range(256)) * 40_000  # ten megabytes
 
 
 @dataclass
@@ -35,6 +40,24 @@ async def write(call: Call, diary: Diary) -> Reply:
     note = call.body(Note)
     diary.lines.append(note.text or "")
     return Reply(201, {"Text": note.text, "Count": note.count})
+
+
+@route("GET", "/file")
+async def file(call: Call, diary: Diary) -> Stream:
+    """Text, then what is in a file, then text."""
+
+    def parts() -> Iterator[bytes | FilePart]:
+        yield b"before "
+        with tempfile.TemporaryFile() as made:
+            made.write(CONTENT)
+            made.flush()
+            try:
+                yield FilePart(made.fileno(), len(CONTENT))
+            finally:
+                diary.lines.append("given back")
+        yield b" after"
+
+    return Stream(200, drawn(parts()))
 
 
 @route("GET", "/notes/{id}/json")

@@ -218,6 +218,27 @@ def test_a_stream_ends_when_its_client_leaves(served: Served, diary: Diary) -> N
     assert wait_until(lambda: diary.lines == ["begun", "ended"])
 
 
+def test_what_lies_in_a_file_is_sent_whole_to_a_client_that_takes_its_time(
+    served: Served, diary: Diary
+) -> None:
+    with served.connect() as connection:
+        connection.sendall(b"GET /file HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        received = read_until(connection, b"before \r\n")
+        time.sleep(0.2)  # longer than a thread waits
+        received += read_all(connection)
+    size = b"%x" % len(sample_routes.CONTENT)
+    expected = (b"7", b"before ", size, sample_routes.CONTENT, b"6", b" after", b"0", b"", b"")
+    assert received.partition(b"\r\n\r\n")[2] == b"\r\n".join(expected)
+    assert diary.lines == ["given back"]
+
+
+def test_a_file_is_given_back_when_its_client_leaves(served: Served, diary: Diary) -> None:
+    with served.connect() as connection:
+        connection.sendall(b"GET /file HTTP/1.1\r\nHost: x\r\n\r\n")
+        read_until(connection, b"before ")
+    assert wait_until(lambda: diary.lines == ["given back"])
+
+
 def test_a_stream_that_fails_half_way_does_not_look_whole(served: Served) -> None:
     received = exchange(served, b"GET /breaks HTTP/1.1\r\nHost: x\r\n\r\n")
     assert received.endswith(b"4\r\nsome\r\n")

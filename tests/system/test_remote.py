@@ -100,6 +100,13 @@ def test_much_goes_both_ways_whole(remote: Remote, client: str) -> None:
 
 
 @CLIENTS
+def test_an_archive_comes_whole(remote: Remote, client: str) -> None:
+    local = [docker_command(), "-H", remote.engine.host, "save", IMAGE]
+    here = subprocess.run(local, capture_output=True, check=True).stdout
+    assert remote.run(client, "save", IMAGE).stdout == here
+
+
+@CLIENTS
 def test_execs_logs_and_copies(remote: Remote, client: str, tmp_path: Path) -> None:
     made = remote.run(client, "run", "-d", IMAGE, "sh", "-c", "echo said; sleep 600").stdout
     name = made.decode().strip()

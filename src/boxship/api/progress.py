@@ -18,6 +18,7 @@ import msgspec
 from boxship.api.routing import Call, Stream
 from boxship.api.status import sentence_of
 from boxship.errors import BoxshipError
+from boxship.lib.filepart import FilePart
 from boxship.lib.pipe import Abandoned, Pipe
 
 END_OF_MESSAGE: Final = b"\r\n"
@@ -151,19 +152,29 @@ async def fed(pieces: AsyncIterator[bytes], pipe: Pipe) -> None:
     pipe.end()
 
 
-async def drawn(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def drawn(pieces: Iterator[bytes | FilePart]) -> AsyncIterator[bytes | FilePart]:
     """Yield what a plain iterator makes in a thread, in pieces worth sending.
+
+    A part of a file goes on as it is; the iterator is asked for more when it has been sent.
 
     However this ends, the iterator is closed: a client that leaves is noticed twice, by what was
     to be sent to it and by its connection, so the closing itself must survive a cancellation.
     """
     drawing = threading.Lock()  # a generator that runs cannot be closed
+    held: list[FilePart] = []
 
-    def more() -> bytes:
+    def more() -> bytes | FilePart:
+        if held:
+            return held.pop()
         parts: list[bytes] = []
         size = 0
         with drawing:
             for part in pieces:
+                if isinstance(part, FilePart):
+                    if not parts:
+                        return part
+                    held.append(part)
+                    break
                 parts.append(part)
                 size += len(part)
                 if size >= PIECE:

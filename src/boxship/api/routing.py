@@ -22,6 +22,7 @@ from boxship.api.query import Query
 from boxship.api.version import NEWEST, OLDEST, ApiVersion, parse
 from boxship.errors import InvalidRequest
 from boxship.lib import strictjson
+from boxship.lib.filepart import FilePart
 from boxship.transport import websocket
 from boxship.transport.direct import DirectBody
 from boxship.transport.exchange import Exchange
@@ -48,7 +49,7 @@ class Stream:
     """An answer that is sent as it comes; what fails with a status fails before this is made."""
 
     status: int
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncIterator[bytes] | AsyncIterator[bytes | FilePart]
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
 

@@ -36,6 +36,7 @@ from boxship.image.platforms import remove as remove_platforms
 from boxship.image.record import Image
 from boxship.image.removal import Removed
 from boxship.lib import moments
+from boxship.lib.filepart import FilePart
 from boxship.snapshot.driver import ChainId
 from boxship.snapshot.snapshots import Snapshots
 from boxship.spec.digest import Digest
@@ -339,7 +340,9 @@ class Images(Announcing, Measured):
                         return descriptor, variant.diff_ids[at]
         return None
 
-    def save(self, refs: Sequence[str], platforms: Sequence[Platform] = ()) -> Iterator[bytes]:
+    def save(
+        self, refs: Sequence[str], platforms: Sequence[Platform] = ()
+    ) -> Iterator[bytes | FilePart]:
         """Return the archive of images; what is not found is known before its first byte."""
         chosen = saving.choose(self._catalog, refs)
         for image, names in chosen:
@@ -358,11 +361,11 @@ class Images(Announcing, Measured):
         images: Sequence[tuple[Image, tuple[str, ...]]],
         content: set[Digest],
         platforms: Sequence[Platform],
-    ) -> Iterator[bytes]:
+    ) -> Iterator[bytes | FilePart]:
         with self._working_on() as lease:
             for digest in content:
                 lease.hold(digest)
-            yield from saving.archive(self._blobs, images, content, platforms)
+            yield from saving.parts(self._blobs, images, content, platforms)
         for image, names in images:
             for name in names or ("",):
                 self._tell("save", image, Reference.parse(name).familiar if name else image.id)

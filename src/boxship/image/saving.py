@@ -8,6 +8,7 @@ oci-layout
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 from boxship.content.store import Blobs
@@ -15,7 +16,8 @@ from boxship.image import record
 from boxship.image.catalog import Catalog
 from boxship.image.errors import NoSuchImage
 from boxship.image.record import Image
-from boxship.lib import strictjson
+from boxship.lib import filepart, strictjson
+from boxship.lib.filepart import FilePart
 from boxship.spec.digest import Digest
 from boxship.spec.oci import image as oci
 from boxship.spec.oci.image import Descriptor, Index
@@ -83,14 +85,28 @@ def archive(
 
     What several images share is in it once.
     """
+    return filepart.read(parts(blobs, images, content, platforms))
+
+
+def parts(
+    blobs: Blobs,
+    images: Sequence[tuple[Image, tuple[str, ...]]],
+    content: set[Digest],
+    platforms: Sequence[Platform] = (),
+) -> Iterator[bytes | FilePart]:
+    """Yield the same, blobs as parts of files; each is closed when the next is asked for."""
     yield tarwriter.folder("blobs")
     yield tarwriter.folder("blobs/sha256")
     for digest in sorted(content):
         size = blobs.size(digest)
         entry = Entry(f"blobs/sha256/{digest.hex}".encode(), size=size)
         yield tarwriter.header(entry)
-        if size:
-            yield from tarwriter.body(blobs.chunks(digest), size)
+        file = blobs.open(digest)
+        try:
+            yield FilePart(file, size)
+        finally:
+            os.close(file)
+        yield tarwriter.padding(size)
     yield tarwriter.file("index.json", strictjson.encode(_index(images)))
     yield tarwriter.file("manifest.json", strictjson.encode(_manifests(images, platforms)))
     yield tarwriter.file("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')

@@ -19,6 +19,8 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import BinaryIO, Final, Protocol, cast
 
+from boxship.lib.filepart import FilePart
+from boxship.transport import aside
 from boxship.transport.exchange import Exchange
 from boxship.transport.gone import ClientGone
 from boxship.transport.upgrade import Upgraded
@@ -198,6 +200,21 @@ class Connection(asyncio.Protocol):
         self.write(data)
         await self.drain()
         return len(data)
+
+    async def send_part(self, part: FilePart) -> None:
+        """Send what lies in a file, as it lies there where nothing is encrypted."""
+        if self.encrypted:
+            pieces = part.pieces()
+            while piece := await asyncio.to_thread(next, pieces, b""):
+                self.write(piece)
+                await self.drain()
+            return
+        self.transport.set_write_buffer_limits(0)
+        try:
+            await self.drain()  # what was written before goes before
+            await aside.send(self.transport.get_extra_info("socket"), part)
+        finally:
+            self.transport.set_write_buffer_limits(WRITE_BUFFER)
 
     def resume_body(self) -> None:
         """The handler has read; take more from the client."""

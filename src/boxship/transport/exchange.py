@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from boxship.lib.filepart import FilePart
 from boxship.transport.direct import DirectBody
 from boxship.wire import http
 
@@ -174,7 +175,7 @@ class Exchange:
         self,
         status: int,
         headers: Headers,
-        chunks: AsyncIterator[bytes],
+        chunks: AsyncIterator[bytes] | AsyncIterator[bytes | FilePart],
         *,
         length: int | None = None,
     ) -> None:
@@ -197,7 +198,9 @@ class Exchange:
         self.cancellable = True
         try:
             async for data in chunks:
-                if data:
+                if isinstance(data, FilePart):
+                    await self._send_part(data, chunked=chunked)
+                elif data:
                     connection.write(http.chunk(data) if chunked else data)
                     await connection.drain()
         finally:
@@ -207,6 +210,16 @@ class Exchange:
         if chunked:
             connection.write(http.LAST_CHUNK)
         await connection.drain()
+
+    async def _send_part(self, part: FilePart, *, chunked: bool) -> None:
+        """Send a part of a file as it is, as one chunk where the answer comes in chunks."""
+        if not part.size:
+            return
+        if chunked:
+            self._connection.write(b"%x\r\n" % part.size)
+        await self._connection.send_part(part)
+        if chunked:
+            self._connection.write(b"\r\n")
 
     async def respond_file(
         self, status: int, headers: Headers, file: BinaryIO, offset: int, count: int, stall: float

@@ -15,6 +15,7 @@ from tests.support.images import (
 from boxship.errors import InvalidRequest
 from boxship.image.errors import AmbiguousId, ImageInUse, NoSuchImage, WrongPlatform
 from boxship.image.images import Wanted
+from boxship.lib import filepart
 from boxship.spec.engine.image import ImageConfig as RunConfig
 from boxship.spec.platform import Platform
 
@@ -205,7 +206,7 @@ def test_platforms_whose_content_is_missing_are_kept_in_the_index(engine):
     data, index, _ = indexed(("linux", "arm64"), ("linux", "amd64"))
     engine.images.load([data])
     amd64 = Platform.parse("linux/amd64")
-    saved = b"".join(engine.images.save(["multi:1"], [amd64]))
+    saved = b"".join(filepart.read(engine.images.save(["multi:1"], [amd64])))
     engine.images.remove("multi:1")
     (image,) = engine.images.load([saved])
     assert image.id == sha256(index)
@@ -217,8 +218,8 @@ def test_platforms_whose_content_is_missing_are_kept_in_the_index(engine):
 def test_saved_archives_are_the_same_each_time_and_hold_each_layer_once(engine):
     load(engine)
     load(engine, tags=["two:1"], comment="other")
-    one = b"".join(engine.images.save(["test:1", "two:1"]))
-    assert b"".join(engine.images.save(["test:1", "two:1"])) == one
+    one = b"".join(filepart.read(engine.images.save(["test:1", "two:1"])))
+    assert b"".join(filepart.read(engine.images.save(["test:1", "two:1"]))) == one
     with tarfile.open(fileobj=io.BytesIO(one)) as saved:
         names = saved.getnames()
         assert len(names) == len(set(names))
@@ -230,7 +231,7 @@ def test_saved_archives_are_the_same_each_time_and_hold_each_layer_once(engine):
 
 def test_a_repository_alone_is_saved_with_all_its_tags(engine):
     load(engine, tags=["test:1", "test:2"])
-    saved = b"".join(engine.images.save(["test"]))
+    saved = b"".join(filepart.read(engine.images.save(["test"])))
     engine.images.remove("test:1")
     engine.images.remove("test:2")
     (image,) = engine.images.load([saved])

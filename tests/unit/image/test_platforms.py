@@ -12,6 +12,7 @@ from tests.support.images import (
 
 from boxship.image import catalog
 from boxship.image.errors import ImageInUse, WrongPlatform
+from boxship.lib import filepart
 from boxship.spec.platform import Platform
 from boxship.spec.reference import Reference
 
@@ -24,7 +25,7 @@ def test_content_that_comes_later_belongs_to_the_image_that_was_there(engine):
     """An index was loaded for one platform and then for another; the second must stay."""
     data, _, _ = indexed(("linux", "arm64"), ("linux", "amd64"))
     engine.images.load([data])
-    part = b"".join(engine.images.save(["multi:1"], [AMD]))
+    part = b"".join(filepart.read(engine.images.save(["multi:1"], [AMD])))
     engine.images.remove("multi:1")
     engine.images.load([part])
     engine.images.load([data])
@@ -96,7 +97,7 @@ def test_what_is_attested_of_an_image_is_told(engine):
 
 def test_attestations_go_with_their_platform_and_are_saved_with_it(engine):
     engine.images.load([attested(SLSA)])
-    saved = b"".join(engine.images.save(["attested:1"], [AMD]))
+    saved = b"".join(filepart.read(engine.images.save(["attested:1"], [AMD])))
     engine.images.remove_platforms("attested:1", [AMD])
     assert engine.stored() == ([], [], [])
     engine.images.load([saved])
