@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
 from boxship.build.control import exporters, historyfilters, status, telling
@@ -40,6 +40,7 @@ class History:
     def __init__(self, kept: Kept, records: Sequence[pb.HistoryRecord] = ()) -> None:
         self.kept = kept
         self._records = OrderedDict((one.ref, one) for one in records)
+        self._sizes = {one.ref: size_of(one) for one in records}
         self._listeners: set[asyncio.Queue[pb.HistoryEvent]] = set()
         self._turn = asyncio.Lock()
 
@@ -92,6 +93,7 @@ class History:
                 await asyncio.to_thread(self._keep, record, told, built, details)
             except OSError as failure:  # the build itself has ended well or not without this
                 log.warning("the record of the build %s was not kept: %s", record.ref, failure)
+        self._sizes[record.ref] = size_of(record)
         self._tell(pb.COMPLETE, record)
         await self._forget_old()
 
@@ -176,31 +178,39 @@ class History:
     async def _remove(self, gone: Sequence[pb.HistoryRecord]) -> None:
         for record in gone:
             del self._records[record.ref]
+            self._sizes.pop(record.ref, None)
             self._tell(pb.DELETED, pb.HistoryRecord(ref=record.ref))
         left = list(self._records.values())
         await asyncio.to_thread(self.kept.remove, gone, left)
 
     async def _forget_old(self) -> None:
         async with self._turn:
-            if gone := too_old(list(self._records.values()), time.time_ns()):
+            if gone := too_old(list(self._records.values()), self._sizes, time.time_ns()):
                 await self._remove(gone)
 
 
-def too_old(records: Sequence[pb.HistoryRecord], now: int) -> list[pb.HistoryRecord]:
+def size_of(record: pb.HistoryRecord) -> int:
+    """Return how many bytes belong to a record."""
+    return sum(one.size for one in pointers(record))
+
+
+def too_old(
+    records: Sequence[pb.HistoryRecord], sizes: Mapping[str, int], now: int
+) -> list[pb.HistoryRecord]:
     """Return what need not be kept any more; `records` are the oldest first."""
+    size = sum(sizes.values())
+    if len(records) <= LEAST and size <= LARGEST:
+        return []
     loose = [one for one in records if not one.pinned and one.HasField("completed_at")]
     gone: list[pb.HistoryRecord] = []
-    size = sum(one.size for record in records for one in pointers(record))
     left = len(loose)
     for record in loose:
-        old = now - record.completed_at.ToNanoseconds() > LONGEST
-        if left <= LEAST and size <= LARGEST:
-            break
-        if not (old and left > LEAST) and left <= MOST and size <= LARGEST:
+        old = left > LEAST and now - record.completed_at.ToNanoseconds() > LONGEST
+        if not old and left <= MOST and size <= LARGEST:
             break
         gone.append(record)
         left -= 1
-        size -= sum(one.size for one in pointers(record))
+        size -= sizes.get(record.ref, 0)
     return gone
 
 

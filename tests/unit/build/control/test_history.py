@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from boxship.build.control import historyfilters, telling
-from boxship.build.control.history import LEAST, LONGEST, MOST, History, too_old
+from boxship.build.control.history import LEAST, LONGEST, MOST, History, size_of, too_old
 from boxship.build.control.jobs import Job, NoSuchBuild
-from boxship.build.control.kept import Kept, pointers
+from boxship.build.control.kept import Kept
 from boxship.build.progress import Output
 from boxship.build.request import Built
 from boxship.errors import Conflict, InvalidRequest
@@ -120,18 +120,18 @@ def record(number: int, age: int, *, size: int = 0, pinned: bool = False) -> pb.
     return found
 
 
+def forgotten(records: list[pb.HistoryRecord]) -> list[str]:
+    sizes = {one.ref: size_of(one) for one in records}
+    return [one.ref for one in too_old(records, sizes, 100 * DAY)]
+
+
 def test_old_builds_are_forgotten_beyond_the_newest_fifty() -> None:
-    now = 100 * DAY
     old = [record(n, LONGEST + 1) for n in range(60)]
-    assert [one.ref for one in too_old(old, now)] == [str(n) for n in range(60 - LEAST)]
-    assert too_old([record(n, LONGEST - 1) for n in range(60)], now) == []
-    many = [record(n, 1) for n in range(MOST + 3)]
-    assert [one.ref for one in too_old(many, now)] == ["0", "1", "2"]
-    pinned = [record(n, LONGEST + 1, pinned=True) for n in range(60)]
-    assert too_old(pinned, now) == []
-    large = [record(n, 1, size=100 << 20) for n in range(4)]
-    assert [one.ref for one in too_old(large, now)] == ["0", "1"]
-    assert [one.size for one in pointers(large[0])] == [100 << 20]
+    assert forgotten(old) == [str(n) for n in range(60 - LEAST)]
+    assert forgotten([record(n, LONGEST - 1) for n in range(60)]) == []
+    assert forgotten([record(n, 1) for n in range(MOST + 3)]) == ["0", "1", "2"]
+    assert forgotten([record(n, LONGEST + 1, pinned=True) for n in range(60)]) == []
+    assert forgotten([record(n, 1, size=100 << 20) for n in range(4)]) == ["0", "1"]
 
 
 def test_builds_are_asked_for_by_what_became_of_them(tmp_path: Path) -> None:
