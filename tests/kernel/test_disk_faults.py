@@ -201,12 +201,15 @@ def tell(
     return asyncio.run(whole())
 
 
+LONG = [pytest.mark.slow, pytest.mark.timeout(3600)]
+
+
+@pytest.mark.parametrize("rounds", [2, pytest.param(25, marks=LONG)])
 @pytest.mark.parametrize(("many", "number"), [(1, NUMBER), (FOR_EVER, NUMBER + 1)])
 def test_a_disk_that_fails_at_some_write(
-    tmp_path: Path, many: int, number: int, request: pytest.FixtureRequest
+    tmp_path: Path, many: int, number: int, rounds: int
 ) -> None:
     chance = random.Random(many)
-    rounds = 25 if request.config.getoption("--slow") else 2
     with FaultyRegistry() as registry:
         registry.add("a/pulled", "1", [LAYERS[0], LAYERS[3]])
         name = f"{registry.host}/a/pulled:1"
@@ -279,9 +282,9 @@ QUOTAS = shutil.which("mkfs.btrfs") and shutil.which("btrfs")
 
 
 @pytest.mark.skipif(not QUOTAS, reason="no btrfs programs, and a quota of ext4 is not for root")
-def test_a_quota_that_is_used_up(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("step", [700 << 10, pytest.param(100 << 10, marks=LONG)])
+def test_a_quota_that_is_used_up(tmp_path: Path, step: int) -> None:
     """EDQUOT with every amount of room in steps; with the quota lifted all can be done."""
-    step = 100 << 10 if request.config.getoption("--slow") else 700 << 10
     with FaultyRegistry() as registry:
         registry.add("a/pulled", "1", [LAYERS[0], LAYERS[3]])
         name = f"{registry.host}/a/pulled:1"

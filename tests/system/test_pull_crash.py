@@ -61,19 +61,19 @@ def stored(engine: Engine) -> set[str]:
     return set(os.listdir(f"{engine.root}/data/blobs/sha256"))
 
 
-def rounds(request: pytest.FixtureRequest) -> int:
-    return 40 if request.config.getoption("--slow") else 2
+ROUNDS = pytest.mark.parametrize(
+    "rounds", [2, pytest.param(40, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+)
 
 
-def test_a_killed_pull_is_whole_or_not_there(
-    own_engine: Engine, request: pytest.FixtureRequest
-) -> None:
+@ROUNDS
+def test_a_killed_pull_is_whole_or_not_there(own_engine: Engine, rounds: int) -> None:
     chance = random.Random(1)
     with FaultyRegistry() as registry:
         digest = registry.add("a/b", "1", LAYERS)
         name = f"{registry.host}/a/b:1"
         content = {one.removeprefix("sha256:") for one in (*registry.blobs, digest)}
-        for _ in range(rounds(request)):
+        for _ in range(rounds):
             kill_during(own_engine, registry, chance, "pull", name)
             assert not leftovers(own_engine)
             here = own_engine.docker("images", "-q", "--no-trunc").stdout.split()
@@ -87,12 +87,13 @@ def test_a_killed_pull_is_whole_or_not_there(
             assert not stored(own_engine)
 
 
-def test_a_killed_push_can_be_repeated(own_engine: Engine, request: pytest.FixtureRequest) -> None:
+@ROUNDS
+def test_a_killed_push_can_be_repeated(own_engine: Engine, rounds: int) -> None:
     chance = random.Random(2)
     with FaultyRegistry() as registry, FaultyRegistry("127.0.0.2") as target:
         digest = registry.add("a/b", "1", LAYERS)
         own_engine.docker("pull", f"{registry.host}/a/b:1")
-        for number in range(rounds(request)):
+        for number in range(rounds):
             name = f"{target.host}/pushed/{number}:1"
             own_engine.docker("tag", f"{registry.host}/a/b:1", name)
             target.blobs.clear()
@@ -126,13 +127,14 @@ def test_a_pull_after_a_kill_goes_on_where_the_last_one_was(own_engine: Engine) 
         own_engine.docker("rmi", name)
 
 
+@ROUNDS
 def test_a_registry_that_is_killed_meanwhile_gets_and_gives_all_the_next_time(
-    own_engine: Engine, tmp_path: Path, request: pytest.FixtureRequest
+    own_engine: Engine, tmp_path: Path, rounds: int
 ) -> None:
     chance = random.Random(4)
     archive = tmp_path / "image.tar"
     with registry_server(tmp_path) as server:
-        for number in range(rounds(request)):
+        for number in range(rounds):
             name = f"{server.host}/killed/{number}:1"
             archive.write_bytes(made.docker_archive(LAYERS, tags=[name], author=str(number)))
             own_engine.docker("load", "-q", "-i", str(archive))

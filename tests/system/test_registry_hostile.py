@@ -265,7 +265,7 @@ def test_a_registry_that_is_killed_is_whole(tmp_path: Path, request: pytest.Fixt
     images = {f"v{n}": os.urandom(400_000) for n in range(6)}
     storage = {"delete": {"enabled": True}, "collection": {"grace": "1ns"}}
     with registry_server(tmp_path, storage=storage) as server:
-        for turn in range(40 if request.config.getoption("--slow") else 3):
+        for turn in range(rounds):
             clients = Clients(server, images)
             threads = [
                 threading.Thread(target=clients.work, args=(n, turn * 10 + n)) for n in range(3)
