@@ -259,7 +259,10 @@ class Clients:
             self.server.command("gc", "--delete-untagged")
 
 
-def test_a_registry_that_is_killed_is_whole(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(
+    "rounds", [3, pytest.param(40, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+)
+def test_a_registry_that_is_killed_is_whole(tmp_path: Path, rounds: int) -> None:
     """kill -9 at random moments of pushes, pulls, deletes and collections, all at once."""
     chance = random.Random(7)
     images = {f"v{n}": os.urandom(400_000) for n in range(6)}
