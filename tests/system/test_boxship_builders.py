@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.debian_registry import debian_registry
 from tests.support.engine import BOXSHIP, Engine, link_plugins
 
 Finished = subprocess.CompletedProcess[str]
@@ -173,3 +174,40 @@ def test_a_builder_is_spoken_to_over_standard_input(engine: Engine, run: Run) ->
         process.wait()
         process.stdin.close()
         process.stdout.close()
+
+
+def test_images_in_a_registry_are_shown_and_put_together(
+    engine: Engine, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL a=b\n")
+    with debian_registry(tmp_path / "registry") as host:
+        run("build", "-q", "--provenance=true", "--push", "-t", f"{host}/x:1", ".")
+        run("build", "-q", "--push", "-t", f"{host}/x:2", "--platform", "linux/arm64", ".")
+        made = run("buildx", "imagetools", "create", "-t", f"{host}/y:both",
+                   "--annotation", "index:n=v", f"{host}/x:1", f"{host}/x:2")  # fmt: skip
+        assert made.stderr.count("copying sha256:") == 3
+        raw = json.loads(run("buildx", "imagetools", "inspect", "--raw", f"{host}/y:both").stdout)
+        assert [one["platform"]["architecture"] for one in raw["manifests"]] == [
+            "amd64", "unknown", "arm64",
+        ]  # fmt: skip
+        assert raw["annotations"] == {"n": "v"}
+        only = ["--platform", "linux/amd64", "-t", f"{host}/y:amd64", f"{host}/y:both"]
+        run("buildx", "imagetools", "create", "--metadata-file", "m.json", *only)
+        shown = run("buildx", "imagetools", "inspect", f"{host}/y:amd64").stdout
+        about = json.loads((tmp_path / "m.json").read_text())["containerimage.descriptor"]
+        assert f"Digest:    {about['digest']}\n" in shown
+        assert "linux/arm64" not in shown
+        template = ["--format", "{{.Name}} {{.Image.config.Labels.a}}", f"{host}/x:2"]
+        assert run("buildx", "imagetools", "inspect", *template).stdout == f"{host}/x:2 b\n"
+        dry = ["imagetools", "create", "--dry-run", f"{host}/x:1", f"{host}/x:2"]
+        ours = json.loads(run("buildx", *dry).stdout)
+        assert run("buildx", "imagetools", "create", check=False).returncode == 1
+        missing = run("buildx", "imagetools", "inspect", f"{host}/none", check=False)
+        assert "no such manifest" in missing.stderr
+        theirs = json.loads(real(engine, *dry))
+        for one in theirs["manifests"]:
+            one.get("platform", {}).pop("variant", None)
+        for one in ours["manifests"]:
+            one.get("platform", {}).pop("variant", None)
+        assert ours == theirs
+        assert shown == real(engine, "imagetools", "inspect", f"{host}/y:amd64")
