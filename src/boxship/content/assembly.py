@@ -93,9 +93,9 @@ class Assembly:
         self._owners.add(owner)
         self._note(at, size)
         self._hand_over()
-        self._hasher.do(partial(self._hash_file, file, offset, size))
+        self._hasher.do(partial(self._hash_file, file, offset, size), light=True)
         if at == OWN or self.base is None:
-            self._writer.do(partial(self._copy_file, file, offset, size))
+            self._writer.do(partial(self._copy_file, file, offset, size), light=True)
 
     def _note(self, at: int, size: int) -> None:
         self.size += size

@@ -54,7 +54,8 @@ class Helper:
 
     def __init__(self, waiting: int = 16) -> None:
         """So many things may wait to be done; who brings more waits too."""
-        self._given: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._given: queue.SimpleQueue[tuple[Callable[[], object], bool] | None]
+        self._given = queue.SimpleQueue()
         self._room = threading.Semaphore(waiting)
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="helper")
@@ -76,21 +77,27 @@ class Helper:
         if self._failure is not None and error is None:
             raise self._failure
 
-    def do(self, work: Callable[[], object]) -> None:
-        """Have something done; raises what went wrong before."""
-        self._room.acquire()
+    def do(self, work: Callable[[], object], *, light: bool = False) -> None:
+        """Have something done; raises what went wrong before.
+
+        What is light takes no memory while it waits, so that nobody waits for room for it.
+        """
+        if not light:
+            self._room.acquire()
         if self._failure is not None:
             raise self._failure
-        self._given.put(work)
+        self._given.put((work, light))
 
     def _run(self) -> None:
-        while (work := self._given.get()) is not None:
+        while (given := self._given.get()) is not None:
+            work, light = given
             try:
                 if self._failure is None:
                     work()
             except BaseException as error:  # the block raises it
                 self._failure = error
-            self._room.release()
+            if not light:
+                self._room.release()
 
 
 def gathered(pieces: Iterable[bytes | memoryview], size: int) -> Iterator[bytes]:

@@ -77,7 +77,6 @@ class Pour:
         self._given = given
         self._special = 0o7000 | tree.umask
         self._now = time.time_ns()
-        self._archive: LayerTar | None = None
         self._inherits = False  # a folder here may give its group to what is made in it
 
     def fill(
@@ -93,8 +92,9 @@ class Pour:
 
         `path` is the match's own.
         """
-        self._archive = archive
         self._known = {} if last is None else last.files
+        if archive is not None:
+            self._pack(path, found, archive)
         self._inherits = bool(os.fstat(folder).st_mode & stat.S_ISGID)
         before = NOWHERE if last is None else os.dup(last.folder)
         stack: list[_Level] = [(at, os.dup(folder), before, -1)]
@@ -110,9 +110,8 @@ class Pour:
                 kind = stat.S_IFMT(node.st_mode)
                 if kind == stat.S_IFDIR:
                     stopping.check()
-                    mtime = entry.mtime
                     inner = self._folder(here, name, entry)
-                    stack.append((one.rel, inner, _inside(before, name), mtime))
+                    stack.append((one.rel, inner, _inside(before, name), entry.mtime))
                 elif kind == stat.S_IFLNK:
                     self._link(here, name, entry, node)
                 else:
@@ -120,6 +119,35 @@ class Pour:
         finally:
             while stack:
                 _leave(stack.pop())
+
+    def _pack(self, path: bytes, found: Iterable[Picked], archive: LayerTar) -> None:
+        """Say first what all will be, so that it is hashed while it is made."""
+        for one in found:
+            node = one.stat
+            assert isinstance(node, Node)
+            entry = self._entry(node, path + b"/" + one.rel if path else one.rel, one)
+            kind = stat.S_IFMT(node.st_mode)
+            if kind == stat.S_IFDIR:
+                stopping.check()
+                archive.add(_whole_seconds(entry, tar.FOLDER, entry.name + b"/"))
+            elif kind == stat.S_IFLNK:
+                entry.link = node.link
+                archive.add(_whole_seconds(entry, tar.SYMLINK, entry.name))
+            else:
+                self._pack_file(one.rel, entry, node, archive)
+
+    def _pack_file(self, rel: bytes, entry: tar.Entry, node: Node, archive: LayerTar) -> None:
+        size = entry.size = node.st_size
+        facts = _facts(entry, node)
+        known, at = self._known.get(rel, UNKNOWN)
+        if known != facts:
+            at = OWN
+        archive.note(rel, facts, at)
+        _whole_seconds(entry, tar.FILE, entry.name)
+        if size > SMALL:
+            archive.add_file(entry, self._spool, node.at, at)
+        else:
+            archive.add(entry, self._spool.read(node.at, size) if size else b"", at)
 
     def _entry(self, node: Node, path: bytes, one: Picked) -> tar.Entry:
         """Say what a file is given, with its time to the nanosecond."""
@@ -142,8 +170,6 @@ class Pour:
         os.fchown(folder, entry.uid, entry.gid)
         os.fchmod(folder, entry.mode)
         self._inherits = self._inherits or bool(entry.mode & stat.S_ISGID)
-        if self._archive is not None:
-            self._archive.add(_whole_seconds(entry, tar.FOLDER, entry.name + b"/"))
         return folder
 
     def _link(self, here: int, name: bytes, entry: tar.Entry, node: Node) -> None:
@@ -152,40 +178,21 @@ class Pour:
             os.chown(name, entry.uid, entry.gid, dir_fd=here, follow_symlinks=False)
         times = (entry.mtime, entry.mtime)
         os.utime(name, ns=times, dir_fd=here, follow_symlinks=False)
-        if self._archive is not None:
-            entry.link = node.link
-            self._archive.add(_whole_seconds(entry, tar.SYMLINK, entry.name))
 
     def _file(
         self, rel: bytes, here: int, before: int, name: bytes, entry: tar.Entry, node: Node
     ) -> None:
-        size, archive = node.st_size, self._archive
-        facts = (entry.mode, entry.uid, entry.gid, entry.mtime, node.digest)
-        known, at = self._known.get(rel, UNKNOWN)
-        if known != facts:
-            at = OWN
-        made = known == facts and _linked(before, here, name)
-        data = b""
-        if 0 < size <= SMALL and not (made and archive is None):
-            data = self._spool.read(node.at, size)
-        if not made:
-            self._make(here, name, entry, node, data)
-        if archive is None:
-            return
-        archive.note(rel, facts, at)
-        entry.size = size
-        _whole_seconds(entry, tar.FILE, entry.name)
-        if size > SMALL:
-            archive.add_file(entry, self._spool, node.at, at)
-        else:
-            archive.add(entry, data, at)
+        known, _ = self._known.get(rel, UNKNOWN)
+        if known != _facts(entry, node) or not _linked(before, here, name):
+            self._make(here, name, entry, node)
 
-    def _make(self, here: int, name: bytes, entry: tar.Entry, node: Node, data: bytes) -> None:
+    def _make(self, here: int, name: bytes, entry: tar.Entry, node: Node) -> None:
         size = node.st_size
+        data = self._spool.read(node.at, size) if 0 < size <= SMALL else b""
         mode, mtime = entry.mode, entry.mtime
         file = os.open(name, NEW, mode & 0o777, dir_fd=here)
         try:
-            if 0 < size <= SMALL and os.write(file, data) < size:
+            if data and os.write(file, data) < size:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if size > SMALL:
                 self._spool.copy(node.at, size, file)
@@ -196,6 +203,10 @@ class Pour:
             os.utime(file, ns=(mtime, mtime))
         finally:
             os.close(file)
+
+
+def _facts(entry: tar.Entry, node: Node) -> Facts:
+    return entry.mode, entry.uid, entry.gid, entry.mtime, node.digest
 
 
 def _inside(before: int, name: bytes) -> int:
