@@ -18,6 +18,7 @@ from boxship.kernel import mounts
 from boxship.snapshot import pack, trees
 from boxship.snapshot.driver import ChainId, Difference
 from boxship.snapshot.snapshots import Snapshots
+from boxship.snapshot.trees import Usage
 from boxship.spec.digest import Digest
 
 
@@ -115,12 +116,14 @@ class Filesystems:
         """Yield the archive of what a result has itself, so far."""
         return self._snapshots.diff(writable.key)
 
-    def keep(self, writable: Writable, description: str, held: Held) -> Layer:
+    def keep(
+        self, writable: Writable, description: str, held: Held, usage: Usage | None = None
+    ) -> Layer:
         """Make a layer of it, called by a name of its own until its digest is known."""
         self.close(writable)
         chain = new_name()
         held.chain(chain)
-        usage = self._snapshots.seal(writable.key, chain)
+        usage = self._snapshots.seal(writable.key, chain, usage)
         return self.layer(chain, writable.parent, description, usage.size)
 
     def layer(self, chain: ChainId, parent: ChainId | None, description: str, size: int) -> Layer:

@@ -116,7 +116,7 @@ class Driver(Protocol):
     def prepare(self, key: str, parent: ChainId | None, *, bare: bool = False) -> None:
         """Make a writable snapshot of `parent`; a `bare` one has the image's files and no more."""
 
-    def seal(self, key: str, chain: ChainId) -> Usage:
+    def seal(self, key: str, chain: ChainId, usage: Usage | None = None) -> Usage:
         """Make a snapshot, that nobody writes to any more, the layer called `chain`."""
 
     def keys(self) -> Iterator[str]:

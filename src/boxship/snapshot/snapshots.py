@@ -279,12 +279,13 @@ class Snapshots:
         with self._gate.together():
             self._driver.prepare(key, parent, bare=bare)
 
-    def seal(self, key: str, chain: ChainId) -> Usage:
+    def seal(self, key: str, chain: ChainId, usage: Usage | None = None) -> Usage:
         """Make a snapshot a layer; nobody writes to it any more.
 
         `chain` may be a name of the caller's own until the layer's digest is known: `rename`.
+        Who knows what the snapshot takes spares the measuring.
         """
-        return self._driver.seal(key, chain)
+        return self._driver.seal(key, chain, usage)
 
     def keys(self) -> list[str]:
         """Return the keys of the snapshots."""

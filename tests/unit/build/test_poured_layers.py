@@ -163,6 +163,11 @@ def test_a_layer_is_the_same_however_its_files_are_made(
     copied = bench.perform(below, Files(source.path), wanted)
     assert bench.contents(poured) == bench.contents(copied)
     packed = b"".join(bench.snapshots.layer_diff(poured.chain))
+    files = bench.snapshots.layer_files(poured.chain)
+    assert files is not None
+    root = os.open(files, trees.FOLDER)
+    assert bench.snapshots.layers()[poured.chain] == trees.usage(root)
+    os.close(root)
     with bench.blobs.lease() as lease:
         digest = bench.tars.commit(poured.chain, lease)
         if target in ("/", "/there", "/full"):  # there is something in them

@@ -40,6 +40,7 @@ from boxship.build.ops import (
 from boxship.errors import InvalidRequest
 from boxship.kernel import paths
 from boxship.snapshot import trees
+from boxship.snapshot.trees import Usage
 from boxship.wire import tarwriter
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -144,7 +145,8 @@ class _Work:
         state = self._state(at)
         if not isinstance(state, Writable):
             return state
-        layer = self._filesystems.keep(state, self._description, self._held)
+        usage = None if self._archive is None else self._archive.usage
+        layer = self._filesystems.keep(state, self._description, self._held, usage)
         self._made.append(layer)
         self._keep_archive(layer)
         value = Layers(layer.chain)
@@ -219,7 +221,9 @@ class _Work:
         before = b"".join(self._filesystems.archive(writable))
         assembly.add(before.removesuffix(tarwriter.END))
         archive = LayerTar(assembly)
-        self._archive = Packed(archive, key, path, os.fstat(folder).st_ino)
+        usage = Usage(sum(one.stat.st_size for one in found), len(found))
+        usage.inodes += path.count(b"/") + 1 if path else 0
+        self._archive = Packed(archive, key, path, os.fstat(folder).st_ino, usage)
         return archive, known
 
     def _keep_archive(self, layer: Layer) -> None:

@@ -93,17 +93,18 @@ class Pour:
         `path` is the match's own.
         """
         self._known = {} if last is None else last.files
-        if archive is not None:
-            self._pack(path, found, archive)
+        same = None if archive is None else self._pack(path, found, archive)
         self._inherits = bool(os.fstat(folder).st_mode & stat.S_ISGID)
         before = NOWHERE if last is None else os.dup(last.folder)
         stack: list[_Level] = [(at, os.dup(folder), before, -1)]
         try:
-            for one in found:
+            for number, one in enumerate(found):
                 up, _, name = one.rel.rpartition(b"/")
                 while stack[-1][0] != up:
                     _leave(stack.pop())
                 _, here, before, _ = stack[-1]
+                if same is not None and same[number] and _linked(before, here, name):
+                    continue
                 node = one.stat
                 assert isinstance(node, Node)
                 entry = self._entry(node, path + b"/" + one.rel if path else one.rel, one)
@@ -120,13 +121,18 @@ class Pour:
             while stack:
                 _leave(stack.pop())
 
-    def _pack(self, path: bytes, found: Iterable[Picked], archive: LayerTar) -> None:
-        """Say first what all will be, so that it is hashed while it is made."""
+    def _pack(self, path: bytes, found: Iterable[Picked], archive: LayerTar) -> list[bool]:
+        """Say first what all will be, so that it is hashed while it is made.
+
+        Return which are the same as last time.
+        """
+        same: list[bool] = []
         for one in found:
             node = one.stat
             assert isinstance(node, Node)
             entry = self._entry(node, path + b"/" + one.rel if path else one.rel, one)
             kind = stat.S_IFMT(node.st_mode)
+            alike = False
             if kind == stat.S_IFDIR:
                 stopping.check()
                 archive.add(_whole_seconds(entry, tar.FOLDER, entry.name + b"/"))
@@ -134,9 +140,11 @@ class Pour:
                 entry.link = node.link
                 archive.add(_whole_seconds(entry, tar.SYMLINK, entry.name))
             else:
-                self._pack_file(one.rel, entry, node, archive)
+                alike = self._pack_file(one.rel, entry, node, archive)
+            same.append(alike)
+        return same
 
-    def _pack_file(self, rel: bytes, entry: tar.Entry, node: Node, archive: LayerTar) -> None:
+    def _pack_file(self, rel: bytes, entry: tar.Entry, node: Node, archive: LayerTar) -> bool:
         size = entry.size = node.st_size
         facts = _facts(entry, node)
         known, at = self._known.get(rel, UNKNOWN)
@@ -148,6 +156,7 @@ class Pour:
             archive.add_file(entry, self._spool, node.at, at)
         else:
             archive.add(entry, self._spool.read(node.at, size) if size else b"", at)
+        return known == facts
 
     def _entry(self, node: Node, path: bytes, one: Picked) -> tar.Entry:
         """Say what a file is given, with its time to the nanosecond."""

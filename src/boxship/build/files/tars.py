@@ -14,6 +14,7 @@ from boxship.build.files.select import Picked
 from boxship.content.assembly import Assembly
 from boxship.content.store import Blobs, Lease
 from boxship.snapshot.driver import ChainId
+from boxship.snapshot.trees import Usage
 from boxship.spec.digest import Digest
 
 LOG: Final = logging.getLogger(__name__)
@@ -21,12 +22,13 @@ LOG: Final = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Packed:
-    """The archive of a layer; whose files are what a copy with this key made at this path."""
+    """The archive of a layer, all of which a copy with this key made at this path."""
 
     archive: LayerTar
     key: str
     path: bytes
     inode: int
+    usage: Usage
     saved: Saved | None = None
     committed: bool = False
 

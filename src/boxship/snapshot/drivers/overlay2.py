@@ -205,9 +205,9 @@ class Overlay2(Kept):
                 raise SnapshotExists(f"snapshot {key} exists already")
             os.rename(path, self._path("active", key))
 
-    def seal(self, key: str, chain: ChainId) -> Usage:
+    def seal(self, key: str, chain: ChainId, usage: Usage | None = None) -> Usage:
         """Move the upper folder among the layers; the work folder goes."""
-        usage = self.usage(key)
+        usage = usage or self.usage(key)
         folder = self._path("active", key)
         aside = self._path("staging", secrets.token_hex(8))
         os.rename(os.path.join(folder, "work"), aside)

@@ -87,9 +87,9 @@ class Vfs(Kept):
                 raise SnapshotExists(f"snapshot {key} exists already")
             os.rename(path, self._path("active", key))
 
-    def seal(self, key: str, chain: ChainId) -> Usage:
+    def seal(self, key: str, chain: ChainId, usage: Usage | None = None) -> Usage:
         """Move the tree among the layers."""
-        usage = self.usage(key)
+        usage = usage or self.usage(key)
         folder = self._path("active", key)
         with self._turn:
             parent = self._active(key).parent
