@@ -74,6 +74,10 @@ class Doors:
         self._archives: dict[str, _Archive] = {}
         self._turn = asyncio.Lock()
 
+    async def open(self) -> None:
+        """Have all that is needed here: what fails now can still be answered in HTTP's words."""
+        await self._parts()
+
     async def _parts(self) -> _Parts:
         tools = await self._building.tools()
         async with self._turn:

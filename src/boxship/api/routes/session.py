@@ -12,6 +12,7 @@ async def session(call: Call, doors: Doors) -> Hijacked:
     """Keep the client of builds that will follow; from here on it is the one that is called."""
     _require_upgrade(call)
     doors.check_session(call.headers)
+    await doors.open()
     upgraded = await call.switch("h2c")
     await doors.serve_session(upgraded, call.headers)
     return upgraded
@@ -21,6 +22,7 @@ async def session(call: Call, doors: Doors) -> Hijacked:
 async def grpc(call: Call, doors: Doors) -> Hijacked:
     """Answer calls."""
     _require_upgrade(call)
+    await doors.open()
     upgraded = await call.switch("h2c")
     await doors.serve_grpc(upgraded)
     return upgraded
