@@ -37,8 +37,8 @@ STDIN: Final = 0
 OUTPUTS: Final = (1, 2)
 UNKNOWN: Final = 255  # a code for a process that has none
 PIECE: Final = 32 << 10
-AHEAD: Final = 64  # messages of input that wait for one process
-MOST: Final = 1000
+AHEAD: Final = 4  # messages of input that wait for one process
+MOST: Final = 200  # processes of one call
 
 
 class Processes:
