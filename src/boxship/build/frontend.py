@@ -23,6 +23,7 @@ from boxship.build.sources.layouts import SCHEME as LAYOUT
 from boxship.build.sources.layouts import LayoutSource
 from boxship.build.sources.source import Asker
 from boxship.lib.ignore import Matcher
+from boxship.lib.urls import without_logins
 from boxship.spec.digest import Digest
 from boxship.spec.platform import Platform
 from boxship.spec.reference import Reference
@@ -149,7 +150,7 @@ def _warn(request: BuildRequest, file: Dockerfile, converted: Converted, report:
                 finding.rule.url,
                 file.name,
                 finding.places,
-                file.text,
+                without_logins(file.text),
             )
         )
 

@@ -11,6 +11,7 @@ from typing import Final
 from boxship.build.dockerfile.errors import DockerfileError
 from boxship.build.errors import BuildFailed
 from boxship.build.ops import Place
+from boxship.lib.urls import without_logins
 from boxship.spec.buildkit import control_pb2 as pb
 from boxship.wire import grpc
 from boxship.wire.grpc import Code, Failed
@@ -74,7 +75,7 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 def _info(name: str, data: bytes) -> dict[str, object]:
     return {
         "filename": name,
-        "data": base64.b64encode(data).decode(),
+        "data": base64.b64encode(without_logins(data)).decode(),
         "language": "Dockerfile",
     }
 
