@@ -186,3 +186,27 @@ def test_what_is_granted_may_be_done(bake: Bake, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
     bake("--allow=network.host", f"--allow=fs.read={outside}")
     assert (tmp_path / "out/f").read_text() == "outside"
+
+
+PLATFORMS = """
+target "base" {
+  dockerfile-inline = "FROM scratch\\nARG TARGETARCH\\nENV A=$TARGETARCH\\nCOPY f /$TARGETARCH\\n"
+  platforms = ["linux/amd64", "linux/arm64"]
+}
+target "default" {
+  contexts = { base = "target:base" }
+  dockerfile-inline = "FROM base\\nCOPY f /of-$A\\n"
+  platforms = ["linux/amd64", "linux/arm64"]
+  output = ["type=local,dest=out"]
+}
+"""
+
+
+def test_a_target_below_has_the_platforms_of_the_one_above(bake: Bake, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("f")
+    (tmp_path / "docker-bake.hcl").write_text(PLATFORMS)
+    bake()
+    found = sorted(str(one.relative_to(tmp_path / "out")) for one in tmp_path.glob("out/*/*"))
+    assert found == [
+        "linux_amd64/amd64", "linux_amd64/of-amd64", "linux_arm64/arm64", "linux_arm64/of-arm64",
+    ]  # fmt: skip

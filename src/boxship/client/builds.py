@@ -7,6 +7,7 @@ import contextlib
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from google.protobuf.message import Message
@@ -30,9 +31,19 @@ CONTROL = "/moby.buildkit.v1.Control/"
 BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge/"
 READ = "/containerd.services.content.v1.Content/Read"
 NAME = "boxship"
+CONFIG = "containerimage.config"
 A = TypeVar("A", bound=Message)
 
 Heard = Callable[[pb.StatusResponse], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A definition and the image's configuration; `platform` where there are several."""
+
+    platform: str
+    definition: Definition
+    config: bytes
 
 
 class Builds:
@@ -95,8 +106,8 @@ class Builds:
         finally:
             telling.cancel()
 
-    async def graph(self, request: pb.SolveRequest, heard: Heard) -> tuple[Definition, bytes]:
-        """Return the definition and image configuration that a request comes to, unsolved."""
+    async def graph(self, request: pb.SolveRequest, heard: Heard) -> list[Graph]:
+        """Return what a request comes to, unsolved; one for each platform."""
         from boxship.spec.buildkit import gateway_pb2 as gateway
 
         driven = pb.SolveRequest(ref=request.ref, session=request.session, internal=True)
@@ -114,10 +125,14 @@ class Builds:
         finally:
             solving.cancel()
             await asyncio.wait([solving])
-        if result.WhichOneof("result") != "ref":
-            raise InvalidRequest("a target of several platforms cannot be a context of another")
-        config = bytes(result.metadata.get("containerimage.config", b""))
-        return result.ref.definition, config
+        if result.WhichOneof("result") == "ref":
+            return [Graph("", result.ref.definition, bytes(result.metadata.get(CONFIG, b"")))]
+        if result.WhichOneof("result") != "refs":
+            raise InvalidRequest("a target that comes to nothing cannot be a context of another")
+        return [
+            Graph(name, ref.definition, bytes(result.metadata.get(f"{CONFIG}/{name}", b"")))
+            for name, ref in sorted(result.refs.refs.items())
+        ]
 
     async def _follow(self, ref: str, heard: Heard) -> None:
         async for message in self._many("Status", pb.StatusRequest(ref=ref), pb.StatusResponse):

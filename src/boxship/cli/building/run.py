@@ -14,7 +14,7 @@ from boxship.cli.building.builders import Builder
 from boxship.cli.building.failure import told
 from boxship.cli.building.show import EVERY, MODES, Heading, display
 from boxship.cli.building.tracking import prefixed
-from boxship.client.builds import Builds
+from boxship.client.builds import CONFIG, Builds, Graph
 from boxship.errors import InvalidRequest
 from boxship.lib.groups import first_of
 from boxship.wire.grpc import Failed
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from boxship.cli.building.show import Display
     from boxship.cli.shell import Shell
     from boxship.client.builds import Heard
+    from boxship.spec.buildkit import control_pb2 as pb
 
 
 Results = dict[str, dict[str, str]]
@@ -76,12 +77,8 @@ async def _build_all(
         for name, other in links(asked).items():
             named = prefixed(other, seen, shown.take)
             below = await open_request(linked[other], builds, undo, named)
-            definition, config = await builds.graph(below.request, named)
-            said = base64.b64encode(config).decode()
-            attrs = prepared.request.frontend_attrs
-            attrs[f"context:{name}"] = f"input:{name}"
-            attrs[f"input-metadata:{name}"] = json.dumps({"containerimage.config": said})
-            prepared.request.frontend_inputs[name].MergeFrom(definition)
+            for graph in await builds.graph(below.request, named):
+                add_input(prepared.request, name, graph)
         return prepared
 
     async def one(name: str, asked: Asked, builds: Builds) -> None:
@@ -116,6 +113,15 @@ async def _build_all(
     for failure in failures[:1]:
         return shell.report(told(failure)), results
     return 0, results
+
+
+def add_input(request: pb.SolveRequest, name: str, graph: Graph) -> None:
+    """Have a graph be a build's context of that name, for its platform if it has one."""
+    key = f"{name}::{graph.platform}" if graph.platform else name
+    said = base64.b64encode(graph.config).decode()
+    request.frontend_attrs[f"context:{key}"] = f"input:{key}"
+    request.frontend_attrs[f"input-metadata:{key}"] = json.dumps({CONFIG: said})
+    request.frontend_inputs[key].MergeFrom(graph.definition)
 
 
 def progress_mode(shell: Shell, asked: str) -> str:
