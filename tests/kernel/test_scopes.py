@@ -66,9 +66,7 @@ def test_a_container_is_a_scope_of_systemds(runtime: Boxes) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize(
-    "own_engine", [("--exec-opt", "native.cgroupdriver=systemd")], indirect=True
-)
+@pytest.mark.parametrize("own_engine", [DRIVER], indirect=True)
 def test_an_engine_has_systemd_make_its_groups(own_engine: Engine) -> None:
     own_engine.boxship("image", "bootstrap", "busybox")
     assert own_engine.docker("info", "-f", "{{.CgroupDriver}}").stdout == "systemd\n"

@@ -121,6 +121,11 @@ class ScopeTree:
         self._tree = tree
         self._socket = socket
 
+    @property
+    def controllers(self) -> frozenset[str]:
+        """Return the controllers that the tree can hand to groups."""
+        return self._tree.controllers
+
     def create(self, path: str, resources: runtime.Resources | None = None) -> Cgroup:
         unit = unit_of(path)
         if unit is None:
