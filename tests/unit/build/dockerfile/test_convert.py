@@ -19,7 +19,7 @@ from boxship.build import ops
 from boxship.build.dockerfile.errors import DockerfileError
 from boxship.build.dockerfile.options import Input
 from boxship.build.ops import Source
-from boxship.errors import NotFound, NotSupported
+from boxship.errors import NotFound
 
 
 def run_of(text: str, **options) -> ops.Exec:
@@ -122,11 +122,6 @@ def test_an_error_knows_its_lines():
 def test_an_unknown_target_is_told_with_what_was_meant():
     with pytest.raises(DockerfileError, match=r'target stage "biuld" could not be found'):
         build("FROM base AS build", target="biuld")
-
-
-def test_cdi_devices_are_refused_clearly():
-    with pytest.raises(NotSupported, match="RUN --device"):
-        build("FROM base\nRUN --device=x.y/z=0 true")
 
 
 # variables
