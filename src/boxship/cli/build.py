@@ -74,7 +74,7 @@ COMMAND = Command(
         Flag("secret", "", "Secret to expose (format: id=mysecret,src=/path)", "array"),
         Flag("security-opt", "", "Accepted and without effect", "array", hidden=True),
         Flag("shm-size", "", "Size of /dev/shm of RUN", "bytes", 0),
-        Flag("squash", "", "Refused: use several stages", hidden=True),
+        Flag("squash", "", "Without effect: use several stages", hidden=True),
         Flag("ssh", "", "SSH agent or keys to expose (format: default|id=socket|key,…)", "array"),
         Flag("tag", "t", "Name and optionally a tag (format: name:tag)", "array"),
         Flag("target", "", "Set the target build stage", "string", ""),

@@ -20,6 +20,7 @@ GROUPS = {
 }
 # Groups whose commands another has, too.
 ALSO = {"builder": ("buildx",)}
+LETTERS = {"b": "build", "f": "bake"}  # among the commands of buildx
 # Second names within any group.
 ALIASES = {"list": "ls", "remove": "rm"}
 SHORT = {
@@ -73,6 +74,8 @@ def module_of(group: str, name: str) -> str | None:
     name = ALIASES.get(name, name)
     if (group, name) == ("container", "ps"):
         name = "ls"
+    if group in ("buildx", "builder"):
+        name = LETTERS.get(name, name)
     if not name.replace("-", "").isalpha():
         return None
     file = name.replace("-", "_")
@@ -90,12 +93,12 @@ def commands_of(group: str) -> list[str]:
     """Return the names of a management command's commands."""
     import os
 
-    folder = os.path.join(os.path.dirname(__file__), group)
-    found: list[str] = []
-    for file in os.listdir(folder):
-        stem, dot, kind = file.partition(".")
-        if dot and kind == "py" and stem[0] != "_" and is_command(group, stem):
-            found.append(stem.rstrip("_").replace("_", "-"))
+    found: set[str] = set()
+    for where in (group, *ALSO.get(group, ())):
+        for file in os.listdir(os.path.join(os.path.dirname(__file__), where)):
+            stem, dot, kind = file.partition(".")
+            if dot and kind == "py" and stem[0] != "_" and is_command(where, stem):
+                found.add(stem.rstrip("_").replace("_", "-"))
     return sorted(found)
 
 

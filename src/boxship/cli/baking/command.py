@@ -149,6 +149,10 @@ def _build(shell: Shell, plan: Plan, words: list[str], given: Mapping[str, Any],
     builds: dict[str, Asked] = {}
     for name, target in plan.targets.items():
         asked = builds[name] = asked_of(target, url)
+        if url and is_remote(target["context"]):
+            from boxship.cli.baking.remote import tokens
+
+            asked.secrets = [*asked.secrets, *tokens(shell.environment)]
         asked.allow = [*asked.allow, *(one for one in given["allow"] if one in ENGINE)]
         if said := target.get("call"):
             asked.options = {**asked.options, **call_named(said).options}

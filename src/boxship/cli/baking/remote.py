@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from boxship.cli.baking.files import USUAL, File, local_files
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
 ARCHIVES: Final = (b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+TOKENS: Final = {
+    "BUILDX_BAKE_GIT_AUTH_TOKEN": "GIT_AUTH_TOKEN",
+    "BUILDX_BAKE_GIT_AUTH_HEADER": "GIT_AUTH_HEADER",
+}
 DEFINITION: Final = "definition"
 
 
@@ -66,6 +70,11 @@ def _from_address(shell: Shell, url: str, names: Sequence[str]) -> list[File]:
     return [File(posixpath.basename(url.partition("?")[0]) or url, text)]
 
 
+def tokens(environment: Mapping[str, str]) -> list[str]:
+    """Return the secrets with which the engine gets into private repositories."""
+    return [f"id={id},env={name}" for name, id in TOKENS.items() if environment.get(name)]
+
+
 def _build(shell: Shell, context: str, lines: Sequence[str], folder: str) -> None:
     from boxship.cli.building.run import build_all
 
@@ -75,6 +84,7 @@ def _build(shell: Shell, context: str, lines: Sequence[str], folder: str) -> Non
             dockerfile_text=("\n".join(lines) + "\n").encode(),
             outputs=[f"type=local,dest={folder}"],
             ssh=["default"] if context.startswith(("git@", "ssh://")) else [],
+            secrets=tokens(shell.environment),
         )
         status, _ = build_all(shell, {"": asked}, "quiet")
     if status:

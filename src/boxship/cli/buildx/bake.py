@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
 COMMAND = Command(
-    usage="buildx bake [OPTIONS] [TARGET...]",
+    usage="bake [OPTIONS] [TARGET...]",
     summary="Build from a file",
     names=("buildx bake", "buildx f", "builder bake"),
     flags=(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
 COMMAND = Command(
-    usage="buildx create [OPTIONS] [CONTEXT|ENDPOINT]",
+    usage="create [OPTIONS] [CONTEXT|ENDPOINT]",
     summary="Create a new builder instance",
     names=("buildx create", "builder create"),
     flags=(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
 COMMAND = Command(
-    usage="buildx dial-stdio [OPTIONS] < in.fifo > out.fifo &",
+    usage="dial-stdio [OPTIONS] < in.fifo > out.fifo &",
     summary="Proxy current stdio streams to builder instance",
     names=("buildx dial-stdio", "builder dial-stdio"),
     flags=(

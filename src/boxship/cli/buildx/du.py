@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
 COMMAND = Command(
-    usage="buildx du [OPTIONS]",
+    usage="du [OPTIONS]",
     summary="Disk usage",
     names=("buildx du", "builder du"),
     flags=(

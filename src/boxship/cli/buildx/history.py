@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
 COMMAND = Command(
-    usage="buildx history [OPTIONS] COMMAND",
+    usage="history [OPTIONS] COMMAND",
     summary="Commands to work on build records",
     names=("buildx history", "builder history"),
     flags=(

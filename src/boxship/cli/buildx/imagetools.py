@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
 COMMAND = Command(
-    usage="buildx imagetools [OPTIONS] COMMAND",
+    usage="imagetools [OPTIONS] COMMAND",
     summary="Commands to work on images in registry",
     names=("buildx imagetools", "builder imagetools"),
     flags=(

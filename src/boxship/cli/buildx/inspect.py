@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
 COMMAND = Command(
-    usage="buildx inspect [NAME]",
+    usage="inspect [NAME]",
     summary="Inspect current builder instance",
     names=("buildx inspect", "builder inspect"),
     flags=(

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
 COMMAND = Command(
-    usage="buildx install",
+    usage="install",
     summary="Install buildx as a 'docker builder' alias",
     names=("buildx install",),
     at_most=0,

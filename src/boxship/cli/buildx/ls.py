@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
 COMMAND = Command(
-    usage="buildx ls [OPTIONS]",
+    usage="ls [OPTIONS]",
     summary="List builder instances",
     names=("buildx ls", "buildx list", "builder ls"),
     flags=(

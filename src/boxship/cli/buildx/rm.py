@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
 COMMAND = Command(
-    usage="buildx rm [OPTIONS] [NAME...]",
+    usage="rm [OPTIONS] [NAME...]",
     summary="Remove one or more builder instances",
     names=("buildx rm", "buildx remove", "builder rm"),
     flags=(

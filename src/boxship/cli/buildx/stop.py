@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
 COMMAND = Command(
-    usage="buildx stop [NAME]",
+    usage="stop [NAME]",
     summary="Stop builder instance",
     names=("buildx stop", "builder stop"),
     flags=(

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
 COMMAND = Command(
-    usage="buildx uninstall",
+    usage="uninstall",
     summary="Uninstall the 'docker builder' alias",
     names=("buildx uninstall",),
     at_most=0,

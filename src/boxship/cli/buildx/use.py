@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
 COMMAND = Command(
-    usage="buildx use [OPTIONS] NAME",
+    usage="use [OPTIONS] NAME",
     summary="Set the current builder instance",
     names=("buildx use", "builder use"),
     flags=(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
 COMMAND = Command(
-    usage="buildx version",
+    usage="version",
     summary="Show buildx version information",
     names=("buildx version", "builder version"),
     flags=(Flag("debug", "D", "Accepted and without effect", hidden=True),),
