@@ -19,7 +19,8 @@ name=$(basename $BUILDKIT_SCAN_SOURCE)
 cat > $BUILDKIT_SCAN_DESTINATION/$name.spdx.json <<END
 {"_type": "https://in-toto.io/Statement/v0.1", "predicateType": "https://spdx.dev/Document",
  "predicate": {"spdxVersion": "SPDX-2.3", "name": "$BUILDKIT_SCAN_WORD", "packages": [
-  {"name": "$(cat $BUILDKIT_SCAN_SOURCE/only)"}]}}
+  {"name": "$(cat $BUILDKIT_SCAN_SOURCE/only)"},
+  {"name": "$(cd ${BUILDKIT_SCAN_SOURCE_EXTRAS:-/nowhere} && echo */made */other)"}]}}
 END
 """
 
@@ -47,8 +48,12 @@ def test_a_scanner_looks_at_the_result_and_its_word_is_attested(
     (scanner / "Dockerfile").write_text(SCANNER)
     (scanner / "scan").write_text(SCAN)
     assert build(engine, scanner, "-t", "scanner:1").returncode == 0
-    (context / "Dockerfile").write_text("FROM scratch\nCOPY only /\n")
+    text = "FROM busybox:latest AS early\nARG BUILDKIT_SBOM_SCAN_STAGE=true\nRUN echo > /made\n"
+    text += "FROM scratch\nARG BUILDKIT_SBOM_SCAN_CONTEXT=true\n"
+    text += "COPY only /\nCOPY --from=early /made /\n"
+    (context / "Dockerfile").write_text(text)
     (context / "only").write_text("this")
+    (context / "other").write_text("not copied")
     asked = "--attest=type=sbom,generator=scanner:1,WORD=asked"
     done = build(engine, context, "--progress=plain", "-t", "scanned:1", asked)
     assert done.returncode == 0, done.stderr
@@ -58,11 +63,10 @@ def test_a_scanner_looks_at_the_result_and_its_word_is_attested(
     assert document["predicate"] == {
         "spdxVersion": "SPDX-2.3",
         "name": "asked",
-        "packages": [{"name": "this"}],
+        "packages": [{"name": "this"}, {"name": "sbom-early/made sbom-context/other"}],
     }
     assert document["subject"][0]["name"].startswith("pkg:docker/")
-    files = engine.docker("image", "history", "-q", "scanned:1").stdout.split()
-    assert len(files) == 1  # the scanner leaves nothing in the image
+    assert len(inspected["RootFS"]["Layers"]) == 2  # the scanner leaves nothing in the image
 
 
 def software(engine: Engine, image: str) -> Any:

@@ -17,6 +17,7 @@ from boxship.build.ops import Source
 from boxship.build.policy import NOBODY, BadPolicy
 from boxship.build.progress import Report, Warned
 from boxship.build.request import BuildRequest, Dockerfile, Target
+from boxship.build.scanning import GENERATOR
 from boxship.build.sources.images import SCHEME as IMAGE
 from boxship.build.sources.images import ImageSource
 from boxship.build.sources.layouts import SCHEME as LAYOUT
@@ -111,6 +112,7 @@ class Frontend:
             classic=request.frontend.classic,
             check=request.frontend.check,
             outline=request.frontend.outline,
+            scans=GENERATOR in (request.sbom or ()),
             network=request.network,
             network_name=request.network_name,
             hostname=request.hostname,
@@ -163,4 +165,5 @@ def target_of(converted: Converted, *, several: bool) -> Target:
         converted.config,
         name=str(converted.platform) if several else "",
         epoch=converted.epoch,
+        scanned=converted.scanned,
     )

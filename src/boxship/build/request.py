@@ -76,6 +76,7 @@ class Target:
     history: tuple[Step, ...] = ()
     name: str = ""  # a platform's ID where there are several
     epoch: int | None = None
+    scanned: tuple[tuple[str, Ref | None], ...] = ()  # what a scanner looks at too, by name
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """What software a result has, by a scanner's word: an image that is run on the result.
 
-The scanner finds the result beneath BUILDKIT_SCAN_SOURCE, read-only, and writes in-toto
-statements into the folder BUILDKIT_SCAN_DESTINATION, one in each file.
+The scanner finds the result beneath BUILDKIT_SCAN_SOURCE, read-only, further stages and the
+context in folders beneath BUILDKIT_SCAN_SOURCE_EXTRAS, and writes in-toto statements into the
+folder BUILDKIT_SCAN_DESTINATION, one in each file.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from boxship.spec.reference import Reference
 
 GENERATOR: Final = "generator"
 SOURCE: Final = "/run/src/core/sbom"
+EXTRAS: Final = "/run/src/extras/"
 DESTINATION: Final = "/run/out/"
 MOST: Final = 1000  # statements
 LARGEST: Final = 64 << 20  # bytes of one
@@ -71,6 +73,15 @@ class Scanner:
         if target.root is not None:
             inputs.append(target.root)
             result = 1
+        extras = list[ops.Mount]()
+        for name, ref in target.scanned:
+            number = ops.SCRATCH
+            if ref is not None:
+                inputs.append(ref)
+                number = len(inputs) - 1
+            extras.append(ops.Bind(f"{EXTRAS}sbom-{name}", number, readonly=True))
+        if extras:
+            env.append(f"BUILDKIT_SCAN_SOURCE_EXTRAS={EXTRAS}")
         op = ops.Exec(
             args=args,
             env=tuple(env),
@@ -80,6 +91,7 @@ class Scanner:
                 ops.Bind("/", 0),
                 ops.Tmpfs("/tmp"),
                 ops.Bind(SOURCE, result, readonly=True),
+                *extras,
                 ops.Bind(DESTINATION, ops.SCRATCH, output=0),
             ),
         )

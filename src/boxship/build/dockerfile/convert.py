@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from boxship.build.dockerfile import casing, limits, scope, settings, transfer
+from boxship.build.dockerfile import casing, limits, scans, scope, settings, transfer
 from boxship.build.dockerfile import image as images
 from boxship.build.dockerfile import instructions as ins
 from boxship.build.dockerfile import run as runs
@@ -40,7 +40,7 @@ class Converted:
 
     root: the filesystem, None where it is empty. config: without diff IDs and times. base: the
     configuration of the image it stands on. unused: build arguments that nothing has declared.
-    outline: what the target takes, where that was asked.
+    outline: what the target takes, where that was asked. scanned: what a scanner is to look at too.
     """
 
     root: Ref | None
@@ -52,6 +52,7 @@ class Converted:
     epoch: int | None
     unused: tuple[str, ...]
     outline: Outline | None = None
+    scanned: tuple[tuple[str, Ref | None], ...] = ()
 
 
 async def convert(text: str, options: Options, finder: Images) -> Converted:
@@ -177,6 +178,7 @@ def _result(
         run = images.run_config(config)
         run.labels = {**(run.labels or {}), **options.labels}
     to.linter.settle()
+    scanned = scans.extras(to, target, order) if options.scans else {}
     _narrow(to)
     root = make(target.root)
     platform = target.platform or options.target_platform
@@ -198,6 +200,7 @@ def _result(
         to.epoch,
         _unused(to, declared),
         outline(to, target, declared) if options.outline else None,
+        tuple((name, make(ref)) for name, ref in scanned.items()),
     )
 
 

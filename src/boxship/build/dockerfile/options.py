@@ -49,6 +49,7 @@ class Options:
     all, or names of stages. platform_given: whether somebody asked for the target platform.
     ignore: what `.dockerignore` leaves out of the context, for the check that tells of it.
     classic: history as the classic builder wrote it. outline: also say what the target takes.
+    scans: also say what a scanner is to look at.
     """
 
     target_platform: Platform
@@ -75,3 +76,4 @@ class Options:
     classic: bool = False
     all_stages: bool = False
     outline: bool = False
+    scans: bool = False
