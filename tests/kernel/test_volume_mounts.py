@@ -23,9 +23,20 @@ class Nobody:
         return ()
 
 
+_opened: dict[Path, Database] = {}
+
+
+def open_database(folder: Path) -> Database:
+    """Open a database; whoever had it open before is gone."""
+    if folder in _opened:
+        _opened.pop(folder).close()
+    _opened[folder] = Database(str(folder / "db"))
+    return _opened[folder]
+
+
 def make(folder: Path, heard: Heard | None = None) -> Volumes:
     return Volumes(
-        Database(str(folder / "db")),
+        open_database(folder),
         [LocalDriver(str(folder / "volumes"))],
         publisher=heard or Heard(),
         users=Nobody(),
@@ -131,8 +142,7 @@ def test_a_removal_cut_short_and_a_folder_without_record_are_settled(tmp_path):
         (Path(volumes.create(name).mountpoint) / "file").write_text(name)
     root = tmp_path / "volumes"
     os.rename(root / "half", root / ".removed.0123")  # killed between the two steps
-    database = Database(str(tmp_path / "db"))
-    with database.write() as tx:
+    with open_database(tmp_path).write() as tx:
         tx.run("DELETE FROM volumes WHERE name = 'ghost'")
     again = make(tmp_path)
     assert [one.name for one in again.list()] == ["data", "ghost"]
