@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Final, Protocol
@@ -20,7 +19,7 @@ from typing import Final, Protocol
 import msgspec
 
 from boxship.content.errors import WrongContent
-from boxship.kernel.syscalls import syscall
+from boxship.content.writeback import Writeback
 from boxship.lib.beside import Helper
 from boxship.spec.digest import Digest
 
@@ -29,9 +28,8 @@ SUFFIX: Final = ".pieces"
 OWN: Final = -1
 CHUNK: Final = 1 << 18
 GATHERED: Final = 1 << 20
+COPIED: Final = 16 << 20
 MOST_TRAILER: Final = 64 << 20
-SYNC_FILE_RANGE_WRITE: Final = 2
-BEGUN: Final = 16 << 20  # so much is written before the disk is told of it
 
 
 class Pieces(msgspec.Struct, array_like=True):
@@ -67,10 +65,11 @@ class Assembly:
         self._parts: list[bytes] = []  # not handed to the threads yet
         self._own: list[bytes] = []  # the same, but only what is written
         self._gathered = 0
-        self._written = self._told = 0
+        self._written = 0
+        self._writeback = Writeback()
         self._hash = hashlib.sha256()
         self._owners: set[Opened] = set()
-        self._buffer = memoryview(bytearray(CHUNK))
+        self._buffer = memoryview(bytearray(GATHERED))
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._hasher, self._writer = Helper(), Helper()
         self._hasher.__enter__()
@@ -122,7 +121,7 @@ class Assembly:
 
     def _hash_file(self, file: int, offset: int, size: int) -> None:
         while size:
-            got = os.preadv(file, [self._buffer[: min(CHUNK, size)]], offset)
+            got = os.preadv(file, [self._buffer[: min(GATHERED, size)]], offset)
             if not got:
                 raise WrongContent("a file ended while it was read")
             self._hash.update(self._buffer[:got])
@@ -133,24 +132,20 @@ class Assembly:
         view = memoryview(data)
         while view:
             view = view[os.write(self._file, view) :]
-        self._begin_writeback(len(data))
+        self._wrote(len(data))
 
     def _copy_file(self, file: int, offset: int, size: int) -> None:
         while size:
-            done = os.sendfile(self._file, file, offset, min(size, BEGUN))
+            done = os.sendfile(self._file, file, offset, min(size, COPIED))
             if not done:
                 raise WrongContent("a file ended while it was read")
             offset += done
             size -= done
-            self._begin_writeback(done)
+            self._wrote(done)
 
-    def _begin_writeback(self, size: int) -> None:
-        """Let the disk begin with what is there; who flushes the blob then waits less."""
+    def _wrote(self, size: int) -> None:
         self._written += size
-        if (new := self._written - self._told) >= BEGUN:
-            with suppress(OSError):  # it is good advice, no more
-                syscall("sync_file_range", self._file, self._told, new, SYNC_FILE_RANGE_WRITE)
-            self._told = self._written
+        self._writeback.reached(self._file, self._written)
 
     def finish(self) -> Digest:
         """Wait for the threads; return what the blob is called."""

@@ -12,6 +12,7 @@ from typing import Final
 
 from boxship.content.errors import WrongContent
 from boxship.content.partial import Begun
+from boxship.content.writeback import Writeback
 from boxship.lib.beside import Beside
 from boxship.lib.pipe import Abandoned
 from boxship.spec.digest import Digest
@@ -32,6 +33,7 @@ class Ingest:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         self._file = os.open(path, flags if begun and begun.lasts else flags | os.O_EXCL, 0o600)
         self._hash = hashlib.sha256()
+        self._writeback = Writeback()
         self._followers: list[Follower] = []
         self.size = 0
         self.whole = False
@@ -46,6 +48,7 @@ class Ingest:
         view = memoryview(data)
         while view:
             view = view[os.write(self._file, view) :]
+        self._writeback.reached(self._file, self.size)
         for follower in self._followers:
             follower.grown(self.size)
 

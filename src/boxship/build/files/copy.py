@@ -62,7 +62,7 @@ class Beneath:
     """
 
     root: int
-    begin: Callable[[bytes, int, Sequence[Picked]], tuple[LayerTar | None, Last | None]]
+    begin: Callable[[bytes, Sequence[Picked]], tuple[LayerTar | None, Last | None]]
 
 
 class Copying:
@@ -198,7 +198,7 @@ class Copying:
             archive: LayerTar | None = None
             last: Last | None = None
             if keep_times(found):
-                archive, last = self._beneath.begin(base, real, found)
+                archive, last = self._beneath.begin(base, found)
             self._pour.fill(real, base, found, archive=archive, last=last)
             os.utime(real, ns=times)
         finally:

@@ -30,6 +30,7 @@ from boxship.spec.digest import Digest
 MOST_KEPT: Final = 16
 SHARE: Final = 4  # of a quarter that is new at most, the rest is worth referring to
 
+Identity = tuple[int, int]
 Facts = tuple[int, int, int, int, bytes]  # mode, owner, group, time; digest, or what a link says
 
 
@@ -39,7 +40,7 @@ class Saved(msgspec.Struct, array_like=True):
     boot: str
     layer: str
     path: bytes
-    inode: int
+    identity: Identity
     blob: str
     files: list[tuple[bytes, Facts, int]]
 
@@ -87,10 +88,20 @@ class LastCopies:
             return None
         if saved.boot != self._boot or saved.path != path:
             return None
-        folder = self._opened(ChainId(Digest(saved.layer)), saved.path, saved.inode)
+        folder = self._opened(ChainId(Digest(saved.layer)), saved.path, saved.identity)
         return None if folder is None else Last(saved, folder)
 
-    def _opened(self, layer: ChainId, path: bytes, inode: int) -> int | None:
+    def identity(self, layer: ChainId, path: bytes) -> Identity:
+        """Return what tells a folder of a finished layer from one that takes its place later."""
+        folder = self._opened(layer, path)
+        if folder is None:
+            return 0, 0
+        try:
+            return _identity(folder)
+        finally:
+            os.close(folder)
+
+    def _opened(self, layer: ChainId, path: bytes, identity: Identity | None = None) -> int | None:
         """Open a folder of a layer, if it is still the one that it was."""
         files = self._snapshots.layer_files(layer)
         if files is None:
@@ -105,7 +116,7 @@ class LastCopies:
             return None
         finally:
             os.close(root)
-        if os.fstat(folder).st_ino != inode:
+        if identity is not None and _identity(folder) != identity:
             os.close(folder)
             return None
         return folder
@@ -113,7 +124,7 @@ class LastCopies:
     def save(self, key: str, saved: Saved) -> None:
         """Note what has been made, if the layer is the one that it was made in."""
         saved.boot = self._boot
-        folder = self._opened(ChainId(Digest(saved.layer)), saved.path, saved.inode)
+        folder = self._opened(ChainId(Digest(saved.layer)), saved.path, saved.identity)
         if folder is None:
             return
         os.close(folder)
@@ -129,6 +140,12 @@ class LastCopies:
         for _, path in by_age[:-MOST_KEPT]:
             with suppress(FileNotFoundError):
                 os.unlink(path)
+
+
+def _identity(folder: int) -> Identity:
+    """Numbers of inodes are used again, with another time of the last change."""
+    status = os.fstat(folder)
+    return status.st_ino, status.st_ctime_ns
 
 
 def key(wanted: Copy, given: Given) -> str:

@@ -204,7 +204,6 @@ class _Work:
         key: str,
         opened: ExitStack,
         path: bytes,
-        folder: int,
         found: Sequence[Picked],
     ) -> tuple[LayerTar | None, Last | None]:
         """Look for what was made last time; begin the layer's archive. Only if it is worth that."""
@@ -223,7 +222,7 @@ class _Work:
         archive = LayerTar(assembly)
         usage = Usage(sum(one.stat.st_size for one in found), len(found))
         usage.inodes += path.count(b"/") + 1 if path else 0
-        self._archive = Packed(archive, key, path, os.fstat(folder).st_ino, usage)
+        self._archive = Packed(archive, key, path, usage)
         return archive, known
 
     def _keep_archive(self, layer: Layer) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from boxship.build.files.last import Last, LastCopies, Saved
+from boxship.build.files.last import Identity, Last, LastCopies, Saved
 from boxship.build.files.pour import LayerTar
 from boxship.build.files.select import Picked
 from boxship.content.assembly import Assembly
@@ -27,8 +27,8 @@ class Packed:
     archive: LayerTar
     key: str
     path: bytes
-    inode: int
     usage: Usage
+    identity: Identity = (0, 0)
     saved: Saved | None = None
     committed: bool = False
 
@@ -50,7 +50,8 @@ class Tars:
         return self._blobs.assembling(base)
 
     def keep(self, chain: ChainId, packed: Packed) -> None:
-        """Keep the archive of the layer `chain` until `end`."""
+        """Keep the archive of the layer `chain`, which is finished, until `end`."""
+        packed.identity = self.last.identity(chain, packed.path)
         with self._turn:
             self._kept[chain] = packed
 
@@ -71,7 +72,7 @@ class Tars:
         if packed is not None:
             blob = packed.archive.assembly.base or diff_id
             files = packed.archive.files
-            packed.saved = Saved("", str(name), packed.path, packed.inode, str(blob), files)
+            packed.saved = Saved("", str(name), packed.path, packed.identity, str(blob), files)
 
     def end(self, chain: ChainId) -> None:
         """The build has ended: an archive that nobody wanted goes, of others is kept what they had.
