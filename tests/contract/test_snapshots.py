@@ -1,5 +1,6 @@
 """What every driver of filesystems does, on each of them."""
 
+import errno
 import io
 import os
 import stat
@@ -11,6 +12,7 @@ import pytest
 from tests.support.images import archive
 
 from boxship.snapshot.driver import Change, Kind
+from boxship.snapshot.drivers import layerfile
 from boxship.snapshot.errors import NoSuchSnapshot, SnapshotExists, WrongLayer
 from boxship.snapshot.snapshots import Snapshots, export
 from boxship.spec.digest import Digest
@@ -297,6 +299,30 @@ def test_a_tree_of_any_depth_can_be_removed(snapshots):
     os.close(mounted)
     snapshots.remove("deep")
     assert snapshots.keys() == []
+
+
+@pytest.mark.parametrize("failing", ["symlink", "write", "rename"])
+def test_a_layer_that_cannot_be_renamed_stays_what_it_was(snapshots, monkeypatch, failing):
+    base = snapshots.apply(None, [BASE]).chain
+    name, real = Digest.of(b"a name of ours"), Digest.of(b"what it is called")
+    snapshots.prepare("work", base, bare=True)
+    snapshots.seal("work", name)
+
+    def refused(*words, **more):
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(layerfile if failing == "write" else os, failing, refused)
+        if failing == "symlink" and snapshots.driver != "overlay2":
+            return
+        with pytest.raises(OSError, match="quota"):
+            snapshots.rename(name, real, base)
+    assert snapshots.has_layer(name)
+    assert not snapshots.has_layer(real)
+    assert b"".join(snapshots.layer_diff(name))
+    os.close(snapshots.view(name))
+    assert snapshots.rename(name, real, base)
+    os.close(snapshots.view(real))
 
 
 def test_a_snapshot_becomes_a_layer_and_is_renamed_under_what_stands_on_it(snapshots):

@@ -14,7 +14,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -82,20 +82,28 @@ class Kept:
                 return True
             if new in self._layers:
                 return False
-            record = replace(self._layer(old), parent=parent)
-            os.rename(self._path("layers", old.hex), self._path("layers", new.hex))
-            with suppress(FileNotFoundError):
-                os.rename(self._path("init", old.hex), self._path("init", new.hex))
-            self._rename_links(record, new)
-            layerfile.write(self._path("layers", new.hex), record)
+            before = self._layer(old)
+            record = replace(before, parent=parent)
+            with ExitStack() as undo:  # the disk may have no room for it
+                self._link(record, new)
+                undo.callback(self._drop_links, record)
+                layerfile.write(self._path("layers", old.hex), record)
+                undo.callback(_write_back, self._path("layers", old.hex), before)
+                for place in ("layers", "init"):
+                    was, becomes = self._path(place, old.hex), self._path(place, new.hex)
+                    with suppress(FileNotFoundError):
+                        os.rename(was, becomes)
+                        undo.callback(os.rename, becomes, was)
+                undo.pop_all()
+            self._drop_links(before)
             self._layers[new] = record
             self._renamed[old] = new  # before the old name goes: readers take no turn
             del self._layers[old]
             self._move_children(old, new)
             return True
 
-    def _rename_links(self, record: LayerFile, new: ChainId) -> None:
-        """Let what a driver keeps beside a layer's folder have its new name."""
+    def _link(self, record: LayerFile, new: ChainId) -> None:
+        """Make for a new name what a driver keeps beside the folder; note it in the record."""
 
     def _move_children(self, old: ChainId, new: ChainId) -> None:
         for chain, record in list(self._layers.items()):
@@ -177,3 +185,8 @@ class Kept:
             return layerfile.read(self._path("active", key))
         except FileNotFoundError:
             raise NoSuchSnapshot(f"snapshot {key} does not exist") from None
+
+
+def _write_back(folder: str, record: LayerFile) -> None:
+    with suppress(OSError):  # what is there says the same, but for its links
+        layerfile.write(folder, record)

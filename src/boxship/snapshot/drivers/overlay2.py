@@ -129,8 +129,7 @@ class Overlay2(Kept):
         os.rename(path, self._path("layers", chain.hex))
         self._layers[chain] = record
 
-    def _rename_links(self, record: LayerFile, new: ChainId) -> None:
-        self._drop_links(record)
+    def _link(self, record: LayerFile, new: ChainId) -> None:
         record.link = self._short(new)
 
     def _drop_links(self, record: LayerFile) -> None:
