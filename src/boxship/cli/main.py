@@ -42,6 +42,11 @@ ROOT_FLAGS = (
     Flag("tlsverify", "", "Use TLS and verify the engine", "maybe"),
     Flag("version", "v", "Print the version and leave"),
 )
+BUILDERS = ("builder", "buildx")
+BUILDER_FLAGS = (
+    Flag("builder", "", "Override the configured builder instance", "string", ""),
+    Flag("debug", "D", "Say more when something fails"),
+)
 ROOT = Command(usage=USAGE, summary="Run and manage containers", names=("",), flags=ROOT_FLAGS)
 
 
@@ -154,6 +159,12 @@ def _after_name(usage: str) -> str:
 def _group(shell: Shell, group: str, words: list[str]) -> int:
     from boxship.cli.help import group_help
 
+    if group in BUILDERS and words and words[0][:2] in ("--", "-D") and words[0] != "--help":
+        values, words = parse(BUILDER_FLAGS, words, stops=True)
+        if values["builder"]:
+            shell.environment = {**shell.environment, "BUILDX_BUILDER": str(values["builder"])}
+        if values["debug"]:
+            shell.options["debug"] = True
     if not words or words[0] in ("--help", "-h", "help"):
         output = shell.out if words else shell.err
         output.write(group_help(group, GROUPS[group]))
