@@ -33,6 +33,7 @@ EXECUTING: Final = "OCI runtime exec failed"
 KILLING: Final = "OCI runtime kill failed"
 DELETING: Final = "OCI runtime delete failed"
 STARTS_WITHIN: Final = 60.0  # seconds for a command that starts something
+ENDS_WITHIN: Final = 20.0  # for one that ends something
 NOBODY: Final = 0
 
 
@@ -53,7 +54,9 @@ class ForeignRuntime:
         Below `folders` each container has a folder by its name.
         """
         before = [*args, *(["--root", root] if root else [])]
-        self._commands = Commands(shutil.which(path) or path, before, patience)
+        found = shutil.which(path) or path
+        self._commands = Commands(found, before, patience)
+        self._ending = Commands(found, before, min(patience, ENDS_WITHIN))
         self._folders = folders
         self._created: dict[int, str] = {}  # names by pid, until they are started
 
@@ -130,13 +133,13 @@ class ForeignRuntime:
 
     def kill_all(self, container: str) -> None:
         """Kill every process of a container."""
-        self._commands.call(self._folder(container), KILLING, "kill", "--all", container, "KILL")
+        self._ending.call(self._folder(container), KILLING, "kill", "--all", container, "KILL")
 
     def delete(self, container: str) -> None:
         """Remove what the runtime keeps for a container that has ended."""
         folder = self._folder(container)
         with contextlib.suppress(StartFailed):  # it may not have come so far as to be known
-            self._commands.call(folder, DELETING, "delete", "--force", container)
+            self._ending.call(folder, DELETING, "delete", "--force", container)
         shutil.rmtree(folder, ignore_errors=True)
 
     def _folder(self, container: str) -> str:
