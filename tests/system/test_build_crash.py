@@ -18,14 +18,14 @@ from pathlib import Path
 
 import docker
 import pytest
-from tests.conftest import SPREAD, engine_number
 from tests.support import ledger
 from tests.support.doors import begin, build
-from tests.support.engine import PATIENCE, Engine, private_engine
+from tests.support.engine import PATIENCE, SPREAD, Engine, engine_number, private_engine
 from tests.support.gitrepo import Repository
 from tests.support.websites import Asked, Page, repositories, site
 
-ROUNDS = pytest.mark.parametrize("rounds", [3, pytest.param(50, marks=pytest.mark.slow)], ids=str)
+LONG = (pytest.mark.slow, pytest.mark.timeout(3600))
+ROUNDS = pytest.mark.parametrize("rounds", [3, pytest.param(50, marks=LONG)], ids=str)
 MOST = 1.2  # seconds into the builds
 FIRST = "FROM busybox:latest\nRUN cat /proc/sys/kernel/random/uuid > /once\n"
 STEPS = """

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.conftest import SPREAD, engine_number
 from tests.support.doors import MODERN, build
-from tests.support.engine import Engine, private_engine
+from tests.support.engine import SPREAD, Engine, engine_number, private_engine
 from tests.support.gitrepo import Repository
 from tests.support.websites import Asked, Page, repositories, site
 

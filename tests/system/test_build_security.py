@@ -16,9 +16,8 @@ from typing import IO
 
 import docker
 import pytest
-from tests.conftest import SPREAD, engine_number
 from tests.support.doors import DOORS, MODERN, build
-from tests.support.engine import Engine, private_engine
+from tests.support.engine import SPREAD, Engine, engine_number, private_engine
 from tests.support.gitrepo import Repository
 from tests.support.websites import Page, moved, repositories, site
 

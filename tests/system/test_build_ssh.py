@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.conftest import SPREAD, engine_number
 from tests.support.doors import build
-from tests.support.engine import Engine, private_engine
+from tests.support.engine import SPREAD, Engine, engine_number, private_engine
 from tests.support.gitrepo import Repository
 from tests.support.remote import sshd
 

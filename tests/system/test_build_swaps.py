@@ -15,9 +15,8 @@ from boxship.build.cache.record import Kind
 from boxship.build.errors import BuildFailed
 from boxship.build.ops import Bind, Cache, Ref, Source, Vertex
 
-ROUNDS = pytest.mark.parametrize(
-    "rounds", [50, pytest.param(1000, marks=pytest.mark.slow)], ids=str
-)
+LONG = (pytest.mark.slow, pytest.mark.timeout(3600))
+ROUNDS = pytest.mark.parametrize("rounds", [50, pytest.param(1000, marks=LONG)], ids=str)
 SHOW = "ls -R /m /c 2>&1; cat /m/canary /c/x/canary 2>&1; touch /m/written /c/x/written; true"
 
 
