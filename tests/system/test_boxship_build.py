@@ -222,7 +222,7 @@ def test_a_failed_step_is_told_as_buildx_tells_it(
     engine: Engine, build: Build, context: Path, tmp_path: Path
 ) -> None:
     """Line for line, but for numbers of seconds and bytes."""
-    text = "FROM busybox:latest\nRUN echo first; echo second >&2; exit 3\nRUN true\n"
+    text = "FROM busybox:latest\nRUN echo first; echo second; exit 3\nRUN true\n"
     (context / "Dockerfile").write_text(text)
 
     def told(done: Finished) -> list[str]:
