@@ -15,7 +15,7 @@ from tests.support.debian_registry import debian_registry
 from tests.support.dockerd import Dockerd, modern_dockerd, private_dockerd
 from tests.support.engine import Engine
 
-pytestmark = [pytest.mark.slow, pytest.mark.docker_cli]
+pytestmark = [pytest.mark.slow, pytest.mark.docker_cli, pytest.mark.timeout(600)]
 WAYS = {
     "registry": ("type=registry,ref={ref}", "type=registry,ref={ref}"),
     "list": ("type=registry,ref={ref},image-manifest=false,oci-mediatypes=true",) * 2,

@@ -108,6 +108,7 @@ def reference(engine: Engine, archive: Path, name: str) -> Iterator[Dockerd]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.docker_cli
 @pytest.mark.parametrize("name", ["classic-20", "buildx-26"])
 def test_what_is_recorded_is_what_dockerd_makes(engine: Engine, tmp_path: Path, name: str) -> None:
