@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxship.errors import InvalidRequest
@@ -139,12 +139,14 @@ def written(said: Any) -> str:
     return str(said)
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_what_is_written_reads_back_the_same(said: Any) -> None:
     assert value(written(said)) == said
     assert value(f"jsondecode(jsonencode({written(said)}))") == said
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60) | st.text('abx"${}%~=\n<-EOT[]()?:.,*+!#/1 ', max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
     for read in (hcl.parse, lambda said: parse_json(said, "", {"target": ()})):
