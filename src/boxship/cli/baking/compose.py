@@ -43,9 +43,8 @@ def is_compose(file: File) -> bool:
 def _parsed(file: File) -> dict[str, Any]:
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        found = yaml.load(file.text, loader)  # a safe loader
+        found = yaml.safe_load(file.text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InvalidRequest(f"failed to parse {file.name}: parsing yaml: {error}") from None
     if not isinstance(found, dict):
