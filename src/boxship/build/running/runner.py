@@ -15,10 +15,10 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -26,6 +26,7 @@ from boxship.build.needs import Keepers, Networks, Program, Programs, Shim, Spaw
 from boxship.build.running.talk import Talk
 from boxship.build.traces import PLACE
 from boxship.errors import BoxshipError, NotFound
+from boxship.lib.finishing import settled
 from boxship.model.ids import ContainerId
 from boxship.network.record import BRIDGE, NONE
 from boxship.network.sandbox import Sandbox, SandboxRequest
@@ -144,14 +145,14 @@ class Runner:
                 try:
                     await asyncio.shield(starting)
                 except asyncio.CancelledError:
-                    await _kill_joined(shim, starting, talk)
+                    await _wholly(_kill_joined(shim, starting, talk))
                     raise
             talk.begin(shim, ours)
             try:
                 await talk.listen()
                 code = await asyncio.shield(talk.ended)
             except asyncio.CancelledError:
-                await _kill_joined(shim, starting, talk)
+                await _wholly(_kill_joined(shim, starting, talk))
                 raise
         with suppress(BoxshipError):
             await shim.forget(talk.target)
@@ -226,7 +227,7 @@ class Runner:
                 await talk.listen()
             return await asyncio.shield(ended)
         except asyncio.CancelledError:
-            await _kill(shim, starting, ended, heard)
+            await _wholly(_kill(shim, starting, ended, heard))
             raise
 
     async def recover(self) -> None:
@@ -281,6 +282,11 @@ async def _pass_on(ours: socket.socket, output: Output) -> None:
     while data := await loop.sock_recv(ours, CHUNK):
         for frame in frames.feed(data):
             output(int(frame.stream), frame.payload)
+
+
+async def _wholly(work: Coroutine[Any, Any, None]) -> None:
+    """Do what must be done before anything else is, also when told to stop once more."""
+    await settled(asyncio.ensure_future(work))
 
 
 async def _kill(
