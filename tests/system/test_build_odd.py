@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from tests.support import odd_dockerfiles as odd
@@ -17,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.docker_cli, pytest.mark.timeout(1200
 def made_by(door: Door) -> dict[str, Outcome]:
     texts = odd.cases()
     with ThreadPoolExecutor(4) as workers:
-        return dict(zip(texts, workers.map(lambda text: odd.outcome(door, text), texts)))
+        return dict(zip(texts, workers.map(partial(odd.outcome, door), texts), strict=True))
 
 
 def test_what_is_recorded_is_what_buildkit_makes() -> None:
