@@ -6,7 +6,7 @@ import os
 import select
 import signal
 
-import pytest
+from tests.support.children import in_child
 
 from boxship.kernel import processes
 from boxship.runtime import api
@@ -70,12 +70,20 @@ class Case:
             self.loop.turn()
 
 
-@pytest.fixture
-def case(tmp_path):
-    made = Case(tmp_path)
-    yield made
-    made.children.close()
-    assert not made.failures
+def alone(story):
+    """Run a test in a process that has no children but those of the test."""
+
+    def run(folder):
+        case = Case(folder)
+        story(case)
+        case.children.close()
+        assert not case.failures
+
+    def test(tmp_path):
+        in_child(lambda: run(tmp_path))
+
+    test.__name__, test.__doc__ = story.__name__, story.__doc__
+    return test
 
 
 def has_children():
@@ -97,6 +105,7 @@ def itself(request):
     return api.Init(os.getpid(), os.pidfd_open(os.getpid()), terminal, ("w",))
 
 
+@alone
 def test_what_it_started_comes_back_with_its_descriptors(case):
     reading, writing = os.pipe()
     before = descriptors()
@@ -116,6 +125,7 @@ def test_what_it_started_comes_back_with_its_descriptors(case):
     os.close(writing)
 
 
+@alone
 def test_a_failed_start_has_its_reason_and_its_exit_code(case):
     def run(request):
         raise StartFailed("not to be found", 127)
@@ -127,6 +137,7 @@ def test_a_failed_start_has_its_reason_and_its_exit_code(case):
     case.end(starters)
 
 
+@alone
 def test_a_fault_of_its_own_is_a_failed_start(case):
     def run(request):
         raise ValueError("odd")
@@ -136,6 +147,7 @@ def test_a_fault_of_its_own_is_a_failed_start(case):
     case.end(starters)
 
 
+@alone
 def test_one_that_is_killed_is_noticed_and_followed_by_another(case):
     def run(request):
         if request.stdio.stdout is None:
@@ -152,6 +164,7 @@ def test_one_that_is_killed_is_noticed_and_followed_by_another(case):
     case.end(starters)
 
 
+@alone
 def test_jobs_wait_for_their_turn_with_their_descriptors(case):
     pairs = [os.pipe() for _ in range(6)]
     starters = case.starters(itself)
@@ -170,6 +183,7 @@ def test_jobs_wait_for_their_turn_with_their_descriptors(case):
     case.end(starters)
 
 
+@alone
 def test_who_is_given_up_tells_nothing_and_ends(case):
     def run(request):
         os.read(request.stdio.stdin, 1)
@@ -186,6 +200,7 @@ def test_who_is_given_up_tells_nothing_and_ends(case):
     assert case.told == []
 
 
+@alone
 def test_what_was_told_to_who_gave_up_is_killed(case):
     starters = case.starters(stranger)
     ticket = starters.start(case.job(), {}, case.told.append)
@@ -205,6 +220,7 @@ def stranger(request):
     return api.Init(pid, os.pidfd_open(pid))
 
 
+@alone
 def test_children_that_nobody_knows_are_waited_for_when_no_job_may_have_made_them(case):
     pending = case.children.begin()
     stray = os.fork()
@@ -221,6 +237,7 @@ def test_children_that_nobody_knows_are_waited_for_when_no_job_may_have_made_the
     os.close(pidfd)
 
 
+@alone
 def test_a_stray_from_before_a_long_job_is_waited_for_during_it(case):
     first = case.children.begin()
     stray = os.fork()
@@ -236,6 +253,7 @@ def test_a_stray_from_before_a_long_job_is_waited_for_during_it(case):
     os.close(pidfd)
 
 
+@alone
 def test_an_end_is_told_once_to_who_asked(case):
     child = os.fork()
     if child == 0:
