@@ -191,8 +191,7 @@ class _Solving:
         if vertex.about.ignore_cache:
             return await self._anew(vertex, key, inputs, passing=passing)
         known = None if passing else self._records.identity(key)
-        if known is not None and (outputs := self._kept(known)) is not None:
-            self._seen(vertex, outputs)
+        if known is not None and (outputs := self._found(vertex, known)) is not None:
             return Keyed(known, outputs, key=key)
         remote = self._job.remote
         if remote is not None and (elsewhere := remote.identity(key)) is not None:
@@ -203,9 +202,7 @@ class _Solving:
         passing = passing and self._stays_passing(vertex, found)
         newer = self._records.identity(identity)  # of a build that wanted it done again
         for one in (identity,) if newer is None else (newer, identity):
-            outputs = self._kept(one)
-            if outputs is not None:
-                self._seen(vertex, outputs)
+            if (outputs := self._found(vertex, one)) is not None:
                 return Keyed(one, outputs, fresh=known is None, key=key, passing=passing)
         if remote is not None and remote.knows(identity):
             return Keyed(identity, None, key=key, remote=True)
@@ -283,6 +280,13 @@ class _Solving:
             return None
         return {number: Layers(chain) for number, chain in found.items()}
 
+    def _found(self, vertex: Vertex, identity: str) -> Outputs | None:
+        """Return the results recorded under an identity, and say that they need not be made."""
+        outputs = self._kept(identity)
+        if outputs is not None:
+            self._seen(vertex, outputs)
+        return outputs
+
     def _seen(self, vertex: Vertex, outputs: Outputs) -> None:
         """Say that a vertex, and so all it stands on, need not be done."""
         now = time.time_ns()
@@ -301,10 +305,11 @@ class _Solving:
                 return brought
             said = [f"{k.identity} {r.output}" for k, r in await self._inputs(vertex)]
             identity = await self._by_content(vertex, keyed.key, said)
-            if (kept := self._kept(identity)) is not None:
-                self._seen(vertex, kept)
+            if (kept := self._found(vertex, identity)) is not None:
                 return kept
         inputs = await self._values(vertex, range(len(vertex.inputs)))
+        if (kept := self._found(vertex, identity)) is not None:  # another build has just done it
+            return kept
 
         def listen(word: object) -> None:
             match word:
