@@ -403,3 +403,40 @@ def test_the_tree_of_v2_is_entered_by_clone(made, tree):
         assert exit_of(pid) == 0
     finally:
         os.close(entrance)
+
+
+def test_groups_made_at_the_same_time_share_what_is_above_them(tree):
+    """Each starter of the engine makes groups, also the first of them all."""
+    rounds, at_once = 15, 4
+    for number in range(rounds):
+        above = f"{PARENT}/shared-{number}"
+        groups = [tree.open(f"{above}/{one}") for one in range(at_once)]
+        ready, go = os.pipe()
+
+        def create(path: str, gate: int = ready, end: int = go) -> int:
+            os.close(end)
+            os.read(gate, 1)
+            inside(tree.create(path), lambda: 0)
+            return 0
+
+        pids = [forked(lambda group=group: create(group.path)) for group in groups]
+        os.close(ready)
+        os.close(go)
+        codes = [exit_of(pid) for pid in pids]
+        for group in groups:
+            if group.exists():
+                group.remove()
+        tree.remove_if_empty(above)
+        assert codes == [0] * at_once
+
+
+def forked(body: Callable[[], int]) -> int:
+    """Do something in another process, and return its pid; 99 tells that it failed."""
+    pid = os.fork()
+    if pid == 0:
+        code = 99
+        try:
+            code = body()
+        finally:
+            os._exit(code)
+    return pid

@@ -25,18 +25,38 @@ def make(folder: str, mount: str, prepare: Callable[[str], None]) -> Iterator[st
     with the folder itself being there already, what was left in it is removed first.
     """
     above = os.path.dirname(folder)
-    if above != mount and not os.path.isdir(above):
-        yield from make(above, mount, prepare)
+    yield from _make_above(above, mount, prepare)
     prepare(above)
+    try:
+        _mkdir(folder)
+    except FileExistsError:
+        clear(folder)
+        _mkdir(folder)
+    yield folder
+
+
+def _make_above(folder: str, mount: str, prepare: Callable[[str], None]) -> Iterator[str]:
+    """Make a group for others to be made in, where it is missing; somebody else may do the same."""
+    if folder == mount or os.path.isdir(folder):
+        return
+    above = os.path.dirname(folder)
+    yield from _make_above(above, mount, prepare)
+    prepare(above)
+    try:
+        _mkdir(folder)
+    except FileExistsError:
+        return
+    yield folder
+
+
+def _mkdir(folder: str) -> None:
     try:
         os.mkdir(folder, 0o755)
     except FileExistsError:
-        clear(folder)
-        os.mkdir(folder, 0o755)
+        raise
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()
         raise CgroupUnavailable(f"cannot create cgroup {folder}: {reason}") from error
-    yield folder
 
 
 def clear(folder: str) -> None:

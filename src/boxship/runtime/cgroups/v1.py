@@ -209,7 +209,7 @@ class V1Tree:
             for folder in folders.make(tree.folder(group.path), tree.mount, leave):
                 made.append(folder)
                 if "cpuset" in tree.controllers:
-                    fill_cpuset(folder)
+                    fill_cpuset(folder, tree.mount)
         if resources is not None:
             group.begin(resources, limit_devices=limit_devices)
         return group
@@ -268,19 +268,24 @@ def leave(_folder: str) -> None:
     """Most controllers need nothing of the folders above."""
 
 
-def fill_cpuset(folder: str) -> None:
+def fill_cpuset(folder: str, mount: str) -> None:
     """Give a group the CPUs and memory nodes of the one above; with none nobody can join it.
 
-    Groups below it will have them by themselves, which saves asking.
+    Groups below it will have them by themselves, which saves asking. The one above may be somebody
+    else's, who has not come so far yet.
     """
+    above = os.path.dirname(folder)
     inherited = True
     for name in ("cpuset.cpus", "cpuset.mems"):
         if files.read(f"{folder}/{name}").strip():
             continue
         inherited = False
-        from_above = files.read(f"{os.path.dirname(folder)}/{name}").strip()
+        from_above = files.read(f"{above}/{name}").strip()
+        if not from_above and above != mount:
+            fill_cpuset(above, mount)
+            from_above = files.read(f"{above}/{name}").strip()
         if not from_above:
-            raise CgroupUnavailable(f"{os.path.dirname(folder)} has no {name} to hand down")
+            raise CgroupUnavailable(f"{above} has no {name} to hand down")
         files.write(f"{folder}/{name}", from_above)
     if not inherited:
         files.write(f"{folder}/cgroup.clone_children", "1")
