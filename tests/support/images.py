@@ -9,6 +9,7 @@ import itertools
 import json
 import tarfile
 
+from boxship.content.partial import SMALLEST
 from boxship.content.store import Blobs
 from boxship.image.images import Images
 from boxship.image.needs import User
@@ -67,11 +68,13 @@ class Engine:
         return self.images
 
     def stored(self):
-        """All that the store holds, by file name."""
+        """All that the store holds, by file name; but not what is worth going on with."""
         kept = sorted(str(d) for d in self.blobs.digests())
         staging = self.root / "snapshots" / self.snapshots.driver / "staging"
         ingest = self.root / "blobs" / "ingest"
+        partial = self.root / "blobs" / "partial"
         left = [p.name for folder in (staging, ingest) for p in folder.iterdir()]
+        left += [p.name for p in partial.iterdir() if p.stat().st_size < SMALLEST]
         return kept, sorted(self.snapshots.layers()), left
 
 

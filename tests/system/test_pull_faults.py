@@ -8,6 +8,8 @@ import json
 import os
 import random
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -132,6 +134,30 @@ def test_a_layer_that_does_not_come_leaves_nothing(
 ) -> None:
     digest = layer(registry, 1)
     registry.when("GET", digest, change(registry.blobs[digest]))
+    fails(puller, registry, ".")
+
+
+def test_a_layer_that_came_while_another_failed_leaves_nothing(
+    puller: Puller, registry: FaultyRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The failure is told while the layer that has come is being let go of."""
+    came, failed = threading.Event(), threading.Event()
+
+    def prune() -> int:
+        if came.is_set():
+            failed.set()
+        else:
+            came.set()
+            failed.wait(20)
+            time.sleep(0.2)
+        return 0
+
+    def late(_: Any) -> Answer:
+        came.wait(20)
+        return missing("BLOB_UNKNOWN")
+
+    monkeypatch.setattr(puller.engine.blobs.partials, "prune", prune)
+    registry.when("GET", layer(registry, 1), late)
     fails(puller, registry, ".")
 
 
@@ -359,7 +385,8 @@ def test_two_pulls_share_the_work(puller: Puller, registry: FaultyRegistry) -> N
     slow = layer(registry, 1)
 
     def late(_: Any) -> None:
-        wait_until(lambda: len(registry.asked("GET", "/manifests/")) == 3)
+        told = ("Pulling fs layer", "Already exists")
+        wait_until(lambda: sum(map(puller.statuses.count, told)) == 6)
 
     registry.when("GET", slow, late)
 

@@ -185,25 +185,38 @@ class Layers:
     async def _fetch(
         self, wanted: Wanted, origin: Origin, lease: Lease, teller: LayerTeller
     ) -> Unpacked | None:
-        """Fetch a layer, or what is missing of it.
+        """Fetch a layer, or what is missing of it."""
+        made: Unpacked | None = None
+        try:
+            async with in_thread(self._blobs.begun(wanted.layer.digest)) as begun:
+                made = await self._fetch_begun(wanted, origin, lease, teller, begun)
+        except BaseException:  # it may have come, and who wanted it left before `begun` was left
+            if made is not None:
+                await self._discard(made)
+            raise
+        return made
+
+    async def _fetch_begun(
+        self, wanted: Wanted, origin: Origin, lease: Lease, teller: LayerTeller, begun: Begun
+    ) -> Unpacked | None:
+        """Go on with what there is of a layer.
 
         If what came of it earlier does not fit, all of it is fetched; bad content from a mirror
         is fetched again, from the registry itself.
         """
-        async with in_thread(self._blobs.begun(wanted.layer.digest)) as begun:
-            if begun.size:
-                try:
-                    return await self._fetch_once(wanted, origin, lease, teller, begun)
-                except RegistryUnavailable:
-                    raise
-                except (WrongContent, RegistryError):
-                    begun.size = 0
+        if begun.size:
             try:
                 return await self._fetch_once(wanted, origin, lease, teller, begun)
-            except (WrongContent, WrongBytes):
-                if not await origin.registry.distrust_mirrors():
-                    raise
+            except RegistryUnavailable:
+                raise
+            except (WrongContent, RegistryError):
+                begun.size = 0
+        try:
             return await self._fetch_once(wanted, origin, lease, teller, begun)
+        except (WrongContent, WrongBytes):
+            if not await origin.registry.distrust_mirrors():
+                raise
+        return await self._fetch_once(wanted, origin, lease, teller, begun)
 
     async def _fetch_once(
         self, wanted: Wanted, origin: Origin, lease: Lease, teller: LayerTeller, begun: Begun
