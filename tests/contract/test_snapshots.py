@@ -325,6 +325,28 @@ def test_a_layer_that_cannot_be_renamed_stays_what_it_was(snapshots, monkeypatch
     os.close(snapshots.view(real))
 
 
+@pytest.mark.parametrize("step", ["write", "rename", "_move_children"])
+def test_a_layer_outlasts_a_daemon_that_is_killed_while_renaming_it(snapshots, tmp_path, step):
+    base = snapshots.apply(None, [BASE]).chain
+    name, real = Digest.of(b"a name of ours"), Digest.of(b"what it is called")
+    snapshots.prepare("work", base, bare=True)
+    snapshots.seal("work", name)
+    pid = os.fork()
+    if pid == 0:
+        driver = snapshots._driver
+        where = {"write": layerfile, "rename": os, "_move_children": driver}[step]
+        setattr(where, step, lambda *_, **__: os._exit(0))
+        snapshots.rename(name, real, base)
+        os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
+    again = Snapshots.at(str(tmp_path / "snapshots"), snapshots.driver)
+    (left,) = [one for one in (name, real) if again.has_layer(one)]
+    os.close(again.view(left))
+    assert b"".join(again.layer_diff(left))
+    assert again.rename(left, real, base)
+    os.close(again.view(real))
+
+
 def test_a_snapshot_becomes_a_layer_and_is_renamed_under_what_stands_on_it(snapshots):
     base = snapshots.apply(None, [BASE]).chain
     name = Digest.of(b"a name of ours")

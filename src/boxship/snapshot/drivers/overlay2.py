@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from typing import Final
 
+from msgspec.structs import replace
+
 from boxship.kernel import mounts
 from boxship.kernel.paths import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from boxship.snapshot import trees
@@ -56,6 +58,18 @@ class Overlay2(Kept):
         for folder in ("empty", "empty-too"):
             os.chmod(self._path(folder), 0o755)
         self._folder = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._mend_links()
+
+    def _mend_links(self) -> None:
+        """Make links anew that are another name's: of layers that a killed daemon was renaming."""
+        for chain, record in list(self._layers.items()):
+            try:
+                is_right = os.readlink(self._path("l", record.link)) == _target(chain)
+            except OSError:
+                is_right = False
+            if not is_right:
+                mended = self._layers[chain] = replace(record, link=self._short(chain))
+                layerfile.write(self._path("layers", chain.hex), mended)
 
     # layers
 
@@ -147,7 +161,7 @@ class Overlay2(Kept):
     def _short(self, chain: ChainId) -> str:
         """Make the layer's link; its name begins the chain ID, as long as it must be."""
         letters = base64.b32encode(bytes.fromhex(chain.hex)).decode().rstrip("=")
-        target = f"../layers/{chain.hex}/diff"
+        target = _target(chain)
         for length in (8, 16, len(letters)):
             path = self._path("l", letters[:length])
             try:
@@ -345,6 +359,11 @@ class Overlay2(Kept):
             lower = [name.replace(self.root, prefix, 1) for name in lower]
             upper, work = (name and name.replace(self.root, prefix, 1) for name in (upper, work))
         return mounts.overlay(lower, upper, work, options=[*OPTIONS, *more])
+
+
+def _target(chain: ChainId) -> str:
+    """Return what a layer's link says."""
+    return f"../layers/{chain.hex}/diff"
 
 
 def _copy_folder(below: int, root: int, path: bytes) -> None:
