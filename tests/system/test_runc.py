@@ -104,6 +104,7 @@ def test_a_pause_freezes_it(begin: Start) -> None:
     container = begin("sh", "-c", "while :; do echo x; sleep 0.01; done")
     wait_for(lambda: bool(container.logs()), "output")
     container.pause()
+    time.sleep(0.5)  # what it had written before may still be on its way
     kept = container.logs()
     time.sleep(0.1)
     assert container.logs() == kept
