@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,20 +13,17 @@ from tests.support.engine import Engine
 
 pytestmark = [pytest.mark.slow, pytest.mark.docker_cli, pytest.mark.timeout(1800)]
 NAMES = sorted(folder.name for folder in corpus.DEBIAN.iterdir())
-MIRROR = "deb.debian.org"
 CHANGING = ("var/log/", "var/cache/", "var/lib/apt/", "var/lib/dpkg/", "etc/shadow")
 BASE = "debian:latest"
 
 
 @pytest.fixture(scope="module")
 def both(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dockerd]:
-    try:
-        socket.getaddrinfo(MIRROR, 80)
-    except OSError:
-        pytest.skip(f"{MIRROR} cannot be reached")
+    made = engine.boxship("image", "bootstrap", "debian", timeout=600, check=False)
+    if made.returncode:
+        pytest.skip(f"no Debian can be made here: {made.stderr.strip()[-200:]}")
     archive = tmp_path_factory.mktemp("base") / "debian.tar"
     with private_dockerd(modern_dockerd(), features={"containerd-snapshotter": True}) as daemon:
-        engine.boxship("image", "bootstrap", "debian", timeout=600)
         try:
             engine.docker("save", "-o", str(archive), BASE)
             daemon.docker("load", "-i", str(archive))
