@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.engine import BOXSHIP, Engine
+from tests.support.engine import Engine
 from tests.support.gitrepo import Repository
 from tests.support.websites import Page, repositories, site
 
@@ -20,19 +20,10 @@ Bake = Callable[..., Finished]
 @pytest.fixture
 def bake(engine: Engine, tmp_path: Path) -> Bake:
     def run(*words: str, check: bool = True, input: str = "", **environment: str) -> Finished:
-        done = subprocess.run(
-            [*BOXSHIP, "-H", engine.host, "buildx", "bake", *words],
-            cwd=tmp_path,
-            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment},
-            input=input,
-            capture_output=True,
-            check=False,
-            text=True,
-            timeout=120,
+        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment}
+        return engine.boxship(
+            "buildx", "bake", *words, check=check, cwd=tmp_path, env=env, input=input
         )
-        if check and done.returncode:
-            raise AssertionError(f"{words}: {done.stderr}\n{engine.tail()}")
-        return done
 
     return run
 

@@ -23,19 +23,8 @@ def build(engine: Engine, tmp_path: Path) -> Build:
     """Run `boxship build`, with an environment of its own."""
 
     def run(*words: str, check: bool = True, input: str = "", **environment: str) -> Finished:
-        done = subprocess.run(
-            [*BOXSHIP, "-H", engine.host, "build", *words],
-            cwd=tmp_path,
-            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment},
-            input=input,
-            capture_output=True,
-            check=False,
-            text=True,
-            timeout=120,
-        )
-        if check and done.returncode:
-            raise AssertionError(f"{words}: {done.stderr}\n{engine.tail()}")
-        return done
+        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment}
+        return engine.boxship("build", *words, check=check, cwd=tmp_path, env=env, input=input)
 
     return run
 

@@ -21,19 +21,8 @@ Run = Callable[..., Finished]
 @pytest.fixture
 def run(engine: Engine, tmp_path: Path) -> Run:
     def buildx(*words: str, check: bool = True, **environment: str) -> Finished:
-        done = subprocess.run(
-            [*BOXSHIP, "-H", engine.host, *words],
-            cwd=tmp_path,
-            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            text=True,
-            timeout=120,
-        )
-        if check and done.returncode:
-            raise AssertionError(f"{words}: {done.stderr}\n{engine.tail()}")
-        return done
+        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment}
+        return engine.boxship(*words, check=check, cwd=tmp_path, env=env)
 
     return buildx
 

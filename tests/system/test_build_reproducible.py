@@ -28,7 +28,7 @@ COPY a b /files/
 RUN mkdir /made && date +%s%N > /dev/null && echo x > /made/x && ln -s x /made/l
 RUN --mount=type=cache,target=/c echo y > /made/y
 COPY --from=base --link /bin/tool /bin/tool
-WORKDIR /work/deep
+WORKDIR /srv/deep
 """
 
 
