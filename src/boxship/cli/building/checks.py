@@ -68,13 +68,18 @@ def _is_address(text: str) -> bool:
     return False
 
 
+def _parted(text: str) -> tuple[str, str, str]:
+    key, equals, value = text.partition("=")
+    if not key:
+        raise InvalidRequest(f'invalid key-value pair "{text}": empty key')
+    return key, equals, value
+
+
 def pairs_of(given: Iterable[str]) -> dict[str, str]:
     """Read `key=value`; a key alone has an empty value."""
     found: dict[str, str] = {}
     for text in given:
-        key, _, value = text.partition("=")
-        if not key:
-            raise InvalidRequest(f'invalid key-value pair "{text}": empty key')
+        key, _, value = _parted(text)
         found[key] = value
     return found
 
@@ -83,9 +88,7 @@ def arguments_of(given: Iterable[str], environment: Mapping[str, str]) -> dict[s
     """Read build arguments; one without a value has the environment's, or is not there."""
     found: dict[str, str] = {}
     for text in given:
-        key, equals, value = text.partition("=")
-        if not key:
-            raise InvalidRequest(f'invalid key-value pair "{text}": empty key')
+        key, equals, value = _parted(text)
         if equals:
             found[key] = value
         elif key in environment:
