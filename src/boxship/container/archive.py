@@ -35,6 +35,7 @@ from boxship.container.trees import Trees
 from boxship.container.users import Accounts
 from boxship.errors import Conflict, Forbidden, InvalidRequest
 from boxship.lib import compression
+from boxship.lib.finishing import undisturbed
 from boxship.lib.pipe import Abandoned, Pipe
 from boxship.lib.threads import Tell, performed
 from boxship.snapshot import pack
@@ -243,13 +244,14 @@ class Archives:
         """Try again as what the container has become when its process ends in between.
 
         Whether there is none is asked in the container's turn, and its root is opened in it then:
-        a start that comes later shares what is mounted.
+        a start that comes later shares what is mounted. So the turn is kept until it is open,
+        even when nobody wants the files any more.
         """
         for _ in range(ATTEMPTS):
             if not _has_process(cell):
                 async with cell.turn.take("open the files of", cell.id):
                     if not _has_process(cell):
-                        return await attempt(self._opener(cell.record, way))
+                        return await undisturbed(attempt(self._opener(cell.record, way)))
             if cell.shim is None:
                 continue
             pid, keeper = cell.record.run.pid, cell.shim.state.shim

@@ -1,9 +1,9 @@
-"""Work in threads that is done to its end, even when whoever waits for it is told to stop."""
+"""Work that is done to its end, even when whoever waits for it is told to stop."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TypeVar
@@ -20,14 +20,21 @@ async def settled(future: asyncio.Future[T]) -> None:
             continue
 
 
-async def finished(work: Callable[[], T], threads: Executor | None = None) -> T:
-    """Do `work` in a thread; a cancellation is heeded when it is done."""
-    doing = asyncio.get_running_loop().run_in_executor(threads, work)
+async def undisturbed(work: Awaitable[T]) -> T:
+    """Wait for `work`; a cancellation is heeded when it has ended, and what it gave is let go."""
+    doing = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(doing)
     except asyncio.CancelledError:
         await settled(doing)
+        if not doing.cancelled():
+            doing.exception()  # nobody else asks for it
         raise
+
+
+async def finished(work: Callable[[], T], threads: Executor | None = None) -> T:
+    """Do `work` in a thread; a cancellation is heeded when it is done."""
+    return await undisturbed(asyncio.get_running_loop().run_in_executor(threads, work))
 
 
 @asynccontextmanager

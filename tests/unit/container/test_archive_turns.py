@@ -60,6 +60,25 @@ class Roots:
         return root
 
 
+class SlowRoots(Roots):
+    """A disk that takes its time to open a root."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.begun, self.go_on, self.opened = (threading.Event() for _ in range(3))
+
+    def take(self, identifier: str, undo: ExitStack) -> int:
+        self.begun.set()
+        assert self.go_on.wait(60)
+        root = super().take(identifier, undo)
+        self.opened.set()
+        return root
+
+
+class Trees:
+    snapshots = volumes = None
+
+
 class Here(Archives):
     """Archives of a folder instead of a container's mounts."""
 
@@ -91,9 +110,6 @@ def test_a_slow_client_keeps_nobody_waiting(
     cell, go_on = Cell(), threading.Event()
     containers = cast(Any, Containers(cell, tmp_path))
 
-    class Trees:
-        snapshots = volumes = None
-
     archives = Here(containers, cast(Any, Trees), cast(Any, Roots(root)))
 
     async def story() -> None:
@@ -121,13 +137,47 @@ def test_what_has_come_whole_goes_in_by_itself(
     seen: list[str] = []
     containers = cast(Any, Containers(cell, tmp_path))
 
-    class Trees:
-        snapshots = volumes = None
-
     archives = Here(containers, cast(Any, Trees), cast(Any, Roots(root)))
     monkeypatch.setattr(
         "boxship.container.archive._check_writable", lambda *_: seen.append(cell.turn.verb)
     )
     asyncio.run(archives.put("c", "/", pieces(go_on), Wishes()))
     assert seen == ["open the files of"]
+    assert not cell.turn.verb
+
+
+@pytest.mark.parametrize("way", ["look", "get", "export"])
+def test_nobody_starts_a_container_whose_root_is_being_opened_for_who_has_gone(
+    tmp_path: Path, way: str
+) -> None:
+    """A start would mount the writable folder a second time."""
+    root = tmp_path / "root"
+    (root / "kept").mkdir(parents=True)
+    cell, opening = Cell(), SlowRoots(root)
+    containers = cast(Any, Containers(cell, tmp_path))
+    archives = Here(containers, cast(Any, Trees), cast(Any, opening))
+
+    async def story() -> None:
+        asked = {
+            "look": lambda: archives.look("c", "/kept"),
+            "get": lambda: archives.get("c", "/kept"),
+            "export": lambda: archives.export("c"),
+        }[way]()
+        copying = asyncio.ensure_future(asked)
+        assert await asyncio.to_thread(opening.begun.wait, 60)
+        copying.cancel()
+        starting = asyncio.ensure_future(take_turn())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not starting.done()
+        opening.go_on.set()
+        assert await starting
+        await asyncio.wait([copying])
+        assert copying.cancelled()
+
+    async def take_turn() -> bool:
+        async with cell.turn.take("start", "c", within=60):
+            return opening.opened.is_set()
+
+    asyncio.run(asyncio.wait_for(story(), 90))
     assert not cell.turn.verb
