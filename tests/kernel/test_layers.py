@@ -7,6 +7,7 @@ import pytest
 from tests.support.images import archive
 
 from boxship.kernel import mounts
+from boxship.snapshot import snapshots as snapshots_module
 from boxship.snapshot.errors import TooDeep
 from boxship.snapshot.snapshots import Snapshots
 from boxship.spec.digest import Digest
@@ -158,3 +159,29 @@ def test_a_link_swapped_in_while_a_layer_is_unpacked_leads_nowhere(snapshots, tm
         stop.set()
         swapper.join()
     assert list(outside.iterdir()) == []
+
+
+def test_whether_an_overlay_can_be_made_is_tried_once_in_a_boot(tmp_path, monkeypatch):
+    root = str(tmp_path / "snapshots")
+    tried = []
+
+    def trouble(where):
+        tried.append(where)
+        return ""
+
+    monkeypatch.setattr(snapshots_module, "overlay_trouble", trouble)
+    for _ in range(3):
+        assert Snapshots.at(root).driver == "overlay2"
+    assert tried == [root]
+    for said in ("", "of another boot"):
+        (tmp_path / "snapshots" / snapshots_module.WORKS).write_text(said)
+        Snapshots.at(root)
+    assert tried == [root] * 3
+
+
+def test_an_overlay_that_cannot_be_made_is_tried_again(tmp_path, monkeypatch):
+    root = str(tmp_path / "snapshots")
+    monkeypatch.setattr(snapshots_module, "overlay_trouble", lambda where: "no overlay here")
+    assert Snapshots.at(root).driver == "vfs"
+    monkeypatch.setattr(snapshots_module, "overlay_trouble", lambda where: "")
+    assert Snapshots.at(root).driver == "overlay2"

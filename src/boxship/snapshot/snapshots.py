@@ -21,12 +21,14 @@ from boxship.lib import compression
 from boxship.lib.gate import Gate
 from boxship.snapshot import pack, trees
 from boxship.snapshot.driver import ChainId, Change, Driver, Kind, Stage
+from boxship.snapshot.drivers import layerfile
 from boxship.snapshot.drivers.overlay2 import Overlay2
 from boxship.snapshot.drivers.vfs import Vfs
 from boxship.snapshot.errors import DriverUnavailable, WrongLayer
 from boxship.snapshot.trees import Usage
 from boxship.spec.digest import Digest, chain
 
+WORKS: Final = "overlay-works"  # a file that names the boot in which an overlay could be made
 LOG: Final = logging.getLogger(__name__)
 DRIVERS: Final[Mapping[str, Callable[[str], Driver]]] = {"overlay2": Overlay2, "vfs": Vfs}
 
@@ -86,7 +88,9 @@ class Snapshots:
             raise DriverUnavailable(f"storage driver {driver!r} is not known")
         if driver == "vfs":
             return cls(Vfs(os.path.join(root, "vfs")))
-        why = overlay_trouble(root)
+        why = "" if _known_to_work(root) else overlay_trouble(root)
+        if not why:
+            _note_that_it_works(root)
         if why and driver:
             raise DriverUnavailable(f"storage driver overlay2 does not work on {root}: {why}")
         if why:
@@ -377,6 +381,20 @@ def overlay_trouble(root: str) -> str:
         return ""
     finally:
         trees.remove_path(place)
+
+
+def _known_to_work(root: str) -> bool:
+    """Whether an overlay was made here since the machine began: making one can take a second."""
+    try:
+        with open(os.path.join(root, WORKS)) as file:
+            return file.read() == layerfile.this_boot()
+    except (OSError, ValueError):
+        return False
+
+
+def _note_that_it_works(root: str) -> None:
+    with suppress(OSError), open(os.path.join(root, WORKS), "w") as file:
+        file.write(layerfile.this_boot())
 
 
 def _once(opened: Callable[[], Iterable[bytes]]) -> Iterator[bytes]:
