@@ -121,7 +121,7 @@ def test_kills_at_random_moments_lose_and_leave_nothing(own_engine: Engine, kill
     clients = [threading.Thread(target=load.run, args=(n,), daemon=True) for n in range(4)]
     for client in clients:
         client.start()
-    slowest = 0.0
+    returns: list[float] = []
     for _ in range(kills):
         time.sleep(chance.uniform(0.05, 0.6))
         kind = chance.choice(["daemon", "daemon", "spawner", "shim"])
@@ -135,11 +135,11 @@ def test_kills_at_random_moments_lose_and_leave_nothing(own_engine: Engine, kill
             engine.process.wait()
             began = time.monotonic()
             engine.start()
-            slowest = max(slowest, time.monotonic() - began)
+            returns.append(time.monotonic() - began)
     load.ending.set()
     for client in clients:
         client.join(60)
-    print(f"{load.rounds} rounds; slowest return {slowest:.2f} s")
+    print(f"{load.rounds} rounds; slowest returns", *(f"{s:.2f}" for s in sorted(returns)[-10:]))
     assert not load.wrong
     assert load.rounds > kills // 4
     assert wait_settled(engine) == []
