@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -172,3 +173,78 @@ def test_nobodys_number_is_taken_for_the_second(
     monkeypatch.setattr(executor, "launch", forged)
     with pytest.raises(StartFailed, match="another's process"):
         box.exec(name, box.spec("sleep", "60"), "true")
+
+
+def forbidding_clone(**more: Any) -> oci.Seccomp:
+    """A profile under which a program cannot be divided: nobody may make processes."""
+    rule = oci.Syscall(names=["clone", "clone3", "fork", "vfork"], action="SCMP_ACT_ERRNO")
+    return oci.Seccomp(default_action="SCMP_ACT_ALLOW", syscalls=[rule], **more)
+
+
+@pytest.mark.parametrize("quiet", [False, True], ids=["loaded with rights", "no new privileges"])
+def test_a_filter_that_forbids_processes_hinders_nobody_from_joining(
+    shared: Boxes, quiet: bool
+) -> None:
+    """The second process is made before such a filter is there; the program is under it."""
+    first = shared.start(shared.spec("sleep", "60"))
+    linux = {**by_path(shared, first), "seccomp": forbidding_clone()}
+    process = {"no_new_privileges": quiet, "user": oci.User(uid=7, gid=8)}
+    status = ("grep", "-E", "^(Seccomp|Uid|NoNewPrivs|CapEff):", "/proc/self/status")
+    done = shared.run(*status, process=process, linux=linux)
+    caps = "CapEff:\t0000000000000000"
+    want = ["Uid:\t7\t7\t7\t7", caps, f"NoNewPrivs:\t{int(quiet)}", "Seccomp:\t2"]
+    assert done.lines == want
+    done = shared.run("sh", "-c", "true & wait; echo on", process=process, linux=linux)
+    assert "on" not in done.lines
+    assert done.code != 0
+    # and so does an exec into a container whose filter is like that
+    spec = shared.spec("sleep", "60", process=process, linux={"seccomp": forbidding_clone()})
+    assert shared.exec(shared.start(spec), spec, *status).lines == want
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_what_such_a_filter_changes_of_the_order(
+    box: Boxes, native: NativeRuntime, monkeypatch: pytest.MonkeyPatch, quiet: bool
+) -> None:
+    """All is set up before the second process is made; with rights is only what gives them up."""
+    calls: list[str] = []
+    plan = native.plans.first
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        made = plan(*arguments, **options)
+        calls.extend(call.name for call in made.program.calls)
+        return made
+
+    first = box.start(box.spec("sleep", "60"))
+    monkeypatch.setattr(native.plans, "first", noted)
+    linux = {**by_path(box, first), "seccomp": forbidding_clone()}
+    box.start(box.spec("sleep", "60", linux=linux, process={"no_new_privileges": quiet}))
+    divided = calls.index("clone")
+    assert {"pivot_root", "move_mount"} <= set(calls[:divided])
+    assert not {"mount", "move_mount", "pivot_root", "setns"} & set(calls[divided:])
+    assert ("capset" in calls[:divided]) is quiet
+    assert calls.index("seccomp") > divided
+
+
+def test_hooks_of_the_hosts_are_told_of_the_process_that_joined(
+    shared: Boxes, tmp_path: Path
+) -> None:
+    """They are run once the second process is there, and before it has entered its root."""
+    (shared.folder / "rootfs").mkdir()
+    first = shared.start(shared.spec("sleep", "60"))
+    script = (
+        f"cat > {tmp_path}/state; pid=$(sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/' {tmp_path}/state); "
+        f"readlink /proc/$pid/ns/pid > {tmp_path}/space; readlink /proc/$pid/root > {tmp_path}/root"
+    )
+    hook = oci.Hook(path="/bin/sh", args=["sh", "-c", script], env=["PATH=/usr/bin:/bin"])
+    done = shared.run(
+        "sh", "-c", "ps; readlink /proc/self/ns/pid",
+        linux=by_path(shared, first), hooks=oci.Hooks(create_runtime=[hook]),
+    )  # fmt: skip
+    assert done.code == 0, done.output
+    assert any("sleep 60" in line for line in done.lines)
+    assert (tmp_path / "space").read_text().strip() == done.lines[-1]
+    assert (tmp_path / "root").read_text().strip() == "/"
+    refusing = oci.Hook(path="/bin/false", args=["false"])
+    with pytest.raises(StartFailed, match="hook"):
+        shared.run("true", linux=by_path(shared, first), hooks=oci.Hooks(create_runtime=[refusing]))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import docker
 import pytest
@@ -12,6 +14,32 @@ from tests.support.engine import Engine
 
 IMAGE = "busybox:latest"
 _numbers = itertools.count(1)
+
+THINGS = {
+    "cdiVersion": "0.6.0",
+    "kind": "vendor.com/thing",
+    "devices": [
+        {
+            "name": "one",
+            "containerEdits": {
+                "env": ["THING=one"],
+                "deviceNodes": [{"path": "/dev/thing", "type": "c", "major": 1, "minor": 5}],
+            },
+        },
+        {
+            "name": "hooked",
+            "containerEdits": {
+                "hooks": [
+                    {
+                        "hookName": "createRuntime",
+                        "path": "/bin/sh",
+                        "args": ["sh", "-c", "cat > HERE/hook"],
+                    }
+                ]
+            },
+        },
+    ],
+}
 
 Start = Callable[..., Container]
 
@@ -54,3 +82,17 @@ def inside(container: Container, *command: str) -> str:
     text: str = output.decode()
     assert code == 0, text
     return text.strip()
+
+
+@pytest.fixture
+def offering(own_engine: Engine, tmp_path: Path) -> Engine:
+    """An engine of a host that offers devices by name."""
+    folder = tmp_path / "cdi"
+    folder.mkdir()
+    (folder / "thing.json").write_text(json.dumps(THINGS).replace("HERE", str(tmp_path)))
+    own_engine.stop()
+    settings = {"cdi-spec-dirs": [str(folder)]}
+    (own_engine.root / "daemon.json").write_text(json.dumps(settings))
+    own_engine.start()
+    own_engine.boxship("image", "bootstrap", "busybox")
+    return own_engine

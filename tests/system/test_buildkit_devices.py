@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from pathlib import Path
 
-import pytest
 from tests.support.buildkit import CONTROL, built, on_engine
 from tests.support.engine import Engine
 
@@ -14,37 +12,11 @@ from boxship.spec.buildkit import control_pb2 as pb
 from boxship.transport.http2 import Http2
 from boxship.wire.grpc import Failed
 
-DEVICE = {
-    "cdiVersion": "0.6.0",
-    "kind": "vendor.com/thing",
-    "devices": [
-        {
-            "name": "one",
-            "containerEdits": {
-                "env": ["THING=one"],
-                "deviceNodes": [{"path": "/dev/thing", "type": "c", "major": 1, "minor": 5}],
-            },
-        }
-    ],
-}
 USES = (
     "FROM busybox:latest\n"
     "RUN --device=vendor.com/thing=one,required head -c 3 /dev/thing | od -An -c && echo $THING\n"
     "RUN [ ! -e /dev/thing ]\n"
 )
-
-
-@pytest.fixture
-def offering(own_engine: Engine, tmp_path: Path) -> Engine:
-    folder = tmp_path / "cdi"
-    folder.mkdir()
-    (folder / "thing.json").write_text(json.dumps(DEVICE))
-    own_engine.stop()
-    settings = {"cdi-spec-dirs": [str(folder)]}
-    (own_engine.root / "daemon.json").write_text(json.dumps(settings))
-    own_engine.start()
-    own_engine.boxship("image", "bootstrap", "busybox")
-    return own_engine
 
 
 def build(engine: Engine, folder: Path, text: str, *consent: str) -> str:
@@ -71,13 +43,17 @@ def test_a_step_has_the_device_that_it_asks_for_and_may_have(
     said = build(offering, tmp_path, USES, "device=vendor.com/thing=one")
     assert said.split() == [*["\\0"] * 3, "one"]
     assert offering.api().info()["DiscoveredDevices"] == [
-        {"Source": "cdi", "ID": "vendor.com/thing=one"}
+        {"Source": "cdi", "ID": "vendor.com/thing=hooked"},
+        {"Source": "cdi", "ID": "vendor.com/thing=one"},
     ]
 
     async def story(client: Http2) -> None:
         data = await client.ask(CONTROL + "ListWorkers", b"")
         (worker,) = pb.ListWorkersResponse.FromString(data).record
-        assert [one.name for one in worker.devices] == ["vendor.com/thing=one"]
+        assert [one.name for one in worker.devices] == [
+            "vendor.com/thing=hooked",
+            "vendor.com/thing=one",
+        ]
 
     on_engine(offering, story)
     said = build(offering, tmp_path, USES)  # though the step's result is known

@@ -7,6 +7,7 @@ Pure, but for looking up devices of the host that were asked for by path.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -23,6 +24,7 @@ FILES: Final = {
     "/etc/hostname": "hostname",
     "/etc/hosts": "hosts",
 }
+ROOT: Final = "rootfs"
 SYSTEM_FOLDERS: Final = ("/proc", "/sys", "/dev")
 
 
@@ -64,7 +66,7 @@ def spec(container: Container, setting: Setting, host: Host, defaults: Defaults)
     own_uts = wanted.uts_mode != "host"
     return oci.Spec(
         process=process(container, setting, bounding, defaults),
-        root=oci.Root(path="rootfs", readonly=bool(wanted.readonly_rootfs)),
+        root=oci.Root(path=ROOT, readonly=bool(wanted.readonly_rootfs)),
         hostname=(config.hostname or setting.hostname) if own_uts else "",
         domainname=(config.domainname or "") if own_uts else "",
         mounts=list(mounts(container, setting, host)),
@@ -83,6 +85,12 @@ def spec(container: Container, setting: Setting, host: Host, defaults: Defaults)
             rootfs_propagation=root_propagation(container.mounts),
         ),
     )
+
+
+def make_place_for_hooks(spec: oci.Spec, folder: str) -> None:
+    """Make the folder of a bundle where hooks of the host's expect to see the root, if need be."""
+    if spec.hooks is not None:
+        os.makedirs(os.path.join(folder, ROOT), 0o700, exist_ok=True)
 
 
 def process(

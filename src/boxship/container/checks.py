@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from boxship.container import signals
+from boxship.container import devices, signals
 from boxship.errors import InvalidRequest, NotSupported
 from boxship.kernel import capabilities
 from boxship.spec.engine.common import HealthConfig
@@ -118,10 +118,7 @@ def check_host_config(host: HostConfig) -> None:
     if host.isolation not in (None, "", "default"):
         raise InvalidRequest(f"invalid isolation '{host.isolation}' on linux")
     for request in host.device_requests or ():
-        raise InvalidRequest(
-            f'could not select device driver "{request.driver or ""}" with capabilities: '
-            f"[{' '.join('[' + ' '.join(group) + ']' for group in request.capabilities or ())}]"
-        )
+        devices.check_request(request)
     if host.storage_opt:
         raise InvalidRequest(
             "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from boxship.errors import InvalidRequest
-from boxship.spec.engine.container import DeviceMapping, HostConfig
+from boxship.runtime.cdi import Devices
+from boxship.spec.engine.container import DeviceMapping, DeviceRequest, HostConfig
 from boxship.spec.oci import runtime as oci
 
 RULE: Final = re.compile(r"([acb]) ([0-9]+|\*):([0-9]+|\*) ([rwm]{1,3})")
 EVERYTHING: Final = "rwm"
+NAMED: Final = "cdi"  # the driver of devices that the host offers by name
 
 
 def _allow(type: str, major: int | None, minor: int | None, access: str) -> oci.DeviceRule:
@@ -65,6 +67,34 @@ def check(mapping: DeviceMapping) -> None:
     access = mapping.cgroup_permissions or EVERYTHING
     if not set(access) <= set(EVERYTHING):
         raise InvalidRequest(f"invalid device mode: {access}")
+
+
+def check_request(request: DeviceRequest) -> None:
+    """Check a request for devices that are not paths; InvalidRequest for what nobody serves."""
+    if request.driver != NAMED:
+        raise _nobody_serves(request)
+    for what, given in (("count", request.count), ("options", request.options)):
+        if given:
+            raise InvalidRequest(f"unexpected {what} in CDI device request")
+
+
+def add_named(spec: oci.Spec, host: HostConfig, offered: Devices) -> None:
+    """Give a container the devices that it asks for by name; reads their files."""
+    if not (requests := host.device_requests):
+        return
+    if not offered.folders:
+        raise _nobody_serves(requests[0])
+    try:
+        offered.add(spec, [name for one in requests for name in one.device_ids or ()])
+    except InvalidRequest as failure:
+        raise InvalidRequest(f"CDI device injection failed: {failure}") from failure
+
+
+def _nobody_serves(request: DeviceRequest) -> InvalidRequest:
+    groups = " ".join(f"[{' '.join(group)}]" for group in request.capabilities or ())
+    return InvalidRequest(
+        f'could not select device driver "{request.driver or ""}" with capabilities: [{groups}]'
+    )
 
 
 def _mapped(mapping: DeviceMapping) -> Iterator[oci.Device]:

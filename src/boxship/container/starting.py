@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from boxship.container import bundle, links, output
+from boxship.container import bundle, devices, links, output
 from boxship.container.bundle import Host, Setting
 from boxship.container.defaults import Defaults
 from boxship.container.needs import Networks, Shim, Spawner, Volumes
@@ -25,6 +25,7 @@ from boxship.container.users import Accounts
 from boxship.errors import Conflict, InvalidRequest
 from boxship.kernel import mounts
 from boxship.network.sandbox import Sandbox, SandboxRequest
+from boxship.runtime.cdi import Devices
 from boxship.shim.client import Started
 from boxship.shim.protocol import RuntimeChoice, StartRequest
 
@@ -41,6 +42,7 @@ class Starting:
     networks: Networks
     volumes: Volumes
     spawner: Spawner
+    offered: Devices
     host: Host
     defaults: Defaults
     folder: str
@@ -290,6 +292,8 @@ class Starting:
             hostname=self.host.hostname,
         )
         spec = bundle.spec(record, setting, self.host, self.defaults)
+        devices.add_named(spec, record.host_config, self.offered)
+        bundle.make_place_for_hooks(spec, folder)
         _write(f"{folder}/config.json", ENCODER.encode(spec), 0o600)
         try:
             os.unlink(f"{folder}/exit.json")

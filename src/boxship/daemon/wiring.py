@@ -208,6 +208,7 @@ async def build(
     )
     trees = Trees(images, snapshots, volumes, folders.roots)
     roots = SharedRoots(snapshots)
+    devices = Devices(cdi_folders(config))
     starting = Starting(
         registry=registry,
         trees=trees,
@@ -215,6 +216,7 @@ async def build(
         networks=networks,
         volumes=volumes,
         spawner=spawner,
+        offered=devices,
         host=container_host,
         defaults=defaults,
         folder=folders.containers,
@@ -260,7 +262,6 @@ async def build(
     to_start = await recovered.recover()
     background.start("watch the firewall", networks.watch())
     said = builder_document(config)
-    devices = Devices(cdi_folders(config))
 
     async def put_together() -> Tools:
         await asyncio.to_thread(

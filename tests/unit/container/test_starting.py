@@ -21,6 +21,7 @@ from boxship.container.starting import Starting
 from boxship.container.tables import Table
 from boxship.model.ids import ContainerId, SandboxId
 from boxship.network.sandbox import Sandbox, SandboxRequest
+from boxship.runtime.cdi import Devices
 from boxship.shim.client import Started
 from boxship.shim.protocol import Attachment, StartRequest
 from boxship.spec.engine.container import ContainerConfig, HostConfig, HostConfigLogConfig
@@ -169,6 +170,7 @@ def starting(ledger: Ledger, folder: Path, registry: Registry) -> Starting:
     }
     return Starting(
         registry=registry,
+        offered=Devices(()),
         host=Host(kernel=(6, 1), machine="x86_64", capabilities=frozenset({"CAP_KILL"})),
         defaults=Defaults(),
         folder=str(folder / "containers"),
