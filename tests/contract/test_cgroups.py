@@ -15,6 +15,7 @@ from contextlib import suppress
 from itertools import count
 
 import pytest
+from tests.support.engine import PATIENCE
 
 from boxship.errors import BoxshipError, InvalidRequest
 from boxship.runtime import cgroups
@@ -95,7 +96,7 @@ def sleeper(group: cgroups.Cgroup) -> int:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 30 * PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "it never came to be"
         time.sleep(0.002)

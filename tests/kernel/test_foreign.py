@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.boxes import Boxes, boxes
+from tests.support.engine import PATIENCE
 
 from boxship.kernel import mounts, processes
 from boxship.runtime.errors import StartFailed
@@ -107,7 +108,7 @@ def test_a_runtime_that_never_answers_is_ended(tmp_path: Path, silent: Path) -> 
     with boxes(made) as box, pytest.raises(StartFailed, match=said):
         box.start(box.spec("true"))
     pids = Path(f"{silent}.pids").read_text().split()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 60 * PATIENCE
     while any(processes.is_alive(int(pid)) for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.01)

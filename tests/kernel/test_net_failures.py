@@ -6,6 +6,7 @@ import os
 import time
 
 import pytest
+from tests.support.engine import PATIENCE
 from tests.support.netns import in_new_host, run
 from tests.support.networking import BRIDGE, engine_host
 
@@ -32,7 +33,7 @@ STEPS = [
 
 def settled(host, descriptors):
     """Wait for what is done after an answer; return how many descriptors there are too many."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 30 * PATIENCE
     while True:
         host.idle(0.1)
         grown = max(0, len(os.listdir("/proc/self/fd")) - descriptors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+from tests.support.engine import PATIENCE
 from tests.support.netns import ask, in_new_host, listen, run
 from tests.support.networking import LAN_HOST, LAN_NEIGHBOUR, engine_host, neighbour
 
@@ -173,7 +174,7 @@ def test_udp_moves_to_the_new_container_though_the_client_keeps_its_port():
     def story():
         with engine_host() as host, neighbour():
             client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            client.settimeout(1)
+            client.settimeout(PATIENCE)
             client.connect((LAN_HOST, 5353))
             said = []
             for name in ("one", "two"):

@@ -6,6 +6,7 @@ import os
 import time
 
 import pytest
+from tests.support.engine import PATIENCE
 from tests.support.netns import ask, in_new_host, run
 from tests.support.networking import BRIDGE, LAN_HOST, engine_host, neighbour
 
@@ -175,7 +176,7 @@ def test_containers_keep_everything_over_a_crash_and_nothing_else_is_kept():
             )
             during = lan.do(ask, LAN_HOST, 8080)
             host.begin()
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 30 * PATIENCE
             while host.networks.leaks() and time.monotonic() < deadline:
                 host.idle(0.02)
             fresh = host.start("fresh", 80)
@@ -222,7 +223,7 @@ def test_a_link_goes_though_some_process_keeps_its_namespace():
             entered = os.open(f"/proc/{web.place.pid}/ns/net", os.O_RDONLY)
             host.stop("web")
             fresh = host.start("fresh", 80)
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 30 * PATIENCE
             while run("ip -br link show type veth").count("bx") > 2:
                 assert time.monotonic() < deadline
                 host.idle(0.1)
@@ -257,7 +258,7 @@ def test_many_sandboxes_come_and_go_and_leave_nothing():
                 host.start("again")
                 host.stop("again")
             grown = len(os.listdir("/proc/self/fd")) - descriptors
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 30 * PATIENCE
             while "bx" in run("ip -br link show type veth") and time.monotonic() < deadline:
                 host.idle(0.05)
             elements = run(f"nft list map inet boxship_{BRIDGE} any4").count("elements")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.boxes import Boxes, boxes
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 from tests.support.planned import PlannedRuntime
 
 from boxship.kernel import processes
@@ -60,7 +60,7 @@ def test_a_container_is_a_scope_of_systemds(runtime: Boxes) -> None:
     assert folder.joinpath("memory.max").read_text() == f"{1 << 26}\n"
     assert processes.is_alive(pid)
     runtime.end(key)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 60 * PATIENCE
     while folder.exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -23,6 +23,7 @@ from boxship.build.progress import Output, Told, VertexState
 from boxship.build.request import BuildRequest, Built, Dockerfile, Graph, Target
 from boxship.daemon import config as configuration
 from boxship.daemon import wiring
+from tests.support.engine import PATIENCE
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Heard:
 
     async def wait(self, text: str) -> None:
         """Wait until a process has written `text`."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(60 * PATIENCE):
             while text not in self.output:
                 self.more.clear()
                 await self.more.wait()

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
+from tests.support.engine import PATIENCE
+
 T = TypeVar("T")
 
 
-def in_child(work: Callable[[], T], within: float = 120.0) -> T:
+def in_child(work: Callable[[], T], within: float = 120.0 * PATIENCE) -> T:
     """Return what `work` returns when a fork of this process does it; its failure is ours."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 
 FROM = "FROM busybox\n"
 
@@ -55,7 +55,7 @@ class Answer:
 
 
 def post(engine: Engine, body: bytes, path: str = "/build", **query: object) -> Answer:
-    connection = http.client.HTTPConnection("localhost", timeout=60)
+    connection = http.client.HTTPConnection("localhost", timeout=60 * PATIENCE)
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(engine.socket)
     query.setdefault("networkmode", "none")

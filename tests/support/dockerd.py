@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine import CLIENTS
+from tests.support.engine import CLIENTS, PATIENCE
 
 READY_WITHIN = 40.0
 
@@ -45,7 +45,7 @@ class Dockerd:
             [distribution_docker(), "-H", self.host, *words],
             capture_output=True,
             check=False,
-            timeout=180,
+            timeout=180 * PATIENCE,
             env=environment,
             **options,  # type: ignore[call-overload]
         )

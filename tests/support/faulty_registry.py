@@ -26,6 +26,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support.engine import PATIENCE
 from tests.support.images import config, descriptor, manifest, sha256
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -349,7 +350,7 @@ def refused(status: int, code: str, message: str, challenge: str = "") -> Answer
     return Answer(status, headers, body)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 10 * PATIENCE) -> None:
     """Return when something is so; fail when it does not become so."""
     end = time.monotonic() + seconds
     while not condition():

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.engine import PATIENCE
 from tests.support.faulty_registry import wait_until
 
 PROGRAM = shutil.which("moto_server")
@@ -52,7 +53,7 @@ def client(endpoint: str) -> Any:
 
 def _answers(endpoint: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{endpoint}/moto-api/", timeout=2):
+        with urllib.request.urlopen(f"{endpoint}/moto-api/", timeout=2 * PATIENCE):
             return True
     except OSError:
         return False

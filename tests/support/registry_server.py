@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from tests.support.engine import PATIENCE
+
 CHECKOUT = Path(__file__).parents[2]
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -85,7 +87,7 @@ class RegistryServer:
                 stderr=output,
                 env={**os.environ, **self.environment, "PYTHONPATH": f"{CHECKOUT}/src"},
             )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 20 * PATIENCE
         while time.monotonic() < deadline:
             said = log.read_bytes()[begin:].decode()
             if found := re.search(r"the registry listens on [^\"]*:(\d+)", said):
@@ -114,14 +116,16 @@ class RegistryServer:
             ],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=60 * PATIENCE,
             env={**os.environ, **self.environment, "PYTHONPATH": f"{CHECKOUT}/src"},
         )
 
     def connect(self) -> http.client.HTTPConnection:
         if self.tls is not None:
-            return http.client.HTTPSConnection("localhost", self.port, timeout=30, context=self.tls)
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+            return http.client.HTTPSConnection(
+                "localhost", self.port, timeout=30 * PATIENCE, context=self.tls
+            )
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30 * PATIENCE)
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
         """Send one request on a connection of its own. `Content_Type` is sent as Content-Type."""

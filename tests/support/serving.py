@@ -16,6 +16,7 @@ from typing import Any
 
 from boxship.api.app import Api, common_headers
 from boxship.transport.server import Server
+from tests.support.engine import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,12 @@ class Answer:
 
 class _Unix(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
-        super().__init__("docker", timeout=20)
+        super().__init__("docker", timeout=20 * PATIENCE)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
+        self.sock.settimeout(20 * PATIENCE)
         self.sock.connect(self._path)
 
 
@@ -57,7 +58,7 @@ class Served:
     def connect(self) -> socket.socket:
         """Return a raw connection."""
         made = socket.socket(socket.AF_UNIX)
-        made.settimeout(20)
+        made.settimeout(20 * PATIENCE)
         made.connect(self.path)
         return made
 

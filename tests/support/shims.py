@@ -15,6 +15,7 @@ from typing import Any
 from boxship.shim import protocol
 from boxship.shim.client import Lost, Shim, ShimEvent, Started
 from boxship.shim.spawning import Spawner
+from tests.support.engine import PATIENCE
 
 REPOSITORY = str(Path(__file__).resolve().parents[2])
 SHELL = "/bin/busybox"
@@ -78,7 +79,7 @@ class Case:
             for _, sock in clients:
                 sock.close()
 
-    async def heard(self, kind: type, within: float = 10) -> Any:
+    async def heard(self, kind: type, within: float = 10 * PATIENCE) -> Any:
         async with asyncio.timeout(within):
             while True:
                 for event in self.events:
@@ -143,7 +144,7 @@ async def end_of(folder: Path) -> None:
 def client() -> tuple[socket.socket, socket.socket]:
     """A client's socket, and the other end for the shim."""
     ours, theirs = socket.socketpair()
-    ours.settimeout(10)
+    ours.settimeout(10 * PATIENCE)
     return ours, theirs
 
 
@@ -175,6 +176,6 @@ def open_descriptors(pid: int) -> int:
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for something that nobody announces."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(10 * PATIENCE):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.005)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import images as made
-from tests.support.engine import Engine, docker_command
+from tests.support.engine import PATIENCE, Engine, docker_command
 
 pytestmark = [pytest.mark.root, pytest.mark.docker_cli]
 Pair = tuple[str, str]
@@ -26,7 +26,9 @@ def program(name: str) -> str:
 
 
 def run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60 * PATIENCE, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -6,7 +6,7 @@ import contextlib
 import socket
 
 import pytest
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 
 pytestmark = pytest.mark.root
 LINES = 20_000
@@ -14,7 +14,7 @@ LINES = 20_000
 
 def connected(engine: Engine) -> socket.socket:
     there = socket.socket(socket.AF_UNIX)
-    there.settimeout(30)
+    there.settimeout(30 * PATIENCE)
     there.connect(str(engine.socket))
     return there
 

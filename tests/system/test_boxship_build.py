@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.engine import BOXSHIP, Engine, docker_command, link_plugins
+from tests.support.engine import BOXSHIP, PATIENCE, Engine, docker_command, link_plugins
 
 Finished = subprocess.CompletedProcess[str]
 Build = Callable[..., Finished]
@@ -244,7 +244,7 @@ def test_a_failed_step_is_told_as_buildx_tells_it(
         capture_output=True,
         check=False,
         text=True,
-        timeout=120,
+        timeout=120 * PATIENCE,
     )
     assert ours == told(real)
 
@@ -261,7 +261,7 @@ def test_the_command_starts_without_what_builds_need(tmp_path: Path) -> None:
     source = str(Path(BOXSHIP[-1]).parents[2])
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", script, source],
-        capture_output=True, check=True, text=True, timeout=60,
+        capture_output=True, check=True, text=True, timeout=60 * PATIENCE,
     )  # fmt: skip
     assert done.stdout.splitlines()[-1] == "[]"
 

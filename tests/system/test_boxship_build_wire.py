@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.engine import BOXSHIP, Engine
+from tests.support.engine import BOXSHIP, PATIENCE, Engine
 
 FILES = 2000
 SIZE = 2048
@@ -83,7 +83,7 @@ def sent(counter: Counter, context: Path, *words: str) -> int:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=120 * PATIENCE,
     )
     assert done.returncode == 0, done.stderr.decode()
     return counter.sent - before

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from tests.support.engine import Engine, link_plugins
+from tests.support.engine import PATIENCE, Engine, link_plugins
 
 from boxship.cli import main
 
@@ -110,7 +110,7 @@ def test_these_are_buildx_s_words(folder: Path, engine: Engine) -> None:
             capture_output=True,
             check=False,
             text=True,
-            timeout=60,
+            timeout=60 * PATIENCE,
         )
         lines = [line for line in done.stderr.splitlines() if line and line[0] != "#"]
         found = lines[0].removeprefix("ERROR: ") if words in WRONG else lines[-1]

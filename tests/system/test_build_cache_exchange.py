@@ -14,6 +14,7 @@ import pytest
 from tests.support.debian_registry import debian_registry
 from tests.support.engine import (
     CHECKOUT,
+    PATIENCE,
     Engine,
     another_number,
     docker_command,
@@ -69,7 +70,7 @@ def build(engine: Engine, door: str, *words: str, cwd: Path) -> str:
         cwd=cwd,
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=60 * PATIENCE,
         stdin=subprocess.DEVNULL,
         env={
             **os.environ,

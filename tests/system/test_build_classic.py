@@ -15,7 +15,7 @@ from pathlib import Path
 import docker
 import pytest
 from tests.support.classic import FROM, Answer, archive, build, post, shown
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 
 
 @pytest.fixture
@@ -285,7 +285,7 @@ def test_a_build_is_cancelled_by_its_number(engine: Engine) -> None:
     text = f"{FROM}RUN echo cancel-me; sleep 1001\n"
     thread = threading.Thread(target=lambda: found.append(build(engine, text, buildid="mine")))
     thread.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 20 * PATIENCE
     while post(engine, b"", "/build/cancel", id="mine").status != 204:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -298,7 +298,7 @@ def test_a_build_is_cancelled_by_its_number(engine: Engine) -> None:
 
 
 def _wait_until_nothing_runs(engine: Engine) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 20 * PATIENCE
     while any(_sleeps(pid) for pid in os.listdir("/proc") if pid.isdigit()):
         assert time.monotonic() < deadline, engine.tail()
         time.sleep(0.05)

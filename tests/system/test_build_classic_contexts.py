@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import zstandard
 from tests.support.classic import FROM, archive, build, post, shown
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 from tests.support.remote import free_port
 
 PACKED = {
@@ -124,7 +124,7 @@ def test_a_context_from_a_repository(engine: Engine, tmp_path: Path) -> None:
 
 
 def _wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 30 * PATIENCE
     while True:
         try:
             socket.create_connection(("127.0.0.1", port)).close()

@@ -9,7 +9,7 @@ import pytest
 from tests.support import corpus
 from tests.support.corpus import Door, Outcome
 from tests.support.dockerd import Dockerd, modern_dockerd, private_dockerd
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 
 pytestmark = [pytest.mark.slow, pytest.mark.docker_cli, pytest.mark.timeout(1800)]
 NAMES = sorted(folder.name for folder in corpus.DEBIAN.iterdir())
@@ -19,7 +19,7 @@ BASE = "debian:latest"
 
 @pytest.fixture(scope="module")
 def both(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dockerd]:
-    made = engine.boxship("image", "bootstrap", "debian", timeout=600, check=False)
+    made = engine.boxship("image", "bootstrap", "debian", timeout=600 * PATIENCE, check=False)
     if made.returncode:
         pytest.skip(f"no Debian can be made here: {made.stderr.strip()[-200:]}")
     archive = tmp_path_factory.mktemp("base") / "debian.tar"

@@ -17,7 +17,7 @@ from typing import IO
 import docker
 import pytest
 from tests.support.doors import DOORS, MODERN, build
-from tests.support.engine import SPREAD, Engine, engine_number, private_engine
+from tests.support.engine import PATIENCE, SPREAD, Engine, engine_number, private_engine
 from tests.support.gitrepo import Repository
 from tests.support.websites import Page, moved, repositories, site
 
@@ -50,7 +50,7 @@ def consenting() -> Iterator[Engine]:
 def built(engine: Engine, text: str = "", **asked: object) -> str:
     """Build by the classic API, as docker-py does; return what went wrong."""
     given = {"fileobj": io.BytesIO(text.encode())} if text else {}
-    with contextlib.closing(engine.api(timeout=60)) as api:
+    with contextlib.closing(engine.api(timeout=60 * PATIENCE)) as api:
         try:
             said = list(api.api.build(decode=True, **given, **asked))
         except docker.errors.APIError as error:

@@ -9,7 +9,7 @@ import tarfile
 import threading
 import time
 
-from tests.support.engine import Engine, another_number, private_engine
+from tests.support.engine import PATIENCE, Engine, another_number, private_engine
 
 
 def context(dockerfile: str) -> io.BytesIO:
@@ -24,7 +24,7 @@ def context(dockerfile: str) -> io.BytesIO:
 
 
 def build(engine: Engine, dockerfile: str, tag: str) -> None:
-    api = engine.api(timeout=60)
+    api = engine.api(timeout=60 * PATIENCE)
     with contextlib.closing(api):
         api.images.build(fileobj=context(dockerfile), custom_context=True, tag=tag, rm=True)
 
@@ -34,7 +34,7 @@ def sleepers(seconds: str) -> list[str]:
     return [line for line in listed.stdout.splitlines() if line.strip() == f"sleep {seconds}"]
 
 
-def wait_until(true: object, within: float = 30.0) -> None:
+def wait_until(true: object, within: float = 30.0 * PATIENCE) -> None:
     assert callable(true)
     deadline = time.monotonic() + within
     while not true():

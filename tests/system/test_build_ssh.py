@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.doors import build
-from tests.support.engine import SPREAD, Engine, engine_number, private_engine
+from tests.support.engine import PATIENCE, SPREAD, Engine, engine_number, private_engine
 from tests.support.gitrepo import Repository
 from tests.support.remote import sshd
 
@@ -65,7 +65,7 @@ def running_agent(socket: str, key: Path) -> Iterator[None]:
         ["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 20 * PATIENCE
         while not os.path.exists(socket):
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -106,7 +106,7 @@ def sockets() -> set[str]:
 
 def wait_gone(known: set[str]) -> None:
     """Wait until there are no sockets but those; other tests may have some for a while."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 60 * PATIENCE
     while left := sockets() - known:
         assert time.monotonic() < deadline, left
         time.sleep(0.1)

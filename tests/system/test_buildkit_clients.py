@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.engine import CHECKOUT, Engine, docker_command, link_plugins
+from tests.support.engine import CHECKOUT, PATIENCE, Engine, docker_command, link_plugins
 
 DOORS = ("session", "grpc", "boxship")
 Finished = subprocess.CompletedProcess[bytes]
@@ -64,7 +64,7 @@ def build(engine: Engine, door: str, tmp_path: Path) -> Build:
             [*words, *more],
             capture_output=True,
             check=False,
-            timeout=60,
+            timeout=60 * PATIENCE,
             env=environment,
             cwd=tmp_path,
             **options,
@@ -272,7 +272,7 @@ def test_a_bake_file_builds_targets_that_stand_on_each_other(
         cwd=tmp_path,
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=60 * PATIENCE,
         stdin=subprocess.DEVNULL,
         env={**os.environ, "DOCKER_CONFIG": f"{engine.root}/config", "WORD": f"word-{door}"},
     )
@@ -306,7 +306,7 @@ def test_a_dockerfile_is_checked_without_a_build(engine: Engine, tmp_path: Path)
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=60,
+                timeout=60 * PATIENCE,
                 env={
                     **os.environ,
                     "DOCKER_CONFIG": f"{engine.root}/config",

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.support.buildkit import BUSYBOX, Bridge, driven, on_engine, plain_http2, run
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 
 from boxship.spec.buildkit import gateway_pb2 as pb
 from boxship.spec.buildkit import solver_pb2 as solver
@@ -176,7 +176,7 @@ def test_what_ends_a_container_kills_its_processes(engine: Engine, how: str) -> 
                     await bridge.give_back()
                 else:
                     client.close()
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(30 * PATIENCE):
                     while left(engine):  # noqa: ASYNC110
                         await asyncio.sleep(0.05)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.buildkit import BUSYBOX, CONTROL, built, on_engine, session
-from tests.support.engine import Engine, docker_command, link_plugins
+from tests.support.engine import PATIENCE, Engine, docker_command, link_plugins
 
 from boxship.build import ops
 from boxship.build.control import llbwriting
@@ -39,7 +39,7 @@ def build(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=60 * PATIENCE,
         stdin=subprocess.DEVNULL,
     )
 

@@ -7,7 +7,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.support.engine import BOXSHIP, SPREAD, docker_command, engine_number, link_plugins
+from tests.support.engine import (
+    BOXSHIP,
+    PATIENCE,
+    SPREAD,
+    docker_command,
+    engine_number,
+    link_plugins,
+)
 from tests.support.remote import behind_tls, proving
 
 
@@ -36,7 +43,7 @@ def test_all_clients_build_through_tls(tmp_path: Path) -> None:
                 [*words, "--no-cache", str(context)],
                 env=environment,
                 capture_output=True,
-                timeout=60,
+                timeout=60 * PATIENCE,
                 check=False,
                 stdin=subprocess.DEVNULL,
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.engine import Engine, docker_command, link_plugins
+from tests.support.engine import PATIENCE, Engine, docker_command, link_plugins
 
 SCANNER = 'FROM busybox:latest\nCOPY scan /scan\nWORKDIR /tmp\nENTRYPOINT ["sh", "/scan"]\n'
 SCAN = r"""
@@ -32,7 +32,7 @@ def build(engine: Engine, folder: Path, *words: str) -> subprocess.CompletedProc
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=60 * PATIENCE,
         stdin=subprocess.DEVNULL,
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import bcrypt
 import pytest
-from tests.support.engine import Engine, docker_command, link_plugins
+from tests.support.engine import PATIENCE, Engine, docker_command, link_plugins
 from tests.support.pipes import connect
 from tests.support.registry_server import registry_server
 
@@ -51,7 +51,7 @@ def test_the_client_fetches_tokens_and_the_engine_sees_no_password(
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=60,
+                timeout=60 * PATIENCE,
                 stdin=subprocess.DEVNULL,
             )
             return f"{done.returncode}\n{done.stderr}"

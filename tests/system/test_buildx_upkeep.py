@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.support.engine import Engine, docker_command, link_plugins
+from tests.support.engine import PATIENCE, Engine, docker_command, link_plugins
 
 pytestmark = pytest.mark.docker_cli
 COMPOSE = """
@@ -69,7 +69,7 @@ def buildx(engine: Engine, *words: str, cwd: Path | None = None, check: bool = T
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=120 * PATIENCE,
         stdin=subprocess.DEVNULL,
         env={**os.environ, "DOCKER_CONFIG": f"{engine.root}/config", "BUILDKIT_PROGRESS": "plain"},
     )

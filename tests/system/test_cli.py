@@ -150,7 +150,7 @@ def test_input_ends_where_ours_ends(engine: Engine) -> None:
         [*command, "run", "-i", "--rm", IMAGE, "cat"],
         input=data,
         stdout=subprocess.PIPE,
-        timeout=60,
+        timeout=60 * PATIENCE,
         check=True,
     )
     assert done.stdout == data

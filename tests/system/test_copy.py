@@ -18,7 +18,7 @@ import docker
 import pytest
 import zstandard
 from docker.models.containers import Container
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 from tests.system.conftest import IMAGE, Start, inside
 
 Make = Callable[..., Container]
@@ -302,7 +302,7 @@ def test_nothing_stays_mounted_or_open_when_a_client_leaves_in_the_middle(
         assert client.recv(100).startswith(b"HTTP/1.1 200")
         assert archiving()
         assert "/roots" not in Path("/proc/self/mountinfo").read_text()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 30 * PATIENCE
     while archiving() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not archiving()

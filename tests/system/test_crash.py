@@ -20,7 +20,7 @@ import docker
 import pytest
 import requests
 from tests.support import ledger
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 from tests.system.conftest import IMAGE
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(1500)]
@@ -51,7 +51,7 @@ class Load:
         """Return a client, which asks the daemon for its version: once one is there to answer."""
         while True:
             try:
-                return self.engine.api(timeout=30)
+                return self.engine.api(timeout=30 * PATIENCE)
             except docker.errors.DockerException:
                 time.sleep(0.02)
 
@@ -64,7 +64,7 @@ class Load:
         if chance.random() < 0.3:
             with contextlib.suppress(docker.errors.APIError):
                 made.exec_run(["true"])
-        result = made.wait(timeout=20)
+        result = made.wait(timeout=20 * PATIENCE)
         if result["StatusCode"] not in (code, 137):
             self.wrong.append(f"{made.short_id} exited {result['StatusCode']}, not {code}")
         if result["StatusCode"] == code and made.logs() != b"begun\ndone\n":
@@ -100,7 +100,7 @@ def victims(engine: Engine) -> dict[str, Callable[[], list[int]]]:
     }
 
 
-def wait_settled(engine: Engine, within: float = 10.0) -> list[str]:
+def wait_settled(engine: Engine, within: float = 10.0 * PATIENCE) -> list[str]:
     """Wait until no container is shown as running; return those that still are."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
@@ -192,7 +192,7 @@ def test_an_exit_while_the_daemon_was_dead_is_told_with_its_code_and_time(
         assert abs(finished - time.timezone - died) < 3
         with pytest.raises(docker.errors.NotFound):
             removed.reload()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 30 * PATIENCE
         while time.monotonic() < deadline:
             again.reload()
             if again.attrs["RestartCount"] >= 1:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.engine import PATIENCE
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 NEEDED = [p for p in ("dbus-run-session", "gnome-keyring-daemon") if shutil.which(p) is None]
@@ -49,7 +50,7 @@ def session(home: Path, script: str) -> list[str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=60 * PATIENCE,
         check=False,
     )
     return done.stdout.splitlines()

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 from tests.system.conftest import IMAGE, Start, inside
 
 from boxship.runtime import cgroups
@@ -26,7 +26,7 @@ class Talk(http.client.HTTPConnection):
     """One connection to an engine, which needs no further descriptor once it stands."""
 
     def __init__(self, engine: Engine) -> None:
-        super().__init__("localhost", timeout=180)
+        super().__init__("localhost", timeout=180 * PATIENCE)
         self._path = engine.socket
 
     def connect(self) -> None:
@@ -163,7 +163,7 @@ def test_sec_118_a_fork_bomb_stays_in_its_container(engine: Engine, start: Start
     script = "(while :; do sleep 600 & done); exec sleep 600"
     bomb = start("sh", "-c", script, pids_limit=24)
     other = start()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 60 * PATIENCE
     while bomb.stats(stream=False)["pids_stats"]["current"] < 22:
         assert time.monotonic() < deadline
         time.sleep(OFTEN)
@@ -173,6 +173,6 @@ def test_sec_118_a_fork_bomb_stays_in_its_container(engine: Engine, start: Start
     done = engine.docker("exec", bomb.id, "true", check=False)
     assert done.returncode in (0, 126, 128)  # there may be room for a moment
     bomb.kill()
-    assert bomb.wait(timeout=60)["StatusCode"] == 137
+    assert bomb.wait(timeout=60 * PATIENCE)["StatusCode"] == 137
     bomb.start()
     bomb.remove(force=True)

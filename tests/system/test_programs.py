@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from tests.support.engine import CHECKOUT
+from tests.support.engine import CHECKOUT, PATIENCE
 
 PATH = {"PATH": "/usr/bin:/bin"}
 METADATA = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
@@ -27,7 +27,7 @@ def test_a_program_runs_from_anywhere_and_through_links(name: str, tmp_path: Pat
     for command in (CHECKOUT / "bin" / name, outside):
         done = subprocess.run(
             [command, "--version"], env=PATH, cwd=tmp_path, capture_output=True, text=True,
-            timeout=30, check=True,
+            timeout=30 * PATIENCE, check=True,
         )  # fmt: skip
         assert "0.1.0" in done.stdout
         assert done.stderr == ""
@@ -54,7 +54,8 @@ def test_the_helper_of_a_checkout_keeps_and_gives_back(tmp_path: Path) -> None:
     def call(action: str, text: str) -> str:
         return subprocess.run(
             [CHECKOUT / "bin/docker-credential-boxship", action],
-            input=text, env=environment, capture_output=True, text=True, timeout=30, check=True,
+            input=text, env=environment, capture_output=True, text=True,
+            timeout=30 * PATIENCE, check=True,
         ).stdout  # fmt: skip
 
     call("store", json.dumps(secret))

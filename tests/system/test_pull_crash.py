@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import images as made
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 from tests.support.faulty_registry import Answer, FaultyRegistry, wait_until
 from tests.support.registry_server import registry_server
 
@@ -38,7 +38,7 @@ def kill_during(
     registry.seen.clear()
     running = begin(engine, *words)
     wanted = chance.randrange(1, 9)
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 2 * PATIENCE
     while len(registry.seen) < wanted and running.is_alive() and time.monotonic() < deadline:
         time.sleep(0.0005)
     time.sleep(chance.random() * 0.03)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from tests.support import images as made
 from tests.support.debian_registry import debian_registry
-from tests.support.engine import BOXSHIP, CHECKOUT, Engine
+from tests.support.engine import BOXSHIP, CHECKOUT, PATIENCE, Engine
 from tests.support.recorded import drawn, recording
 
 pytestmark = [pytest.mark.root, pytest.mark.docker_cli]
@@ -66,7 +66,7 @@ class Clients:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=60 * PATIENCE,
             check=False,
             env={**self.environment, "DOCKER_CONFIG": str(self.root / client), **extra},
         )

@@ -15,7 +15,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 from tests.support import images
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 from tests.support.registry_server import RegistryServer, digest, registry_server
 
 DOCKERD = "/usr/sbin/dockerd"
@@ -50,7 +50,7 @@ def run(*command: object, **more: object) -> str:
         [str(word) for word in command],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=120 * PATIENCE,
         **more,  # type: ignore[call-overload]
     )
     assert done.returncode == 0, done.stderr
@@ -145,7 +145,7 @@ def dockerd(folder: Path) -> Iterator[list[str]]:
         daemon = subprocess.Popen([DOCKERD, *flags], stdout=log, stderr=log)
     command = ["/usr/bin/docker", "-H", socket, "--config", f"{folder}/config"]
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 60 * PATIENCE
         while subprocess.run([*command, "version"], capture_output=True).returncode:
             assert daemon.poll() is None, (folder / "dockerd.log").read_text()[-2000:]
             assert time.monotonic() < deadline, "dockerd does not start"
@@ -225,7 +225,7 @@ def test_the_registry_as_an_image_that_the_engine_makes_itself(engine: Engine) -
         engine.boxship(
             "run", "-d", "--name", name, "--network", "host", "boxship/registry", *address
         )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 30 * PATIENCE
         port = ""
         while not port and time.monotonic() < deadline:
             logs = engine.boxship("logs", name)

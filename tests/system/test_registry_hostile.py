@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from tests.support.engine import PATIENCE
 from tests.support.registry_server import (
     Answer,
     RegistryServer,
@@ -156,7 +157,7 @@ def test_a_body_that_ends_early_leaves_no_blob(server: RegistryServer) -> None:
     head = f"PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(data)}\r\n\r\n"
     assert raw(server, head.encode() + data[:300_000]) == b""
     assert server.ask("HEAD", f"/v2/cut/blobs/{digest(data)}").status == 404
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 30 * PATIENCE
     while (status := server.ask("GET", location)).headers["range"] != "0-299999":
         assert time.monotonic() < deadline, status.headers
     rest = server.ask("PATCH", location, data[300_000:], Content_Range="300000-499999")
@@ -321,7 +322,7 @@ def test_a_collection_that_is_killed_leaves_all_whole(tmp_path: Path) -> None:
         assert server.process is not None
         blobs = server.root / "docker/registry/v2/blobs/sha256"
         begin = len(list(blobs.glob("*/*")))
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 20 * PATIENCE
         while len(list(blobs.glob("*/*"))) == begin and time.monotonic() < deadline:
             time.sleep(0.001)
         server.stop(signal.SIGKILL)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.engine import PATIENCE
 from tests.support.registry_server import (
     CHECKOUT,
     RegistryServer,
@@ -244,7 +245,7 @@ def test_the_client_has_the_commands(tmp_path: Path) -> None:
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-I", "-S", launcher, "registry", *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, timeout=60 * PATIENCE)
 
     with registry_server(tmp_path) as server:
         server.push_image("a", "v1")
@@ -353,7 +354,7 @@ def test_health_and_metrics_have_a_listener_of_their_own(tmp_path: Path) -> None
         assert server.ask("GET", "/v2/").headers["x-mine"] == "yes"
         assert server.ask("GET", "/metrics").status == 404
         down.touch()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 30 * PATIENCE
         while server.ask("GET", "/readyz").status == 200 and time.monotonic() < deadline:
             time.sleep(0.02)
         answer = server.ask("GET", "/readyz")
@@ -397,7 +398,7 @@ def test_what_is_being_sent_is_sent_to_its_end(tmp_path: Path) -> None:
         begin = answer.read(1000)
         assert server.process is not None
         server.process.terminate()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 30 * PATIENCE
         while time.monotonic() < deadline:  # until nobody is let in any more
             try:
                 server.connect().connect()
@@ -447,7 +448,7 @@ def test_folders_change_hands_with_the_reference_server(tmp_path: Path) -> None:
             )
         try:
             made = RegistryServer(tmp_path / "x")
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 20 * PATIENCE
             while not made.port and time.monotonic() < deadline:
                 text = (tmp_path / "reference.log").read_bytes()[start:].decode()
                 if "listening on 127.0.0.1:" in text:

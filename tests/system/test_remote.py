@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.support.engine import BOXSHIP, SPREAD, Engine, docker_command, engine_number
+from tests.support.engine import BOXSHIP, PATIENCE, SPREAD, Engine, docker_command, engine_number
 from tests.support.remote import behind_tls, proving, sshd
 
 IMAGE = "busybox:latest"
@@ -41,7 +41,8 @@ class Remote:
     def run(self, client: str, *words: str, input: bytes = b"", check: bool = True) -> Finished:
         done = subprocess.run(
             self.command(client, *words),
-            input=input, env=self.environment, capture_output=True, timeout=20, check=False,
+            input=input, env=self.environment, capture_output=True, check=False,
+            timeout=20 * PATIENCE,
         )  # fmt: skip
         assert not (check and done.returncode), done.stderr
         return done
@@ -111,7 +112,7 @@ def test_execs_logs_and_copies(remote: Remote, client: str, tmp_path: Path) -> N
     made = remote.run(client, "run", "-d", IMAGE, "sh", "-c", "echo said; sleep 600").stdout
     name = made.decode().strip()
     assert remote.run(client, "exec", "-i", name, "cat", input=b"typed").stdout == b"typed"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 30 * PATIENCE
     while remote.run(client, "logs", name).stdout != b"said\n":
         assert time.monotonic() < deadline
     (tmp_path / "file").write_text("text")
@@ -164,7 +165,7 @@ class Terminal:
         os.write(self._master, text.encode())
 
     def read_until(self, pattern: bytes) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 30 * PATIENCE
         while not re.search(pattern, self.seen):
             left = deadline - time.monotonic()
             assert left > 0, self.seen
@@ -173,7 +174,7 @@ class Terminal:
 
     def end(self) -> int:
         """Wait for the client, which must not wait for us to read."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 30 * PATIENCE
         while self._process.poll() is None:
             assert time.monotonic() < deadline, self.seen
             if select.select([self._master], [], [], 0.02)[0]:
@@ -253,7 +254,7 @@ def test_a_page_types_into_a_container(engine: Engine, name: str, tty: bool) -> 
     engine.docker("create", *flags, "--name", name, IMAGE, "sh", "-c", "read a; echo got $a")
     key = base64.b64encode(os.urandom(16)).decode()
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(30)
+        sock.settimeout(30 * PATIENCE)
         sock.connect(engine.socket)
         target = f"/containers/{name}/attach/ws?stream=1&stdin=1&stdout=1&stderr=1&logs=1"
         sock.sendall(

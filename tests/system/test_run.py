@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 from tests.system.conftest import IMAGE
 
 
@@ -58,7 +58,7 @@ def test_standard_input_reaches_the_program_and_its_end_too(engine: Engine) -> N
 
 
 def test_a_large_stream_arrives_whole(engine: Engine) -> None:
-    done = engine.docker("run", "--rm", IMAGE, "sh", "-c", "seq 1 200000", timeout=120)
+    done = engine.docker("run", "--rm", IMAGE, "sh", "-c", "seq 1 200000", timeout=120 * PATIENCE)
     assert done.stdout == "".join(f"{n}\n" for n in range(1, 200001))
 
 
@@ -68,7 +68,7 @@ def test_a_terminal_is_a_terminal(engine: Engine) -> None:
         ["script", "-qec", words, "/dev/null"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=60 * PATIENCE,
         check=False,
         stdin=subprocess.DEVNULL,
     )
@@ -232,7 +232,7 @@ def test_a_restart_policy_starts_a_failing_program_again(engine: Engine, name: s
         "-c",
         "echo try; exit 1",
     )
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 20 * PATIENCE
     while time.monotonic() < deadline:
         shown = engine.docker("inspect", "-f", "{{.State.Status}} {{.RestartCount}}", name).stdout
         if shown.split() == ["exited", "2"]:
@@ -323,7 +323,7 @@ def test_a_health_check_is_seen(engine: Engine, name: str) -> None:
     )  # fmt: skip
 
     def wait_health(wanted: str) -> str:
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 15 * PATIENCE
         while time.monotonic() < deadline:
             shown = engine.docker("inspect", "-f", "{{.State.Health.Status}}", name).stdout.strip()
             if shown == wanted:

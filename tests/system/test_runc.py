@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from docker.models.containers import Container
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 from tests.system.conftest import IMAGE, Start, inside
 
 pytestmark = pytest.mark.skipif(not shutil.which("runc"), reason="runc is not installed")
@@ -33,7 +33,7 @@ def begin(start: Start) -> Start:
     return run
 
 
-def wait_for(look: Callable[[], bool], what: str, within: float = 20) -> None:
+def wait_for(look: Callable[[], bool], what: str, within: float = 20 * PATIENCE) -> None:
     deadline = time.monotonic() + within
     while not look():
         assert time.monotonic() < deadline, f"it never came to {what}"

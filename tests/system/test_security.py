@@ -19,7 +19,7 @@ import docker
 import pytest
 from docker.models.containers import Container
 from tests.support import images
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 from tests.system.conftest import Start, inside
 
 HOST_TOOLS = [f"{path}:{path}:ro" for path in ("/usr", "/lib", "/lib64") if os.path.exists(path)]
@@ -215,15 +215,15 @@ def test_sec_04_who_joins_anothers_processes_has_nothing_left_to_take(
     canary.write_text("of the host")
     own = int(inside_of_host(start(cap_add=["SYS_PTRACE"]), "CapBnd"), 16)
     tracer = armed(*PYTHON, RIGHTS_HUNTER, str(canary), f"{own:x}", cap_add=["SYS_PTRACE"])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 60 * PATIENCE
     while b"hunting" not in tracer.logs():
         assert time.monotonic() < deadline
     shared = f"container:{tracer.id}"
     for _ in range(rounds):
         joined = start("sleep", "0.2", pid_mode=shared, sysctls={"net.core.somaxconn": "77"})
-        joined.wait(timeout=60)
+        joined.wait(timeout=60 * PATIENCE)
     tracer.exec_run(["touch", "/tmp/enough"])
-    tracer.wait(timeout=60)
+    tracer.wait(timeout=60 * PATIENCE)
     said = tracer.logs().decode()
     assert int(said.rpartition("seen ")[2]) >= rounds
     assert [line for line in said.splitlines() if line.startswith("FOUND")] == []
@@ -270,7 +270,7 @@ def inside_of_host(container: Container, field: str) -> str:
     return next(line for line in status.splitlines() if line.startswith(field)).split()[1]
 
 
-def hold_one(container: Container, within: float = 60) -> Future[str]:
+def hold_one(container: Container, within: float = 60 * PATIENCE) -> Future[str]:
     """Begin execs until the container's program holds one up; return what becomes of that one."""
     api = container.client.api
     deadline = time.monotonic() + within
@@ -306,7 +306,7 @@ def test_sec_04_a_tracer_can_hold_an_exec_for_ten_seconds_and_nothing_else(
     assert not answer.done()
     assert "did not come to its program within 10 seconds" in answer.result(30)
     assert container.exec_run(["echo", "again"]).output == b"again\n"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 30 * PATIENCE
     while open_files(keeper) != before:
         assert time.monotonic() < deadline
     container.kill()
@@ -320,7 +320,7 @@ def test_sec_04_a_tracer_can_hold_who_joins_its_processes_and_no_more(
     """A container that shares the tracer's processes: its start fails, or its end is seen."""
     tracer = armed(*PYTHON, HOLDER, cap_add=["SYS_PTRACE"])
     words = ("run", "-d", "--pid", f"container:{tracer.id}", "busybox", "sleep", "3600")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 60 * PATIENCE
     while b"held" not in tracer.logs():
         assert time.monotonic() < deadline
         done = engine.docker(*words, check=False)
@@ -397,7 +397,7 @@ def test_sec_03_nothing_of_a_containers_is_executed_or_loaded(
     container.diff()
     assert b"".join(container.get_archive("/usr")[0])
     assert b"".join(container.export())
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 30 * PATIENCE
     while not container.attrs["State"]["Health"]["Log"] and time.monotonic() < deadline:
         container.reload()
     made = f"poisoned-{container.id[:12]}"

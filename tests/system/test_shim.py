@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from tests.support.engine import PATIENCE
 from tests.support.plain_runtime import PlainHost
 from tests.support.shims import (
     Case,
@@ -41,7 +42,7 @@ def story(tell):
 
     def test(tmp_path):
         async def run():
-            async with world(tmp_path) as made, asyncio.timeout(60):
+            async with world(tmp_path) as made, asyncio.timeout(60 * PATIENCE):
                 await tell(made)
 
         asyncio.run(run())

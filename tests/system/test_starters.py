@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from docker.models.containers import Container
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 
 from boxship.kernel import processes
 
@@ -66,7 +66,7 @@ def opened(pid: int) -> list[str]:
 
 
 def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 30 * PATIENCE
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -9,7 +9,7 @@ import urllib.parse
 
 import docker
 import pytest
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 from tests.system.conftest import IMAGE, Start
 
 NEVER = "0001-01-01T00:00:00Z"
@@ -97,7 +97,7 @@ def test_docker_shows_all(engine: Engine, start: Start) -> None:
 
 def test_top_shows_the_processes_as_the_host_sees_them(engine: Engine, start: Start) -> None:
     container = start("sh", "-c", "sleep 3601 & sleep 3602")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 20 * PATIENCE
     while len((shown := container.top())["Processes"]) < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert shown["Titles"] == ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 
 IMAGE = "busybox:latest"
 RUNTIMES = [
@@ -64,7 +64,7 @@ def test_a_part_that_is_swapped_all_the_time_shows_nothing_of_the_host(
     swapper = engine.docker("run", "-d", "-v", f"{volume}:/v", IMAGE, "sh", "-c", swap)
     try:
         seen = set()
-        deadline = time.monotonic() + 4
+        deadline = time.monotonic() + 4 * PATIENCE
         while time.monotonic() < deadline:
             mount = f"type=volume,src={volume},dst=/m,volume-subpath=a"
             done = engine.docker("run", "--rm", "--mount", mount, IMAGE, "ls", "/m", check=False)
@@ -128,7 +128,7 @@ def test_copying_leaves_no_volume_mounted_on_the_host(engine: Engine, name: str)
     engine.docker("create", "--name", name, "-v", f"t-{name}:/t", IMAGE, "true")
     engine.docker("cp", f"{name}:/etc/passwd", "-")
     where = json.loads(engine.docker("volume", "inspect", f"t-{name}").stdout)[0]["Mountpoint"]
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 30 * PATIENCE
     while where in Path("/proc/self/mountinfo").read_text() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert where not in Path("/proc/self/mountinfo").read_text()
