@@ -16,7 +16,7 @@ from boxship.spec.buildkit import control_pb2 as pb
 from boxship.spec.buildkit import gateway_pb2 as gateway
 from boxship.spec.platform import Platform
 from boxship.transport.http2 import Http2, Serve, Stream
-from boxship.transport.tunnel import Tunnel
+from boxship.transport.tunnel import InCall, Tunnel
 from tests.support.engine import Engine
 
 CONTROL = "/moby.buildkit.v1.Control/"
@@ -69,7 +69,9 @@ class Bridge:
 
     async def solve(self, root: ops.Ref) -> str:
         """Return the name of a result."""
-        asked = gateway.SolveRequest(definition=llbwriting.write(root))
+        asked = gateway.SolveRequest(
+            definition=llbwriting.write(root), allow_result_return=True, allow_result_array_ref=True
+        )
         return (await self.ask("Solve", asked, gateway.SolveResponse)).result.ref.id
 
     def open(self, method: str) -> Stream:
@@ -106,7 +108,7 @@ async def session(
     said += [("x-docker-expose-session-grpc-method", method) for method in methods]
     carrying = client.open(CONTROL + "Session", said)
     try:
-        async with Tunnel(carrying) as tunnel:
+        async with Tunnel(InCall(carrying)) as tunnel:
             tunnel.adopt(Http2(serve))
             yield
     finally:

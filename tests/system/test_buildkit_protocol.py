@@ -27,7 +27,7 @@ from boxship.errors import NotFound
 from boxship.spec.buildkit import control_pb2 as pb
 from boxship.spec.buildkit import gateway_pb2 as gateway
 from boxship.transport.http2 import ConnectionLost, Http2
-from boxship.transport.tunnel import Tunnel
+from boxship.transport.tunnel import InCall, Tunnel
 from boxship.wire.grpc import Code, Failed
 
 
@@ -176,7 +176,7 @@ def test_a_session_may_be_carried_by_a_call(engine: Engine, tmp_path: Path) -> N
         said = [("x-docker-expose-session-uuid", "inside")]
         said += [("x-docker-expose-session-grpc-method", method) for method in offers.methods]
         carrying = client.open(CONTROL + "Session", said)
-        async with Tunnel(carrying) as tunnel:
+        async with Tunnel(InCall(carrying)) as tunnel:
             tunnel.adopt(Http2(offers.serve))
             request = pb.SolveRequest(ref="tunnel", frontend="dockerfile.v0", session="inside")
             request.exporters.add(type="moby")

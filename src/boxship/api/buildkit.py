@@ -83,29 +83,31 @@ class Doors:
         async with self._turn:
             if self._loaded is None:
                 from boxship.build.control.frontend import Frontend
+                from boxship.build.control.frontendimages import FrontendImages
+                from boxship.build.control.gateway import Means
                 from boxship.build.control.history import History
                 from boxship.build.control.jobs import Jobs
                 from boxship.build.control.kept import Kept
                 from boxship.build.control.service import Service
                 from boxship.build.control.solving import Solving
+                from boxship.build.control.worker import Worker
                 from boxship.build.session.sessions import Sessions
 
                 engine, sessions = self._engine, Sessions()
                 frontend = Frontend(tools.builder, sessions, tools.uploads, engine.host)
                 kept = await asyncio.to_thread(Kept, tools.past)
                 history = History(kept, await asyncio.to_thread(kept.load))
-                solving = Solving(tools.builder, frontend, Jobs(), history, sessions, engine.host)
-                service = Service(
-                    solving,
-                    sessions,
-                    tools.builder.cache,
-                    tools.blobs,
+                worker = Worker(
                     engine.platforms,
                     id=engine.id,
                     hostname=engine.hostname,
                     driver=engine.driver,
                     devices=engine.devices,
                 )
+                images = FrontendImages(tools.builder, worker.known, engine.host)
+                means = Means(tools.builder, frontend, images, engine.host)
+                solving = Solving(means, Jobs(), history, sessions)
+                service = Service(solving, sessions, tools.builder.cache, tools.blobs, worker)
                 self._loaded = _Parts(sessions, solving, service)
         return self._loaded
 

@@ -27,7 +27,17 @@ from boxship.build.export.squash import Squash
 from boxship.build.filesystems import Filesystems, Layers, Value
 from boxship.build.frontend import Finder, Frontend
 from boxship.build.needs import Sessions
-from boxship.build.ops import About, Exec, Network, Ref, Source, Vertex, ancestry, main_line
+from boxship.build.ops import (
+    About,
+    Exec,
+    Network,
+    Ref,
+    Resources,
+    Source,
+    Vertex,
+    ancestry,
+    main_line,
+)
 from boxship.build.progress import Report
 from boxship.build.request import (
     UNLIMITED,
@@ -196,7 +206,12 @@ class Builder:
 
     @asynccontextmanager
     async def container(
-        self, op: Exec, refs: Sequence[Ref | None], request: BuildRequest, report: Report
+        self,
+        op: Exec,
+        refs: Sequence[Ref | None],
+        request: BuildRequest,
+        report: Report,
+        limits: Resources = UNLIMITED,
     ) -> AsyncIterator[Container]:
         """Solve results, and have them as the mounts of `op` for processes of the caller's.
 
@@ -209,7 +224,7 @@ class Builder:
             values = await self.solver.solve(refs, Job(asker, held, report, granted))
             asked = Asked(
                 inputs=values,
-                resources=UNLIMITED,
+                resources=limits,
                 entitlements=granted,
                 sessions=asker.sessions,
                 held=held,

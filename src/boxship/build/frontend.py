@@ -13,7 +13,7 @@ from boxship.build.dockerfile import include
 from boxship.build.dockerfile.convert import Converted, convert_parsed
 from boxship.build.dockerfile.options import CONTEXT, Input, Options, Resolved
 from boxship.build.dockerfile.parse import Parsed, decode, parse
-from boxship.build.ops import Source
+from boxship.build.ops import Ref, Source
 from boxship.build.policy import NOBODY, BadPolicy
 from boxship.build.progress import Report, Warned
 from boxship.build.request import BuildRequest, Dockerfile, Target
@@ -30,6 +30,7 @@ from boxship.spec.platform import Platform
 from boxship.spec.reference import Reference
 
 LONG: Final = 1 << 16
+INPUT: Final = "context"  # a result that stands for the client's folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +123,15 @@ class Frontend:
         )
 
 
-def _context(request: BuildRequest) -> Source:
+def _context(request: BuildRequest) -> Source | Ref:
     """Return the build context; a client's is sent without what its `.dockerignore` names."""
     identifier = request.context or CONTEXT.identifier
     if repository := remote.repository_of(identifier, request.build_args):
         return repository
-    if not request.excludes or not identifier.startswith("local://"):
+    local = identifier.startswith("local://")
+    if local and (given := request.inputs.get(INPUT)) is not None:
+        return given
+    if not request.excludes or not local:
         return Source(identifier)
     return Source(identifier, (("local.excludepatterns", json.dumps([*request.excludes])),))
 

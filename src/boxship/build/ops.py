@@ -162,6 +162,7 @@ class Resources:
     cpuset_mems: str = ""
     cgroup_parent: str = ""
     shm_size: int = 0
+    pids: int = 0
 
 
 @dataclass(frozen=True, slots=True)

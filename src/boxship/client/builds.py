@@ -17,7 +17,7 @@ from boxship.client.target import Target
 from boxship.errors import InvalidRequest
 from boxship.spec.buildkit import control_pb2 as pb
 from boxship.transport.http2 import Http2
-from boxship.transport.tunnel import Tunnel
+from boxship.transport.tunnel import InCall, Tunnel
 
 if TYPE_CHECKING:
     from boxship.client.dial import Socket
@@ -80,7 +80,7 @@ class Builds:
             assert self._grpc is not None
             said = [(name.lower(), value) for name, value in headers]
             stream = self._grpc.open(CONTROL + "Session", said)
-            async with Tunnel(stream) as tunnel:
+            async with Tunnel(InCall(stream)) as tunnel:
                 tunnel.adopt(Http2(offers.serve))
                 yield id
             stream.cancel()

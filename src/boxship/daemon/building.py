@@ -108,6 +108,7 @@ class ContainerRules:
         spec.mounts = [one for one in spec.mounts if one.destination not in program.taken]
         if program.devices:
             self.devices.add(spec, program.devices)
+            bundle.make_place_for_hooks(spec, program.folder)
         return spec
 
     def owner(self, root: int, user: str, group: str) -> tuple[int, int]:
@@ -130,6 +131,7 @@ def _host_config(program: Program) -> HostConfig:
         cpuset_mems=limits.cpuset_mems or None,
         cgroup_parent=limits.cgroup_parent or None,
         shm_size=limits.shm_size or None,
+        pids_limit=limits.pids or None,
         ulimits=[
             HostConfigUlimitsItem(name=name, soft=soft, hard=hard)
             for name, soft, hard in program.ulimits

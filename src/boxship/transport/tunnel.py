@@ -1,10 +1,10 @@
-"""A connection inside a call: its bytes travel as the call's messages, in both directions."""
+"""A connection inside something else: its bytes travel as a call's messages, or by a program."""
 
 from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from boxship.errors import BoxshipError
 from boxship.spec.buildkit import control_pb2 as pb
@@ -15,11 +15,40 @@ HIGH: Final = 1 << 20
 LOW: Final = 256 << 10
 
 
-class Tunnel:
-    """Lets a protocol speak through a call, for the length of the block."""
+class Carrier(Protocol):
+    """What bytes travel by, in both directions. BoxshipError ends the connection."""
+
+    async def take(self) -> bytes:
+        """Return what has come, nothing at the end."""
+
+    async def give(self, data: bytes) -> None:
+        """Send."""
+
+
+class InCall:
+    """A call whose messages are the bytes; a Carrier."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
+
+    async def take(self) -> bytes:
+        while (message := await self._stream.receive()) is not None:
+            if data := pb.BytesMessage.FromString(message).data:
+                return data
+        return b""
+
+    async def give(self, data: bytes) -> None:
+        pieces = [data[at : at + PIECE] for at in range(0, len(data), PIECE)]
+        await self._stream.send(
+            *(pb.BytesMessage(data=piece).SerializeToString() for piece in pieces)
+        )
+
+
+class Tunnel:
+    """Lets a protocol speak through a carrier, for the length of the block."""
+
+    def __init__(self, carrier: Carrier) -> None:
+        self._carrier = carrier
         self._transport: _Transport | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -50,8 +79,8 @@ class Tunnel:
 
     async def _read(self, transport: _Transport, protocol: asyncio.Protocol) -> None:
         try:
-            while (message := await self._stream.receive()) is not None:
-                protocol.data_received(pb.BytesMessage.FromString(message).data)
+            while data := await self._carrier.take():
+                protocol.data_received(data)
         except (BoxshipError, ValueError):
             pass
         finally:
@@ -60,10 +89,7 @@ class Tunnel:
     async def _write(self, transport: _Transport) -> None:
         try:
             while data := await transport.next():
-                pieces = [data[at : at + PIECE] for at in range(0, len(data), PIECE)]
-                await self._stream.send(
-                    *(pb.BytesMessage(data=piece).SerializeToString() for piece in pieces)
-                )
+                await self._carrier.give(data)
         except BoxshipError:
             pass
         finally:

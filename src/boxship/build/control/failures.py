@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from google.protobuf.message import DecodeError
+
 from boxship.build.dockerfile.errors import DockerfileError
 from boxship.build.errors import BuildFailed
 from boxship.build.ops import Place
@@ -27,24 +29,55 @@ def failed(
     error: BaseException,
     files: Mapping[str, bytes],
     more: Mapping[str, Mapping[str, object]] = NOTHING,
+    *,
+    message: str = "",
 ) -> Failed:
     """Return an error as gRPC's, with what there is to show.
 
-    `files` are the sources by name, `more` are further particulars by their kinds.
+    `files` are the sources by name, `more` are further particulars by their kinds; `message` is
+    said in place of the error's own.
     """
     if isinstance(error, Failed):
-        return error
+        return Failed(error.code, message, error.details) if message else error
     code = grpc.code_of(error)
     if code in PLAIN:  # clients would show it, and BuildKit has none here
         code = Code.UNKNOWN
-    status = pb.Status(code=int(code), message=str(error))
+    message = message or str(error)
+    status = pb.Status(code=int(code), message=message)
     for kind, document in (*_details(error, files), *more.items()):
         detail = status.details.add(type_url=kind)
         detail.value = json.dumps(document).encode()
     details = status.SerializeToString()
     if len(details) > DETAILS_LIMIT or not status.details:
         details = b""
-    return Failed(code, str(error), details)
+    return Failed(code, message, details)
+
+
+def is_located(error: BaseException) -> bool:
+    """Whether an error of gRPC's shows lines of a file."""
+    if not isinstance(error, Failed) or not error.details:
+        return False
+    try:
+        return any(one.type_url == SOURCE for one in pb.Status.FromString(error.details).details)
+    except DecodeError:
+        return False
+
+
+def located(error: BaseException, files: Mapping[str, bytes], place: Place) -> Failed:
+    """Return an error with the lines that have led to it, unless it shows others itself."""
+    found = failed(error, files)
+    if is_located(found):
+        return found
+    name = next(iter(files), "")
+    document = {"info": _info(name, files.get(name, b"")), "ranges": [_range(place)]}
+    status = pb.Status(code=int(found.code), message=str(found))
+    try:
+        status.MergeFromString(found.details)
+    except DecodeError:
+        status.ClearField("details")
+    status.details.add(type_url=SOURCE, value=json.dumps(document).encode())
+    details = status.SerializeToString()
+    return Failed(found.code, str(found), details if len(details) <= DETAILS_LIMIT else b"")
 
 
 def _details(

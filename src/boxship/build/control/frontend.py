@@ -15,12 +15,12 @@ from boxship.build import remote
 from boxship.build.control import attrs, llb
 from boxship.build.control.attrs import Asked
 from boxship.build.control.needs import Builder
-from boxship.build.dockerfile import include
+from boxship.build.dockerfile import contexts, directives, include
 from boxship.build.dockerfile.convert import EPOCH
-from boxship.build.dockerfile.parse import SIZE_LIMIT
+from boxship.build.dockerfile.parse import SIZE_LIMIT, decode
 from boxship.build.needs import Pipe as Coming
 from boxship.build.needs import SyncRequest
-from boxship.build.ops import About, Ref, Source, Vertex
+from boxship.build.ops import About, Place, Ref, Source, Vertex
 from boxship.build.policy import BadPolicy, Judges
 from boxship.build.progress import PartState, Report, VertexState
 from boxship.build.request import BuildRequest, Dockerfile
@@ -42,20 +42,29 @@ OUR_IMAGES: Final = ("docker/dockerfile", "docker.io/docker/dockerfile")
 INCLUDED: Final = 1000  # files
 UPLOAD: Final = "http://buildkit-session/"
 LOCAL: Final = "local://"
+CONTEXT_INPUT: Final = "context"  # results that stand for the client's folders
+DOCKERFILE_INPUT: Final = "dockerfile"
+SYNTAX: Final = f"{attrs.ARG}BUILDKIT_SYNTAX"
 
 
-def is_ours(frontend: str, options: Mapping[str, str]) -> bool:
-    """Whether our own front end does what is asked; NotSupported where nothing does."""
+def image_of(frontend: str, options: Mapping[str, str]) -> str | None:
+    """Return the image that is asked for as the front end, None for our own."""
     if frontend == OURS:
-        return True
-    if frontend == GATEWAY:
-        image = options.get("source", "").partition("@")[0]
-        if any(image == name or image.startswith(f"{name}:") for name in OUR_IMAGES):
-            return True
-        raise NotSupported(f"the frontend image {image[:200]} cannot be run by this builder")
-    if frontend:
+        return None
+    if frontend != GATEWAY:
         raise NotSupported(f"the frontend {frontend[:200]} is not known to this builder")
-    return False
+    if not (source := options.get("source", "")):
+        raise InvalidRequest("no source specified for gateway")
+    return None if _means_ours(source, options) else source
+
+
+def _means_ours(image: str, options: Mapping[str, str]) -> bool:
+    """Whether an image's work is done by our own front end."""
+    name = image.partition("@")[0]
+    if not any(name == one or name.startswith(f"{one}:") for one in OUR_IMAGES):
+        return False
+    named = {k.removeprefix(attrs.CONTEXT) for k in options if k.startswith(attrs.CONTEXT)}
+    return contexts.normal(image) not in {contexts.normal(one.partition("::")[0]) for one in named}
 
 
 def with_inputs(request: BuildRequest, given: Mapping[str, solver.Definition]) -> BuildRequest:
@@ -71,6 +80,19 @@ class Loaded:
 
     asked: Asked
     request: BuildRequest
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """A file that asks for another front end: its image, all that it says, and where.
+
+    place: None where not the file said so, but the client.
+    """
+
+    image: str
+    cmdline: str
+    place: Place | None
     files: Mapping[str, bytes]
 
 
@@ -91,8 +113,8 @@ class Frontend:
         blank: BuildRequest,
         report: Report,
         undo: AsyncExitStack,
-    ) -> Loaded:
-        """Return what is asked, by whom `blank` says.
+    ) -> Loaded | Forwarded:
+        """Return what is asked, by whom `blank` says, or which front end is.
 
         A context that has to be unpacked lives as long as `undo`.
         """
@@ -104,6 +126,7 @@ class Frontend:
             sessions=sessions,
             entitlements=blank.entitlements,
             judges=blank.judges,
+            inputs=blank.inputs,
         )
         request = await self._dated(request, report)
         if request.context.startswith(UPLOAD):
@@ -113,10 +136,14 @@ class Frontend:
         elif remote.is_file(request.context):
             asked, request = await self._fetched(asked, request, report, undo)
         local = request.context.startswith(LOCAL)
-        if local or "dockerfilekey" in options:
+        if local and (given := _given(request, options)):
+            name, text, patterns = await self._from_input(asked, given, request, report)
+        elif local or "dockerfilekey" in options:
             name, text, patterns = await self._from_client(asked, request, report, local=local)
         else:
             name, text, patterns = await self._from_context(asked, request, report)
+        if (forwarded := _forwarded(options, name, text)) is not None:
+            return forwarded
         excludes = tuple(ignore.read(patterns)) if patterns else ()
         dockerfile = Dockerfile(
             text,
@@ -192,6 +219,23 @@ class Frontend:
             patterns = await self._ignore_file(client, asked, request, report)
         return name, text, patterns
 
+    async def _from_input(
+        self, asked: Asked, given: Ref, request: BuildRequest, report: Report
+    ) -> tuple[str, bytes, bytes | None]:
+        """Read in a result that another front end has given for the Dockerfile's folder."""
+        async with self._builder.opened(given, request, report) as folder:
+            text = await asyncio.to_thread(read_file, folder, asked.filename, SIZE_LIMIT)
+            if text is None:
+                raise NotFound(
+                    f"failed to read dockerfile: open {asked.filename}: no such file or directory"
+                )
+            name = ignore.file_for(asked.filename)
+            patterns = await asyncio.to_thread(read_file, folder, name, ignore.SIZE_LIMIT)
+        if patterns is None and CONTEXT_INPUT not in request.inputs:
+            client = await self._sessions.find(next(iter(request.sessions), ""))
+            patterns = await self._ignore_file(client, asked, request, report)
+        return asked.filename, text, patterns
+
     async def _included(
         self, asked: Asked, request: BuildRequest, text: bytes, report: Report
     ) -> include.Read | None:
@@ -253,6 +297,26 @@ class Frontend:
                 if patterns is not None:
                     break
         return asked.filename, text, patterns
+
+
+def _given(request: BuildRequest, options: Mapping[str, str]) -> Ref | None:
+    """Return the result that stands for the Dockerfile's folder."""
+    return None if "dockerfilekey" in options else request.inputs.get(DOCKERFILE_INPUT)
+
+
+def _forwarded(options: Mapping[str, str], name: str, text: bytes) -> Forwarded | None:
+    """Return the other front end that a file, or its client, asks for."""
+    if "cmdline" in options:  # it was asked for, and has asked for this one
+        return None
+    if said := options.get(SYNTAX, "").strip():
+        image, place = said.partition(" ")[0], None
+    elif found := directives.syntax_of(decode(text)):
+        image, said, place = found
+    else:
+        return None
+    if _means_ours(image, options):
+        return None
+    return Forwarded(image, said, place, {name: text})
 
 
 async def _feed(coming: Coming, archive: Pipe) -> None:

@@ -10,24 +10,25 @@ LLBBridge.Return(names)           ─▶  Control.Solve goes on: solves, exports
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from boxship.build import ops
 from boxship.build.control import debugging, llb, llbwriting, looking, policies, subrequests
 from boxship.build.control.containers import Containers
-from boxship.build.control.failures import failed
-from boxship.build.control.frontend import Frontend, is_ours, with_inputs
+from boxship.build.control.failures import DETAILS_LIMIT, failed, is_located, located
+from boxship.build.control.frontend import GATEWAY, SYNTAX, Frontend, Loaded, image_of, with_inputs
 from boxship.build.control.jobs import Job
 from boxship.build.control.needs import Builder
 from boxship.build.ops import Ref
 from boxship.build.policy import Judges, Policy
-from boxship.build.progress import Warned
-from boxship.build.request import BuildRequest, Dockerfile, Graph, Target
+from boxship.build.progress import Report, Warned
+from boxship.build.request import BuildRequest, CacheOption, Dockerfile, Graph, Target
 from boxship.errors import BoxshipError, InvalidRequest, NotFound
 from boxship.lib import strictjson
 from boxship.spec.buildkit import gateway_pb2 as pb
@@ -44,6 +45,33 @@ CONFIG_LIMIT: Final = 8 << 20
 MOST_REFS: Final = 10_000
 
 
+class Images(Protocol):
+    """Runs frontends that come as images."""
+
+    async def run(self, wanted: Wanted, bridge: Bridge, report: Report) -> None:
+        """Run one to its end, which drives `bridge`; raises what it has failed with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A frontend's image, and what it is asked; `request` says by whom."""
+
+    source: str
+    options: Mapping[str, str]
+    inputs: Mapping[str, solver.Definition]
+    request: BuildRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What bridges work with."""
+
+    builder: Builder
+    frontend: Frontend
+    images: Images
+    host: Platform
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """A result that has a name; `target` and `request` where our front end has made it."""
@@ -54,29 +82,33 @@ class Held:
 
 
 class Bridge:
-    """One build that its client drives."""
+    """One build that its client drives, or a frontend that comes as an image.
+
+    metadata: what was returned besides results. depth: how many such frontends have begun others.
+    """
 
     def __init__(
         self,
         job: Job,
-        builder: Builder,
-        frontend: Frontend,
+        means: Means,
         blank: BuildRequest,
-        host: Platform,
         undo: AsyncExitStack,
         given: Mapping[str, solver.Definition],
+        depth: int = 0,
     ) -> None:
+        self.depth = depth
+        self.result = pb.Result()
         self.returned: asyncio.Future[BuildRequest] = asyncio.get_running_loop().create_future()
         self.files: dict[str, bytes] = {}
         self._job = job
-        self._builder = builder
-        self._frontend = frontend
+        self._means = means
+        self._builder = means.builder
         self._blank = blank
-        self._host = host
+        self._host = means.host
         self._undo = undo
         self._given = dict(given)
         self._held: dict[str, Held] = {}
-        self.containers = Containers(builder, job.report)
+        self.containers = Containers(means.builder, job.report)
         undo.push_async_callback(self.containers.close)
 
     # Solving
@@ -93,7 +125,10 @@ class Bridge:
         result = pb.Result()
         more = policies.read(asked.source_policies)
         blank = replace(self._blank, judges=self._judges(more))
-        if is_ours(asked.frontend, asked.frontend_opt):
+        if asked.cache_imports:
+            said = [CacheOption(one.type, dict(one.attrs)) for one in asked.cache_imports]
+            blank = replace(blank, cache_from=(*blank.cache_from, *said))
+        if asked.frontend:
             await self._run_frontend(asked, blank, result)
         else:
             read = llb.read(asked.definition)
@@ -102,7 +137,13 @@ class Bridge:
             if asked.evaluate:
                 await self._evaluate(held)
             result.ref.CopyFrom(self._named(held))
-        return pb.SolveResponse(result=result)
+        if asked.final:
+            self._take_final(asked, result)
+        told = result if asked.allow_result_array_ref else _of_old(result)
+        answer = pb.SolveResponse(result=told)
+        if not asked.allow_result_return:
+            answer.ref = result.ref.id
+        return answer
 
     def _judges(self, more: Sequence[Policy]) -> Judges:
         """Return who judges the sources of a call that brings policies of its own."""
@@ -112,10 +153,15 @@ class Bridge:
     async def _run_frontend(
         self, asked: pb.SolveRequest, blank: BuildRequest, result: pb.Result
     ) -> None:
-        options = dict(asked.frontend_opt)
-        loaded = await self._frontend.load(options, blank, self._job.report, self._undo)
-        self.files.update(loaded.files)
-        request = with_inputs(loaded.request, asked.frontend_inputs)
+        options, inputs = dict(asked.frontend_opt), dict(asked.frontend_inputs)
+        loaded = await self.begin(asked.frontend, options, inputs, blank)
+        if isinstance(loaded, Bridge):
+            self._adopt(loaded, result)
+            if asked.evaluate:
+                for held in map(self.find, _refs(result).values()):
+                    await self._evaluate(held)
+            return
+        request = loaded.request
         if loaded.asked.subrequest:
             found = await subrequests.answer(
                 loaded.asked.subrequest, request, self._builder, self._job.report
@@ -127,6 +173,46 @@ class Bridge:
         if asked.evaluate:
             for target in graph.targets:
                 await self._evaluate(Held(target.root, request, target))
+
+    async def begin(
+        self,
+        name: str,
+        options: Mapping[str, str],
+        inputs: Mapping[str, solver.Definition],
+        blank: BuildRequest,
+    ) -> Loaded | Bridge:
+        """Do what a frontend does: ours makes a request, an image drives a bridge to its end."""
+        image, place = image_of(name, options), None
+        if image is None:
+            with_given = with_inputs(blank, inputs)
+            loaded = await self._means.frontend.load(
+                options, with_given, self._job.report, self._undo
+            )
+            self.files.update(loaded.files)
+            if isinstance(loaded, Loaded):
+                return loaded
+            image, place = loaded.image, loaded.place
+            options = {**options, "source": image, "cmdline": loaded.cmdline}
+        bridge = Bridge(self._job, self._means, blank, self._undo, inputs, self.depth + 1)
+        try:
+            wanted = Wanted(image, options, inputs, with_inputs(blank, inputs))
+            await self._means.images.run(wanted, bridge, self._job.report)
+        except BoxshipError as error:
+            if place is not None:
+                raise located(error, self.files, place) from error
+            if name != GATEWAY and not is_located(error):
+                said = f"failed with {SYNTAX} = {options['cmdline']}: {error}"
+                raise failed(error, self.files, message=said) from error
+            raise failed(error, self.files) from error
+        return bridge
+
+    def _adopt(self, bridge: Bridge, to: pb.Result) -> None:
+        """Return as one's own what another bridge has come to."""
+        to.CopyFrom(bridge.result)
+        to.ClearField("result")
+        for key, name in _refs(bridge.result).items():
+            ref = self._named(bridge.find(name)) if name else pb.Ref()
+            (to.refs.refs[key] if _is_map(bridge.result) else to.ref).CopyFrom(ref)
 
     def _tell(self, graph: Graph, request: BuildRequest, to: pb.Result, *, many: bool) -> None:
         several = many or len(graph.targets) > 1
@@ -159,7 +245,8 @@ class Bridge:
         only = replace(held.request, frontend=graph, exports=(), cache_to=(), keep_failed=True)
         await self._builder.build(only, self._job.report)
 
-    def _find(self, name: str) -> Held:
+    def find(self, name: str) -> Held:
+        """Return a result by its name."""
         if name not in self._held:
             raise NotFound(f"no such result: {name[:100]!r}")
         return self._held[name]
@@ -169,37 +256,45 @@ class Bridge:
     def take(self, asked: pb.ReturnRequest) -> None:
         """Hear what the build came to."""
         if self.returned.done():
-            raise InvalidRequest("the build has returned already")
+            raise InvalidRequest("gateway result is already set")
         if asked.HasField("error"):
             details = asked.error.SerializeToString() if asked.error.details else b""
+            if len(details) > DETAILS_LIMIT:
+                details = b""
             try:
                 code = Code(asked.error.code)
             except ValueError:
                 code = Code.UNKNOWN
             self.returned.set_exception(Failed(code, asked.error.message, details))
             return
-        self.returned.set_result(self._final(asked.result))
+        final = self._final(asked.result)
+        self.result = asked.result
+        self.returned.set_result(final)
+
+    def _take_final(self, asked: pb.SolveRequest, result: pb.Result) -> None:
+        """Take a result as clients return one that know no Return."""
+        try:
+            said = json.loads(asked.exporter_attr or b"{}")
+            more = {str(k): base64.b64decode(v, validate=True) for k, v in said.items()}
+        except (ValueError, AttributeError, TypeError):
+            raise InvalidRequest("invalid exporter attributes") from None
+        returned = pb.Result()
+        returned.CopyFrom(result)
+        returned.metadata.update(more)
+        self.take(pb.ReturnRequest(result=returned))
 
     def _final(self, result: pb.Result) -> BuildRequest:
         platforms = _platforms(result.metadata)
-        match result.WhichOneof("result"):
-            case "refs":
-                named = {key: ref.id for key, ref in result.refs.refs.items()}
-            case "refs_deprecated":
-                named = dict(result.refs_deprecated.refs)
-            case "ref":
-                named = {"": result.ref.id}
-            case "ref_deprecated":
-                named = {"": result.ref_deprecated}
-            case _:
-                named = {"": ""}
+        named = _refs(result) or {"": ""}
         if named == {"": ""} and CONFIG not in result.metadata:
             named = {}  # the end of a question: nothing was built
         request, targets = self._blank, list[Target]()
         for key, name in named.items():
-            held = self._find(name) if name else Held(None, self._blank)
+            held = self.find(name) if name else Held(None, self._blank)
             if held.target is not None:
                 request = held.request
+            elif held.request.cache_from:
+                request = replace(request, cache_from=held.request.cache_from)
             targets.append(self._target(key, held, result.metadata, platforms))
         return replace(request, frontend=Graph(tuple(targets)))
 
@@ -236,18 +331,18 @@ class Bridge:
             return await asyncio.to_thread(looking.known, folder, asked)
 
     def _opened(self, name: str) -> AbstractAsyncContextManager[str]:
-        held = self._find(name)
+        held = self.find(name)
         return self._builder.opened(held.ref, held.request, self._job.report)
 
     async def evaluate(self, asked: pb.EvaluateRequest) -> pb.EvaluateResponse:
-        await self._evaluate(self._find(asked.ref))
+        await self._evaluate(self.find(asked.ref))
         return pb.EvaluateResponse()
 
     # Containers
 
     async def new_container(self, asked: pb.NewContainerRequest) -> pb.NewContainerResponse:
         """Mount results for processes."""
-        held = [self._find(one.result_id) for one in asked.mounts if one.result_id]
+        held = [self.find(one.result_id) for one in asked.mounts if one.result_id]
         request = held[0].request if held else self._blank
         try:
             await self.containers.open(asked, [one.ref for one in held], request)
@@ -336,6 +431,39 @@ def _platforms(metadata: Mapping[str, bytes]) -> dict[str, Platform]:
         }
     except (ValueError, KeyError, TypeError):
         raise InvalidRequest(f"invalid {PLATFORMS}") from None
+
+
+def _refs(result: pb.Result) -> dict[str, str]:
+    """Return the names of results, by platform where they are in a map."""
+    match result.WhichOneof("result"):
+        case "refs":
+            return {key: ref.id for key, ref in result.refs.refs.items()}
+        case "refs_deprecated":
+            return dict(result.refs_deprecated.refs)
+        case "ref":
+            return {"": result.ref.id}
+        case "ref_deprecated":
+            return {"": result.ref_deprecated}
+        case _:
+            return {}
+
+
+def _is_map(result: pb.Result) -> bool:
+    return result.WhichOneof("result") in ("refs", "refs_deprecated")
+
+
+def _of_old(result: pb.Result) -> pb.Result:
+    """Return a result for clients that know results by their names alone."""
+    old = pb.Result()
+    old.CopyFrom(result)
+    match result.WhichOneof("result"):
+        case "refs":
+            old.refs_deprecated.refs.update(_refs(result))
+        case "ref":
+            old.ref_deprecated = result.ref.id
+        case _:
+            pass
+    return old
 
 
 def _config(said: bytes) -> ImageConfig:

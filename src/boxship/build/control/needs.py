@@ -8,9 +8,9 @@ from typing import Protocol
 
 from boxship.build.cache.record import Usage
 from boxship.build.dockerfile.options import Resolved
-from boxship.build.ops import Exec, Ref, Source
+from boxship.build.ops import Exec, Ref, Resources, Source
 from boxship.build.progress import Report
-from boxship.build.request import BuildRequest, Built, Graph
+from boxship.build.request import UNLIMITED, BuildRequest, Built, Graph
 from boxship.build.running.container import Container
 from boxship.spec.platform import Platform
 
@@ -33,7 +33,12 @@ class Builder(Protocol):
         """Return of what time a source is, in seconds."""
 
     def container(
-        self, op: Exec, refs: Sequence[Ref | None], request: BuildRequest, report: Report
+        self,
+        op: Exec,
+        refs: Sequence[Ref | None],
+        request: BuildRequest,
+        report: Report,
+        limits: Resources = UNLIMITED,
     ) -> AbstractAsyncContextManager[Container]:
         """Solve results, and have them as the mounts of `op` for processes of the caller's."""
 

@@ -6,21 +6,31 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import Final
 
-from boxship.build.control import exporters, llb, policies, subrequests
+from boxship.build.control import attrs, exporters, llb, policies, subrequests
 from boxship.build.control.failures import failed
-from boxship.build.control.frontend import Frontend, is_ours, with_inputs
-from boxship.build.control.gateway import Bridge, blank_text
+from boxship.build.control.frontend import Loaded
+from boxship.build.control.gateway import Bridge, Means, blank_text
 from boxship.build.control.history import History
 from boxship.build.control.jobs import Job, Jobs
-from boxship.build.control.needs import Builder
 from boxship.build.control.verifying import ClientPolicy
 from boxship.build.needs import Sessions
 from boxship.build.policy import Judges
 from boxship.build.request import BuildRequest, Built, Graph, Target
 from boxship.errors import BoxshipError, InvalidRequest
 from boxship.spec.buildkit import control_pb2 as pb
-from boxship.spec.platform import Platform
+
+GENERAL: Final = (
+    "attest:",
+    "cache-from",
+    "cache-imports",
+    *(
+        f"{attrs.ARG}{name}"
+        for name in ("BUILDKIT_ATTEST_", "BUILDKIT_INLINE_CACHE", "SOURCE_DATE_EPOCH")
+    ),
+)
+"""How options begin that the builder heeds, whatever the frontend makes of them."""
 
 
 class Solving:
@@ -28,19 +38,17 @@ class Solving:
 
     def __init__(
         self,
-        builder: Builder,
-        frontend: Frontend,
+        means: Means,
         jobs: Jobs,
         history: History,
         sessions: Sessions,
-        host: Platform,
     ) -> None:
         self.jobs = jobs
         self.history = history
-        self._builder = builder
-        self._frontend = frontend
+        self._means = means
+        self._builder = means.builder
         self._sessions = sessions
-        self._host = host
+        self._host = means.host
 
     async def solve(self, asked: pb.SolveRequest) -> Built:
         """Build and export; what is told of it goes to the job of the request's name."""
@@ -52,7 +60,9 @@ class Solving:
             try:
                 async with AsyncExitStack() as undo:
                     request = await self._request(asked, job, files, undo)
-                    if question := asked.frontend_attrs.get("requestid", ""):
+                    if isinstance(request, Built):
+                        built = request
+                    elif question := asked.frontend_attrs.get("requestid", ""):
                         built = await self._answer(question, request, job)
                     else:
                         built = await self._build(request, asked, job)
@@ -84,6 +94,21 @@ class Solving:
         request = exporters.with_cache(request, asked.cache)
         return replace(request, ref=asked.ref, entitlements=frozenset(asked.entitlements))
 
+    def _completed(self, request: BuildRequest, options: Mapping[str, str]) -> BuildRequest:
+        """Return a request with what is done of the options whatever the frontend is."""
+        kept = {k: v for k, v in options.items() if k.startswith(GENERAL)}
+        said = attrs.read(kept, self._host).request
+        return attrs.with_inline_cache(
+            replace(
+                request,
+                build_args={**said.build_args, **request.build_args},
+                cache_from=request.cache_from or said.cache_from,
+                provenance=request.provenance or said.provenance,
+                sbom=request.sbom or said.sbom,
+                source_date_epoch=request.source_date_epoch or said.source_date_epoch,
+            )
+        )
+
     async def _judges(self, asked: pb.SolveRequest, blank: BuildRequest) -> Judges:
         """Return who judges the sources of a build."""
         verifier: ClientPolicy | None = None
@@ -94,7 +119,7 @@ class Solving:
 
     async def _request(
         self, asked: pb.SolveRequest, job: Job, files: dict[str, bytes], undo: AsyncExitStack
-    ) -> BuildRequest:
+    ) -> BuildRequest | Built:
         """Work out what is to be built; `files` are filled as they become known."""
         sessions = (asked.session,) if asked.session else ()
         options: Mapping[str, str] = dict(asked.frontend_attrs)
@@ -105,16 +130,20 @@ class Solving:
             entitlements=frozenset(asked.entitlements),
         )
         blank = replace(blank, judges=await self._judges(asked, blank))
-        if is_ours(asked.frontend, options):
-            loaded = await self._frontend.load(options, blank, job.report, undo)
-            files.update(loaded.files)
-            return with_inputs(loaded.request, asked.frontend_inputs)
+        given = asked.frontend_inputs
+        bridge = Bridge(job, self._means, blank, undo, given)
+        bridge.files = files
+        if asked.frontend:
+            loaded = await bridge.begin(asked.frontend, options, given, blank)
+            if isinstance(loaded, Loaded):
+                return loaded.request
+            if "requestid" in options:
+                said = loaded.result.metadata.items()
+                return Built(metadata={k: v.decode(errors="replace") for k, v in said})
+            return self._completed(loaded.returned.result(), options)
         if asked.definition.ops:
             read = llb.read(asked.definition)
             files.update({name: info.data for name, info in read.files.items()})
             return replace(blank, frontend=Graph((Target(read.root, self._host),)))
-        given = asked.frontend_inputs
-        bridge = Bridge(job, self._builder, self._frontend, blank, self._host, undo, given)
-        bridge.files = files
         job.offer(bridge)
         return await bridge.returned

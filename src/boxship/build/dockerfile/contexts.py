@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from boxship.build.dockerfile.options import Options
 from boxship.build.dockerfile.state import SCRATCH
 from boxship.errors import InvalidRequest
@@ -21,11 +23,15 @@ def normal(name: str) -> str:
 
 def find(options: Options, name: str, platform: Platform | None) -> str | None:
     """Return what stands in for a name, for a platform or for all; None where nothing does."""
-    if not options.contexts or name.lower() in RESERVED:
+    return instead_of(name, options.contexts, platform or options.target_platform)
+
+
+def instead_of(name: str, named: Mapping[str, str], platform: Platform) -> str | None:
+    """Return which of the named contexts stands in for a name."""
+    if not named or name.lower() in RESERVED:
         return None
     wanted = normal(name)
-    platform = platform or options.target_platform
-    known = {_key(key): value for key, value in options.contexts.items()}
+    known = {_key(key): value for key, value in named.items()}
     for key in (f"{wanted}::{platform}", wanted):
         if key in known:
             return known[key]

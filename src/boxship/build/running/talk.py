@@ -17,7 +17,7 @@ from boxship.wire.multiplex import Demultiplexer, Stream
 CHUNK: Final = 1 << 16
 
 Hear = Callable[[int, bytes], Awaitable[None]]
-"""Takes output, stream 1 or 2; the process waits while it does not return."""
+"""Takes output, stream 1 or 2; the process waits while it does not return. No data is the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ class Talk:
                 continue
             for frame in frames.feed(data):
                 await self._hear(int(frame.stream), frame.payload)
+        await self._hear(int(Stream.STDOUT), b"")
 
     async def write(self, data: bytes) -> None:
         """Give the process input; returns when it can take more. Nothing where it takes none."""
