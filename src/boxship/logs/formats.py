@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from boxship.wire import jsonlog, locallog, multiplex
 
 BLOCK: Final = 64 << 10
+MOST_SIZES: Final = 4096
 _NUMBERS: Final = {"stdout": 1, "stderr": 2}
 _HEADER: Final = multiplex.HEADER.pack
 _NOTHING: Final[Mapping[str, str]] = {}
+_Text = TypeVar("_Text", bound=jsonlog.Text)
 
 
 class Line(NamedTuple):
@@ -23,6 +25,18 @@ class Line(NamedTuple):
     attrs: Mapping[str, str]
 
 
+class Shape(NamedTuple):
+    """What a client gets who chooses no line by more than its stream."""
+
+    stdout: bool
+    stderr: bool
+    stamped: bool  # the time is before each line
+    frames: bool
+
+    def wants(self, stream: int) -> bool:
+        return self.stderr if stream == 2 else self.stdout
+
+
 class Format(Protocol):
     def whole(self, data: bytes) -> int:
         """Return how many bytes from the start of `data` are whole records."""
@@ -30,8 +44,8 @@ class Format(Protocol):
     def lines(self, data: bytes) -> Sequence[Line]:
         """Decode whole records."""
 
-    def plain(self, data: bytes, *, frames: bool) -> bytes:
-        """Decode whole records to what a client gets who wants all of them and nothing else."""
+    def plain(self, data: bytes, shape: Shape) -> bytes:
+        """Decode whole records to what a client gets."""
 
     def start_of_last(self, fd: int, size: int, count: int) -> tuple[int, int]:
         """Return where the last `count` records of a file begin, and how many they are."""
@@ -43,8 +57,24 @@ class Format(Protocol):
         """Return how many records there are in whole records."""
 
 
+class Headers(dict[int, bytes]):
+    """The frames' headers of one stream by size; most lines have a size that others have."""
+
+    def __init__(self, stream: int) -> None:
+        self._stream = stream
+
+    def __missing__(self, size: int) -> bytes:
+        if len(self) >= MOST_SIZES:
+            self.clear()
+        made = self[size] = _HEADER(self._stream, size)
+        return made
+
+
 class JsonFormat:
     """A line is an object."""
+
+    def __init__(self) -> None:
+        self._headers = {"stdout": Headers(1), "stderr": Headers(2)}
 
     def whole(self, data: bytes) -> int:
         return data.rfind(b"\n") + 1
@@ -57,18 +87,30 @@ class JsonFormat:
                 jsonlog.comparable(record.time),
                 record.attrs,
             )
-            for record in jsonlog.decode(data)
+            for record in jsonlog.decode(data, jsonlog.Record)
         ]
 
-    def plain(self, data: bytes, *, frames: bool) -> bytes:
-        records = jsonlog.decode(data)
-        if not frames:
-            return "".join([record.log for record in records]).encode(errors="replace")
+    def plain(self, data: bytes, shape: Shape) -> bytes:
+        if shape.stamped:
+            stamped = self._wanted(jsonlog.decode(data, jsonlog.Stamped), shape)
+            texts = [f"{jsonlog.comparable(record.time)} {record.log}" for record in stamped]
+            return self._shaped(stamped, texts, shape)
+        records = self._wanted(jsonlog.decode(data, jsonlog.Text), shape)
+        return self._shaped(records, [record.log for record in records], shape)
+
+    def _wanted(self, records: Sequence[_Text], shape: Shape) -> Sequence[_Text]:
+        if shape.stdout and shape.stderr:
+            return records
+        return [record for record in records if shape.wants(_NUMBERS.get(record.stream, 1))]
+
+    def _shaped(self, records: Sequence[jsonlog.Text], texts: Sequence[str], shape: Shape) -> bytes:
+        if not shape.frames:
+            return "".join(texts).encode(errors="replace")
+        headers, stdout = self._headers, self._headers["stdout"]
         parts: list[bytes] = []
-        number = _NUMBERS.get
-        for record in records:
-            text = record.log.encode(errors="replace")
-            parts += (_HEADER(number(record.stream, 1), len(text)), text)
+        for record, said in zip(records, texts, strict=True):
+            text = said.encode(errors="replace")
+            parts += (headers.get(record.stream, stdout)[len(text)], text)
         return b"".join(parts)
 
     def start_of_last(self, fd: int, size: int, count: int) -> tuple[int, int]:
@@ -119,12 +161,17 @@ class LocalFormat:
             for entry in locallog.decode(data)[0]
         ]
 
-    def plain(self, data: bytes, *, frames: bool) -> bytes:
+    def plain(self, data: bytes, shape: Shape) -> bytes:
         parts: list[bytes] = []
         for entry in locallog.decode(data)[0]:
+            stream = _NUMBERS.get(entry.source, 1)
+            if not shape.wants(stream):
+                continue
             text = _text(entry)
-            if frames:
-                parts.append(_HEADER(_NUMBERS.get(entry.source, 1), len(text)))
+            if shape.stamped:
+                text = jsonlog.stamp(entry.time).encode() + b" " + text
+            if shape.frames:
+                parts.append(_HEADER(stream, len(text)))
             parts.append(text)
         return b"".join(parts)
 

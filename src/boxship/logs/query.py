@@ -24,7 +24,6 @@ class Query:
     multiplex: bool = True
 
     @property
-    def is_everything(self) -> bool:
-        """Whether each line is wanted, and nothing with it."""
-        chooses = not (self.stdout and self.stderr) or self.since or self.until
-        return not (chooses or self.timestamps or self.details)
+    def chooses_lines(self) -> bool:
+        """Whether it takes more to know what to give than which stream a line is of."""
+        return bool(self.since or self.until or self.details)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote_plus
 
-from boxship.logs.formats import Format, Line, joined
+from boxship.logs.formats import Format, Line, Shape, joined
 from boxship.logs.query import Query
 from boxship.wire import jsonlog
 
@@ -18,12 +18,13 @@ class Renderer:
         self._query = query
         self._since = jsonlog.stamp(query.since) if query.since else ""
         self._until = jsonlog.stamp(query.until) if query.until else ""
+        self._shape = None if query.chooses_lines else _shape(query)
         self.is_finished = False  # what comes from here on is too late for the caller
 
     def render(self, records: bytes) -> bytes:
         """Return whole records as the client gets them."""
-        if self._query.is_everything:
-            return self._form.plain(records, frames=self._query.multiplex)
+        if self._shape:
+            return self._form.plain(records, self._shape)
         chosen = self._choose(self._form.lines(records))
         return joined(map(self._written, chosen), frames=self._query.multiplex)
 
@@ -42,6 +43,10 @@ class Renderer:
         if self._query.timestamps:
             line = line._replace(text=line.time.encode() + b" " + line.text)
         return line
+
+
+def _shape(query: Query) -> Shape:
+    return Shape(query.stdout, query.stderr, query.timestamps, query.multiplex)
 
 
 def details(attrs: Mapping[str, str]) -> bytes:

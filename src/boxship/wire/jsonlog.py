@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from time import gmtime, strftime
-from typing import Final
+from typing import Final, TypeVar, cast
 
 import msgspec
 
@@ -22,16 +22,27 @@ _PLAIN: Final = bytes(c for c in range(0x20, 0x7F) if c not in b'"\\') + b"\n"
 _SHORT: Final = {0x08: b"\\b", 0x09: b"\\t", 0x0C: b"\\f", 0x0D: b"\\r", 0x22: b'\\"'}
 
 
-class Record(msgspec.Struct, frozen=True):
-    """One object of the file."""
+class Text(msgspec.Struct, frozen=True, gc=False):
+    """Of one object of the file, what the program wrote."""
 
     log: str = ""
     stream: str = ""
+
+
+class Stamped(Text, frozen=True, gc=False):
+    """The same, and when."""
+
     time: str = ""
+
+
+class Record(Stamped, frozen=True, gc=False):
+    """One object of the file."""
+
     attrs: Mapping[str, str] = {}
 
 
-_DECODER: Final = msgspec.json.Decoder(Record)
+_Kind = TypeVar("_Kind", bound=Text)
+_DECODERS: Final = {kind: msgspec.json.Decoder(kind) for kind in (Text, Stamped, Record)}
 
 
 def stamp(nanoseconds: int) -> str:
@@ -96,16 +107,17 @@ def _valid(text: bytes) -> bytes:
     return text
 
 
-def decode(lines: bytes) -> Sequence[Record]:
+def decode(lines: bytes, kind: type[_Kind]) -> Sequence[_Kind]:
     """Read whole lines; one that is no such object, as a crash may leave it, is left out."""
+    decoder = cast(msgspec.json.Decoder[_Kind], _DECODERS[kind])
     try:
-        return _DECODER.decode_lines(lines)
+        return decoder.decode_lines(lines)
     except msgspec.DecodeError:
-        return [record for line in lines.split(b"\n") if (record := _decode_one(line))]
+        return [record for line in lines.split(b"\n") for record in _decode_one(decoder, line)]
 
 
-def _decode_one(line: bytes) -> Record | None:
+def _decode_one(decoder: msgspec.json.Decoder[_Kind], line: bytes) -> Sequence[_Kind]:
     try:
-        return _DECODER.decode(line) if line.strip(b"\0 \t\r") else None
+        return (decoder.decode(line),) if line.strip(b"\0 \t\r") else ()
     except msgspec.DecodeError:
-        return None
+        return ()

@@ -70,6 +70,19 @@ def test_streams_and_times_are_chosen(kind, tmp_path, monkeypatch):
     assert stamped == jsonlog.stamp(5 * 10**9).encode() + b" e5\n"
 
 
+def test_what_others_wrote_is_read_as_output_with_whole_times(tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(
+        b'{"log":"a\\n","stream":"other","time":"2023-11-14T22:13:20.5Z"}\n'
+        b'{"log":"\\u00e9\\n","stream":"stderr","time":"2023-11-14T22:13:21Z"}\n'
+    )
+    frames = Demultiplexer().feed(text("json-file", path, Query(timestamps=True)))
+    assert [frame.payload.decode() for frame in frames if frame.stream == Stream.STDOUT] == [
+        "2023-11-14T22:13:20.500000000Z a\n"
+    ]
+    assert text("json-file", path, Query(stdout=False)) == multiplex.frame(2, "é\n".encode())
+
+
 def test_details_come_before_the_line_and_after_the_time(tmp_path):
     log = journal("json-file", tmp_path / "log")
     log.write(1, b"a\n")

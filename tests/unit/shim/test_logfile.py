@@ -105,7 +105,7 @@ def test_both_streams_keep_their_order_and_attributes(tmp_path):
     journal.write(2, b"err\n")
     journal.write(1, b"f\nend")
     journal.finish()
-    records = jsonlog.decode((tmp_path / "log").read_bytes())
+    records = jsonlog.decode((tmp_path / "log").read_bytes(), jsonlog.Record)
     assert [(r.stream, r.log) for r in records] == [
         ("stdout", "out\n"),
         ("stderr", "err\n"),

@@ -24,7 +24,7 @@ def test_any_lines_become_one_json_object_each(texts):
 def test_what_was_encoded_decodes(texts):
     encoder = jsonlog.Encoder("stderr", {"tag": 'a "b"', "env": "é"})
     written = encoder.lines(b"".join(t + b"\n" for t in texts), jsonlog.stamp(1))
-    records = jsonlog.decode(written)
+    records = jsonlog.decode(written, jsonlog.Record)
     assert [r.log for r in records] == [t.decode(errors="replace") + "\n" for t in texts]
     assert {r.stream for r in records} == {"stderr"}
     assert all(r.attrs == {"tag": 'a "b"', "env": "é"} for r in records)
@@ -38,7 +38,10 @@ def test_a_piece_has_no_newline():
 
 def test_a_line_that_a_crash_cut_is_left_out_and_the_others_stay():
     good = jsonlog.Encoder("stdout").lines(b"one\ntwo\n", "T")
-    assert [r.log for r in jsonlog.decode(good[:30] + b"\n" + good)] == ["one\n", "two\n"]
+    assert [r.log for r in jsonlog.decode(good[:30] + b"\n" + good, jsonlog.Record)] == [
+        "one\n",
+        "two\n",
+    ]
 
 
 def test_times_have_nine_digits_and_order_as_text():
