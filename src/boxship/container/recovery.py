@@ -58,9 +58,7 @@ class Recovery:
             cell = self.registry.find(identifier)
             cell.shim = shim
             self.endings.listen(cell, shim)
-        for cell, keeper in found:
-            if keeper is None:
-                await self._settle_end(cell)
+        await asyncio.gather(*(self._settle_end(cell) for cell, shim in found if shim is None))
         await asyncio.to_thread(self._clear_orphans)
         await asyncio.to_thread(self._mend_filesystems)
         for cell in self.registry:
@@ -71,14 +69,12 @@ class Recovery:
 
     async def _find_keepers(self) -> list[tuple[Cell, Shim | None]]:
         """Return every container that ran, with its keeper where there still is one."""
-        found: list[tuple[Cell, Shim | None]] = []
-        for cell in self.registry:
-            if cell.record.state.has_process:
-                found.append((cell, await self._connect(cell)))
+        cells = [cell for cell in self.registry if cell.record.state.has_process]
+        shims = await asyncio.gather(*map(self._connect, cells))
+        found = list(zip(cells, shims, strict=True))
         known = {cell.id for cell, shim in found if shim is not None}
-        for name in await asyncio.to_thread(_listed, self.run_folder):
-            if name not in known:
-                await self._end_unknown(name)
+        names = await asyncio.to_thread(_listed, self.run_folder)
+        await asyncio.gather(*(self._end_unknown(name) for name in names if name not in known))
         return found
 
     async def _connect(self, cell: Cell) -> Shim | None:
