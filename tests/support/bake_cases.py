@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tests.support import compose_cases
+
 HCL = "docker-bake.hcl"
 JSON = "docker-bake.json"
 COMPOSE = "compose.yaml"
@@ -429,6 +431,7 @@ NEWER: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     "services": {"web": WEB},
     "services, set": {"web": WEB, "tool": {"context": "tool", "dockerfile": "Dockerfile"}},
     "x-bake": {"app": {"contexts": {"docs": "docs"}}},
+    **compose_cases.NEWER,
 }
 # Ours are shorter, name another place, or tell of the first problem only.
 OTHER_WORDS = frozenset(
@@ -437,10 +440,12 @@ OTHER_WORDS = frozenset(
         "a link to itself", "links in a circle", "an unknown variable", "an unknown function",
         "a list for a text", "a text for a list", "a bad name", "an unclosed block",
         "two on one line", "an attribute twice", "JSON that is none", "a variable that is required",
+        *compose_cases.OTHER_WORDS,
     }
 )  # fmt: skip
 
 CASES: Mapping[str, Case] = {
+    **{name: Case(*said) for name, said in compose_cases.ROWS.items()},
     "groups": hcl(BASE),
     "a group of groups": hcl(BASE, "all"),
     "one target": hcl(BASE, "tool"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -159,6 +161,86 @@ def test_a_definition_comes_from_a_url(bake: Bake, tmp_path: Path) -> None:
         told = json.loads(bake("--print", f"{served.url}/some/docker-bake.hcl").stdout)
     assert told["target"]["default"]["tags"] == ["from:url"]
     assert told["target"]["default"]["context"] == "."
+
+
+COMPOSE = """
+include: [more/compose.yaml]
+services:
+  app:
+    extends: {file: more/compose.yaml, service: base}
+    build:
+      additional_contexts: {mine: ./data}
+      dockerfile_inline: "FROM scratch\\nCOPY f /\\nCOPY --from=mine g /\\n"
+      x-bake: {output: "type=local,dest=out"}
+"""
+MORE = """
+services: {base: {build: {context: ./below, args: {A: $A}, tags: [base]}}}
+"""
+
+
+def packed(*members: tuple[str, str | Path]) -> bytes:
+    """Return an archive of files by their text, and of links."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        for name, said in members:
+            member = tarfile.TarInfo(name)
+            if isinstance(said, Path):
+                member.type, member.linkname = tarfile.SYMTYPE, str(said)
+                archive.addfile(member)
+            else:
+                member.size = len(said)
+                archive.addfile(member, io.BytesIO(said.encode()))
+    return data.getvalue()
+
+
+def test_a_compose_file_of_a_repository_names_others_there(bake: Bake, tmp_path: Path) -> None:
+    made = Repository.new(tmp_path / "served/repo.git")
+    (made.path / "more/below").mkdir(parents=True)
+    (made.path / "data").mkdir()
+    (made.path / "more/compose.yaml").write_text(MORE)
+    (made.path / "more/below/f").write_text("f")
+    (made.path / "data/g").write_text("g")
+    (made.path / "compose.yaml").write_text(COMPOSE)
+    made.commit_all()
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/compose.yaml").write_text("services: {base: {build: ./wrong}}")
+    with site(repositories(tmp_path / "served")) as served:
+        url = f"{served.url}/repo.git#main"
+        printed = json.loads(bake("--print", url, A="1").stdout)["target"]
+        assert printed["app"]["context"] == f"{url}:more/below"
+        assert printed["app"]["args"] == {"A": "1"}
+        assert printed["base"]["context"] == f"{url}:more/below"
+        bake(url, "app")
+    assert (tmp_path / "out/f").read_text() == "f"
+    assert (tmp_path / "out/g").read_text() == "g"
+
+
+def test_a_definition_comes_from_an_archive(bake: Bake, tmp_path: Path) -> None:
+    pages = {
+        "/good.tar.gz": packed(
+            ("compose.yaml", COMPOSE), ("more/compose.yaml", MORE),
+            ("more/below/f", "f"), ("data/g", "g"),
+            ("other.hcl", 'target "default" { context = "data" }'),
+        ),
+        "/out.tgz": packed(
+            ("docker-bake.hcl", 'target "default" { context = "link" }'), ("link", tmp_path),
+        ),
+        "/file.tgz": packed(("docker-bake.hcl", tmp_path / "secret")),
+        "/above.tgz": packed(("docker-bake.hcl", 'target "default" { context = "../up" }')),
+    }  # fmt: skip
+    (tmp_path / "secret").write_text('target "default" {}')
+    with site(lambda asked: Page(pages[asked.path])) as served:
+        url = f"{served.url}/good.tar.gz"
+        printed = json.loads(bake("--print", url).stdout)["target"]["app"]
+        assert printed["context"] == "more/below"
+        other = json.loads(bake("--print", "-f", "other.hcl", url).stdout)["target"]["default"]
+        assert other["context"] == "data"
+        bake(url, "app")
+        assert (tmp_path / "out/f").read_text() + (tmp_path / "out/g").read_text() == "fg"
+        for page in ("out", "file", "above"):
+            refused = bake(f"{served.url}/{page}.tgz", check=False)
+            assert refused.returncode == 1
+            assert "is outside of the archive" in refused.stderr
 
 
 def test_what_is_granted_may_be_done(bake: Bake, tmp_path: Path) -> None:

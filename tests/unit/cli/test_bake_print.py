@@ -33,6 +33,7 @@ def answer(status: int, out: str, err: str) -> Answer:
 
 def lay(case: Case, folder: Path) -> None:
     for name, text in case.files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
 
 
@@ -57,7 +58,7 @@ def test_a_definition_prints_what_buildx_prints(
     lay(case, tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(main, "environment", lambda: {"HOME": "/none", **case.environment})
-    monkeypatch.setattr(files, "_input", lambda: case.input)
+    monkeypatch.setattr(files, "read_input", lambda: case.input)
     status = main.main(["buildx", "bake", "--print", *case.words])
     out, err = (data.decode() for data in capfdbinary.readouterr())
     found, expected = answer(status, out, err), adapted(name, json.loads(RECORD.read_text())[name])
@@ -84,7 +85,7 @@ def real(folder: Path) -> Callable[[Case], Answer]:
         done = subprocess.run(
             [plugin, "bake", "--print", *case.words],
             cwd=place,
-            env={"PATH": os.environ["PATH"], "HOME": str(folder), **case.environment},
+            env={"PATH": os.environ["PATH"], "HOME": "/none", **case.environment},
             input=case.input,
             capture_output=True,
             check=False,

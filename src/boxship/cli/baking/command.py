@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from boxship.cli.baking.checks import check
-from boxship.cli.baking.files import File, local_files, read_definition
+from boxship.cli.baking.files import local_files, read_definition
 from boxship.cli.baking.plan import Plan, make_plan
 from boxship.cli.baking.target import DEFAULT, HERE, Target, is_remote, place
 from boxship.cli.building.checks import attestation
@@ -16,6 +17,7 @@ from boxship.errors import BoxshipError, InvalidRequest
 from boxship.lib.hcl import BadDefinition
 
 if TYPE_CHECKING:
+    from boxship.cli.baking.remote import Found
     from boxship.cli.building.asked import Asked
     from boxship.cli.shell import Shell
 
@@ -25,7 +27,8 @@ EPOCH = "SOURCE_DATE_EPOCH"
 def bake(shell: Shell, words: list[str], given: Mapping[str, Any]) -> int:
     """Do what the words ask for."""
     try:
-        return _bake(shell, words, given)
+        with ExitStack() as undo:
+            return _bake(shell, words, given, undo)
     except BadDefinition as error:
         if error.span is not None:
             shell.say(error.span.excerpt())
@@ -34,7 +37,7 @@ def bake(shell: Shell, words: list[str], given: Mapping[str, Any]) -> int:
         return shell.report(f"ERROR: {error}")
 
 
-def _bake(shell: Shell, words: list[str], given: Mapping[str, Any]) -> int:
+def _bake(shell: Shell, words: list[str], given: Mapping[str, Any], undo: ExitStack) -> int:
     listing = given["list"] or ("targets" if given["list_targets"] else "")
     listing = listing or ("variables" if given["list_variables"] else "")
     if given["print"] and listing:
@@ -42,10 +45,10 @@ def _bake(shell: Shell, words: list[str], given: Mapping[str, Any]) -> int:
     if given["policy"]:
         raise InvalidRequest("--policy is not supported: policies are not evaluated")
     url, context, names = _places(words)
-    files = _files(shell, url, given)
+    source = _source(shell, url, given, undo)
     builtin = {"BAKE_CMD_CONTEXT": context, "BAKE_LOCAL_PLATFORM": local_platform()}
     variables = dict(_variable(text) for text in given["var"])
-    definition = read_definition(files, shell.environment, builtin, variables)
+    definition = read_definition(source.files, shell.environment, builtin, variables, source.read)
     for warning in definition.warnings:
         shell.say(f"WARNING: {warning}")
     if listing:
@@ -57,11 +60,11 @@ def _bake(shell: Shell, words: list[str], given: Mapping[str, Any]) -> int:
     for target in plan.targets.values():
         _add_epoch(target, shell.environment)
         check(target, shell.environment)
-        place(target, url)
+        place(target, url, "" if given["print"] else source.folder)
     if given["print"]:
         shell.out.write(_indented(plan.document()))
         return 0
-    return _build(shell, plan, words, given, url)
+    return _build(shell, plan, words, given, url, source.folder)
 
 
 def _places(words: list[str]) -> tuple[str, str, list[str]]:
@@ -73,12 +76,12 @@ def _places(words: list[str]) -> tuple[str, str, list[str]]:
     return words[0], words[1], words[2:]
 
 
-def _files(shell: Shell, url: str, given: Mapping[str, Any]) -> list[File]:
-    if not url:
-        return local_files(given["file"], shell.environment)
-    from boxship.cli.baking.remote import remote_files
+def _source(shell: Shell, url: str, given: Mapping[str, Any], undo: ExitStack) -> Found:
+    from boxship.cli.baking.remote import Found, remote_files
 
-    return remote_files(shell, url, given["file"])
+    if not url:
+        return Found(local_files(given["file"], shell.environment))
+    return remote_files(shell, url, given["file"], undo)
 
 
 def _variable(text: str) -> tuple[str, str]:
@@ -132,7 +135,9 @@ def _indented(document: object) -> str:
     return shown + "\n"
 
 
-def _build(shell: Shell, plan: Plan, words: list[str], given: Mapping[str, Any], url: str) -> int:
+def _build(
+    shell: Shell, plan: Plan, words: list[str], given: Mapping[str, Any], url: str, folder: str
+) -> int:
     from boxship.cli.baking.builds import asked_of
     from boxship.cli.baking.consent import ENGINE, demand, granted, lacking, needed
     from boxship.cli.baking.results import show_calls
@@ -143,8 +148,12 @@ def _build(shell: Shell, plan: Plan, words: list[str], given: Mapping[str, Any],
 
     builder = chosen_builder(shell, given["builder"])
     mode = progress_mode(shell, given["progress"])
+    if folder:
+        _check_inside(plan, folder)
     wanted = needed(plan.targets.values(), shell.environment)
-    demand(shell, lacking(wanted, granted(given["allow"], os.getcwd())), words)
+    rights = granted(given["allow"], os.getcwd())
+    rights.read |= {folder} if folder else set()
+    demand(shell, lacking(wanted, rights), words)
     call = call_named(call_of(given))
     builds: dict[str, Asked] = {}
     for name, target in plan.targets.items():
@@ -166,3 +175,14 @@ def _build(shell: Shell, plan: Plan, words: list[str], given: Mapping[str, Any],
     if status:
         return status
     return show_calls(shell, plan, call, results)
+
+
+def _check_inside(plan: Plan, folder: str) -> None:
+    """Refuse links in an archive that lead contexts and Dockerfiles out of it."""
+    from boxship.cli.baking.builds import local_places
+    from boxship.cli.baking.remote import inside
+
+    for target in plan.targets.values():
+        for path in local_places(target):
+            if os.path.commonpath([folder, os.path.abspath(path)]) == folder:
+                inside(folder, path)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from decimal import Decimal
+from typing import Any, Final
 
-from boxship.cli.baking.interpolate import dotenv, filled
+from boxship.cli.baking import dotenv
+from boxship.cli.baking.attributes import check_build, flag
+from boxship.cli.baking.documents import documents
+from boxship.cli.baking.loading import load
+from boxship.cli.baking.merging import as_build, pairs
+from boxship.cli.baking.sources import File, Missing, Read, read_here
 from boxship.cli.baking.target import DEFAULT, Definition, Group, Target, check_name
 from boxship.cli.building.checks import attestation
 from boxship.cli.building.fields import LINK, joined
 from boxship.errors import InvalidRequest
 from boxship.lib.hcl import BadValue
 
-if TYPE_CHECKING:
-    from boxship.cli.baking.files import File
-
+ENV: Final = ".env"
 PLAIN: Final = {
     "context": "context",
     "dockerfile": "dockerfile",
@@ -34,87 +38,40 @@ BAKE_APPENDED: Final = ("tags", "platforms", "cache-from", "cache-to", "secret",
 def is_compose(file: File) -> bool:
     """Tell whether a file of no telling name is a compose file."""
     try:
-        found = _parsed(file)
+        return any(isinstance(one.get("services"), dict) for one in documents(file))
     except InvalidRequest:
         return False
-    return isinstance(found.get("services"), dict)
-
-
-def _parsed(file: File) -> dict[str, Any]:
-    import yaml
-
-    try:
-        found = yaml.safe_load(file.text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InvalidRequest(f"failed to parse {file.name}: parsing yaml: {error}") from None
-    if not isinstance(found, dict):
-        raise InvalidRequest(f"failed to parse {file.name}: the root must be a mapping")
-    return found
 
 
 def compose_targets(
-    files: Sequence[File], environment: Mapping[str, str], definition: Definition
+    files: Sequence[File], environment: Mapping[str, str], definition: Definition, read: Read
 ) -> None:
     """Add a target for each service that is built, and a group of them all."""
-    environment = {**dotenv(os.getcwd(), environment), **environment}
-    whole: dict[str, Any] = {}
-    for file in files:
-        whole = laid_over(whole, filled(_parsed(file), environment))
-    services = whole.get("services") or {}
-    if not isinstance(services, dict):
-        raise InvalidRequest("services must be a mapping")
+    environment = {**_beside(environment), **environment}
+    whole = load(files, environment, read)
     names: list[str] = []
-    for name, service in services.items():
-        build = (service or {}).get("build")
-        if build is None:
+    for name, service in whole["services"].items():
+        if "build" not in service:
             continue
-        build = {"context": build} if isinstance(build, str) else build
-        if not isinstance(build, dict):
-            raise InvalidRequest(f"services.{name}.build must be a mapping")
-        target_name = str(name).replace(".", "_")
+        build = as_build(service["build"])
+        check_build(name, build)
+        target_name = name.replace(".", "_")
         try:
             check_name(target_name)
         except BadValue as error:
             raise InvalidRequest(f'invalid service name "{target_name}": {error}') from None
-        made = _Service(str(name), service, build, whole, environment).target()
-        definition.add_target(target_name, made)
+        made = _Service(name, service, build, whole.get("secrets") or {}, environment, read)
+        definition.add_target(target_name, made.target())
         names.append(target_name)
-    if services:
+    if whole["services"]:
         definition.add_group(Group(DEFAULT, names))
 
 
-def laid_over(below: Any, above: Any, path: tuple[str, ...] = ()) -> Any:
-    """Merge two files: mappings by key, lists one after another, anything else is replaced."""
-    if isinstance(below, dict) and isinstance(above, dict):
-        found = dict(below)
-        for key, value in above.items():
-            known = key in found and found[key] is not None and value is not None
-            found[key] = laid_over(found[key], value, (*path, key)) if known else value
-        return found
-    if path[-1:] == ("build",):
-        return laid_over(_as_build(below), _as_build(above), path)
-    if path[-1:] in (("args",), ("labels",), ("additional_contexts",)):
-        return {**_pairs(below), **_pairs(above)}
-    if isinstance(below, list) and isinstance(above, list):
-        return [*below, *(one for one in above if one not in below)]
-    return above
-
-
-def _as_build(value: Any) -> Any:
-    return {"context": value} if isinstance(value, str) else value
-
-
-def _pairs(said: Any) -> dict[str, Any]:
-    """Return a mapping, also where it is written as a list of `key=value`."""
-    if isinstance(said, dict):
-        return {str(key): value for key, value in said.items()}
-    if not isinstance(said, list):
-        raise InvalidRequest(f"a mapping or a list is needed, not {said!r}")
-    found: dict[str, Any] = {}
-    for one in said:
-        key, equals, value = str(one).partition("=")
-        found[key] = value if equals else None
-    return found
+def _beside(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of `.env` in the folder in which bake runs."""
+    if not os.path.isfile(ENV):
+        return {}
+    return dotenv.variables(read_here(ENV), ENV, environment)
 
 
 def _text(value: Any) -> str:
@@ -122,7 +79,41 @@ def _text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, dict | list) or value is None:
         raise InvalidRequest(f"a text is needed, not {value!r}")
+    if isinstance(value, float):
+        return _real(value)
     return str(value)
+
+
+def _real(value: float) -> str:
+    """Return a number with a point as Go writes it: with an exponent from a million on."""
+    digits, _, exponent = f"{Decimal(repr(value)).normalize():e}".partition("e")
+    power = int(exponent)
+    if -5 < power < 6:
+        return f"{Decimal(repr(value)).normalize():f}"
+    return f"{digits}e{'-' if power < 0 else '+'}{abs(power):02d}"
+
+
+def _variables(
+    service: Mapping[str, Any], environment: Mapping[str, str], read: Read
+) -> dict[str, Any]:
+    """Return a service's environment: its files in their order, then what it says itself."""
+    found: dict[str, Any] = {}
+    for one in service.get("env_file") or ():
+        entry = {"path": one} if isinstance(one, str) else one
+        path = entry.get("path") if isinstance(entry, dict) else None
+        if not isinstance(path, str):
+            raise InvalidRequest("env_file: each entry is a path, or a mapping with one")
+        if entry.get("format", "") not in ("", "raw"):
+            raise InvalidRequest(f"env_file: unsupported format {entry['format']!r}")
+        try:
+            text = read(path)
+        except Missing as error:
+            if flag(entry.get("required", True), "env_file.required"):
+                raise InvalidRequest(f"env file {path} not found: {error}") from None
+            continue
+        raw = entry.get("format") == "raw"
+        found.update(dotenv.variables(text, path, {**environment, **found}, raw=raw))
+    return {**found, **pairs(service.get("environment") or {})}
 
 
 class _Service:
@@ -133,20 +124,22 @@ class _Service:
         name: str,
         service: Mapping[str, Any],
         build: Mapping[str, Any],
-        whole: Mapping[str, Any],
+        secrets: Mapping[str, Any],
         environment: Mapping[str, str],
+        read: Read,
     ) -> None:
         self._name = name
         self._service = service
         self._build = build
-        self._whole = whole
+        self._secrets = secrets
         self._environment = environment
+        self._own = _variables(service, environment, read)
 
     def target(self) -> Target:
-        found: Target = {key: value for key, value in self._members() if value is not None}
+        found = self._extended({key: value for key, value in self._members() if value is not None})
         if not found.get("tags") and self._service.get("image"):
             found["tags"] = [_text(self._service["image"])]
-        return self._extended(found)
+        return found
 
     def _members(self) -> Iterator[tuple[str, Any]]:
         build = self._build
@@ -157,15 +150,17 @@ class _Service:
             if key in build:
                 yield member, self._texts(key)
         for key, member in FLAGS.items():
-            if build.get(key) in (True, "true", "1", "yes"):
+            if key in build and flag(build[key], f"services.{self._name}.build.{key}"):
                 yield member, True
+        if allowed := self._entitlements():
+            yield "entitlements", allowed
         if "args" in build:
-            yield "args", self._args(_pairs(build["args"]))
+            yield "args", self._args(pairs(build["args"]))
         if "labels" in build:
-            said = _pairs(build["labels"])
+            said = pairs(build["labels"])
             yield "labels", {k: "" if v is None else _text(v) for k, v in said.items()}
         if "additional_contexts" in build:
-            yield "contexts", named_contexts(_pairs(build["additional_contexts"]))
+            yield "contexts", named_contexts(pairs(build["additional_contexts"]))
         if "ssh" in build:
             yield "ssh", sorted(self._ssh(build["ssh"]))
         if "secrets" in build:
@@ -190,13 +185,18 @@ class _Service:
         said = self._build[key] or []
         return [_text(one) for one in (said if isinstance(said, list) else [said])]
 
+    def _entitlements(self) -> list[str]:
+        found = self._texts("entitlements") if "entitlements" in self._build else []
+        if flag(self._build.get("privileged", False), f"services.{self._name}.build.privileged"):
+            found.append("security.insecure")
+        return list(dict.fromkeys(found))
+
     def _args(self, said: Mapping[str, Any]) -> dict[str, str]:
         """Return arguments; one without a value has that of the service's or own environment."""
-        service = _pairs(self._service.get("environment") or {})
         found: dict[str, str] = {}
         for key, value in said.items():
             if value is None:
-                value = service.get(key)
+                value = self._own.get(key)
             if value is None:
                 value = self._environment.get(key)
             if value is not None:
@@ -211,15 +211,15 @@ class _Service:
             yield from (_text(one) for one in (said if isinstance(said, list) else [said]))
 
     def _secret(self, said: Any) -> str:
-        source = said.get("source") if isinstance(said, dict) else said
-        known = (self._whole.get("secrets") or {}).get(source)
+        source = str(said.get("source", "") if isinstance(said, dict) else said)
+        known = self._secrets.get(source)
         if not isinstance(known, dict):
             raise InvalidRequest(
                 f'service "{self._name}" refers to undefined build secret {source}: invalid project'
             )
         if known.get("external"):
             raise InvalidRequest(f"unsupported external secret {source}")
-        found = {"id": _text(source)}
+        found = {"id": source}
         if known.get("file"):
             found["src"] = posixpath.normpath(_text(known["file"]))
         if known.get("environment"):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from boxship.cli.baking.evaluate import BLOCKS, Evaluation
 from boxship.cli.baking.plan import looks_up
+from boxship.cli.baking.sources import File, Read, read_here, read_input
 from boxship.cli.baking.target import Definition
 from boxship.errors import InvalidRequest
 from boxship.lib import hcl
@@ -26,17 +26,8 @@ USUAL: Final = (
     "docker-bake.override.json",
     "docker-bake.override.hcl",
 )
-LARGEST: Final = 16 << 20
 SEPARATOR: Final = "BUILDX_BAKE_PATH_SEPARATOR"
 NAMED: Final = "BUILDX_BAKE_FILE"
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file that has been read."""
-
-    name: str
-    text: str
 
 
 def local_files(given: Sequence[str], environment: Mapping[str, str]) -> list[File]:
@@ -45,35 +36,8 @@ def local_files(given: Sequence[str], environment: Mapping[str, str]) -> list[Fi
     if not names and (said := environment.get(NAMED)):
         names = said.split(environment.get(SEPARATOR, "") or os.pathsep)
     if names:
-        return [File(name, _input() if name == "-" else _content(name)) for name in names]
-    return [File(name, _content(name)) for name in USUAL if os.path.exists(name)]
-
-
-def _content(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            return _decoded(path, file.read(LARGEST + 1))
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InvalidRequest(f"open {path}: {reason}") from None
-
-
-def _input() -> str:
-    data = b""
-    while piece := os.read(0, 64 << 10):
-        data += piece
-        if len(data) > LARGEST:
-            break
-    return _decoded("-", data)
-
-
-def _decoded(path: str, data: bytes) -> str:
-    if len(data) > LARGEST:
-        raise InvalidRequest(f"{path} is larger than {LARGEST >> 20} MiB")
-    try:
-        return data.decode().removeprefix("\ufeff")
-    except UnicodeDecodeError:
-        raise InvalidRequest(f"{path} is not UTF-8") from None
+        return [File(name, read_input() if name == "-" else read_here(name)) for name in names]
+    return [File(name, read_here(name)) for name in USUAL if os.path.exists(name)]
 
 
 def read_definition(
@@ -81,6 +45,7 @@ def read_definition(
     environment: Mapping[str, str],
     builtin: Mapping[str, str],
     given: Mapping[str, str],
+    read: Read = read_here,
 ) -> Definition:
     """Put together what the files say: services of compose files first, then the others."""
     from boxship.cli.baking.compose import compose_targets
@@ -98,7 +63,7 @@ def read_definition(
         else:
             bodies.append(_body(file, kind))
     if services:
-        compose_targets(services, {**seen, **given}, definition)
+        compose_targets(services, {**seen, **given}, definition, read)
     if bodies:
         try:
             Evaluation(bodies, seen, builtin, given).into(definition)

@@ -1,28 +1,33 @@
-"""`$NAME`, `${NAME:-default}` and their like in compose files, and `.env` beside them."""
+"""`$NAME`, `${NAME:-default}` and their like in compose files."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from boxship.cli.baking.documents import Instead
 from boxship.errors import InvalidRequest
 
 PLACE: Final = re.compile(r"\$(?:(\$)|([A-Za-z_]\w*)|\{)")
 NAME: Final = re.compile(r"([A-Za-z_]\w*)(:?[-+?])?")
-LINE: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_][\w.]*)\s*[=:](.*)")
 DEPTH: Final = 20
 
 
-def filled(said: Any, environment: Mapping[str, str]) -> Any:
-    """Return a document with the variables' values in its texts."""
+def filled(said: Any, environment: Mapping[str, str], place: str = "") -> Any:
+    """Return a document with the variables' values in its texts; failures name the place."""
     if isinstance(said, str):
-        return substituted(said, environment)
+        try:
+            return substituted(said, environment)
+        except InvalidRequest as error:
+            raise InvalidRequest(f"error while interpolating {place}: {error}") from None
     if isinstance(said, dict):
-        return {key: filled(value, environment) for key, value in said.items()}
+        inner = f"{place}." if place else ""
+        return {key: filled(value, environment, f"{inner}{key}") for key, value in said.items()}
     if isinstance(said, list):
-        return [filled(one, environment) for one in said]
+        return [filled(one, environment, f"{place}[{at}]") for at, one in enumerate(said)]
+    if isinstance(said, Instead):
+        return Instead(filled(said.value, environment, place))
     return said
 
 
@@ -73,32 +78,3 @@ def _braced(said: str, environment: Mapping[str, str], depth: int) -> str:
             why = substituted(rest, environment, depth + 1)
             raise InvalidRequest(f"required variable {name} is missing a value: {why or 'not set'}")
     return value or ""
-
-
-def dotenv(folder: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Read a folder's `.env`; nothing where there is none."""
-    try:
-        with open(os.path.join(folder, ".env"), encoding="utf-8") as file:
-            lines = file.read(1 << 20).splitlines()
-    except (FileNotFoundError, IsADirectoryError):
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"failed to read .env: {error}") from None
-    found: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        said = LINE.fullmatch(line)
-        if said is None:
-            raise InvalidRequest(f".env:{number}: this is no NAME=VALUE")
-        found[said[1]] = _value(said[2].strip(), {**found, **environment})
-    return found
-
-
-def _value(said: str, environment: Mapping[str, str]) -> str:
-    if said[:1] == "'" and (end := said.find("'", 1)) > 0:
-        return said[1:end]
-    if said[:1] == '"' and (end := said.rfind('"')) > 0:
-        plain = said[1:end].replace("\\n", "\n").replace('\\"', '"').replace("\\\\", "\\")
-        return substituted(plain, environment)
-    return substituted(re.split(r"\s+#", said)[0].strip(), environment)

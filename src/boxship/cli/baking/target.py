@@ -219,24 +219,28 @@ def is_repository(url: str) -> bool:
     return place.endswith(".git") or not place.startswith(("http://", "https://"))
 
 
-def place(target: Target, url: str) -> None:
-    """Have a target's folders be where they are: here, or beside a definition in a repository."""
+def place(target: Target, url: str, folder: str = "") -> None:
+    """Have a target's folders be where they are: here, beside a definition in a repository, or
+    in the folder where the archive with the definition was unpacked."""
     there = url if url and is_repository(url) else ""
-    target["context"] = _placed(target["context"], there)
+    target["context"] = _placed(target["context"], there, folder)
     if contexts := target.get("contexts"):
         target["contexts"] = {
-            name: _placed(one, there) if there else one for name, one in contexts.items()
+            name: _placed(one, there, folder) if there or folder else one
+            for name, one in contexts.items()
         }
 
 
-def _placed(said: str, url: str) -> str:
-    if said.startswith(HERE) or not (url or is_remote(said)):
+def _placed(said: str, url: str, folder: str) -> str:
+    if said.startswith(HERE) or not (url or folder or is_remote(said)):
         return posixpath.normpath(said.removeprefix(HERE) or ".")
     if is_remote(said) or said.startswith(ELSEWHERE):
         return said
     path = posixpath.normpath(said)
     if path.startswith(("../", "/")) or path == "..":
-        raise InvalidRequest(f"{said!r} is outside of {url}")
+        raise InvalidRequest(f"{said!r} is outside of {url or 'the archive'}")
+    if folder:
+        return posixpath.join(folder, path)
     if path == ".":
         return url
     address, _, fragment = url.partition("#")
