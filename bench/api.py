@@ -90,5 +90,11 @@ class Api:
             raise RuntimeError(f"{path}: {data!r}")
         return taken, rest
 
+    def follow(self, path: str) -> socket.socket:
+        """Ask for an answer that does not end; return the socket that it comes through."""
+        taken = self._connect()
+        taken.sendall(self.head("GET", path, b""))
+        return taken
+
     def close(self) -> None:
         self._socket.close()

@@ -105,7 +105,7 @@ def busybox_root(root: Path) -> None:
     for name in ("etc", "proc", "sys", "dev", "tmp"):
         (root / name).mkdir()
     shutil.copy("/bin/busybox", root / "bin/busybox")
-    for name in ("sh", "true", "sleep", "cat", "head", "yes", "echo", "seq", "awk"):
+    for name in ("sh", "true", "sleep", "cat", "head", "yes", "echo", "seq", "awk", "dd"):
         (root / "bin" / name).symlink_to("busybox")
 
 

@@ -239,7 +239,7 @@ def _rounds(peer: Any, log: Path, network: str, rounds: int) -> None:
         return done
 
     for _ in range(rounds):
-        made = w._create(api, "sleep", "60", network=network)
+        made = w.create(api, "sleep", "60", network=network)
         timed("start", partial(api.call, "POST", f"/containers/{made}/start"))
         time.sleep(0.03)
         timed("exec", partial(w.exec_once, api, made))

@@ -1,23 +1,20 @@
-"""The workloads of the foundation: starts, execs, crowds, memory, lists, logs and streams."""
+"""The workloads of one container: starts, execs, lists and looks, by the API and by the client."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
 import subprocess
-import time
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 
 from bench.api import Api
 from bench.engines import IMAGE, Peer
-from bench.measure import Row, stopwatch
+from bench.measure import Effort, Row, Stage, alone, stopwatch
 
-MIB = 1 << 20
+MOST_SECONDS = 120
 
 
-def _create(api: Api, *command: str, network: str = "none", **host: object) -> str:
+def create(api: Api, *command: str, network: str = "none", **host: object) -> str:
+    """Create a container and return its ID."""
     made = api.call(
         "POST",
         "/containers/create",
@@ -30,37 +27,92 @@ def _create(api: Api, *command: str, network: str = "none", **host: object) -> s
     return str(made["Id"])
 
 
-def _remove(api: Api, container: str) -> None:
+def remove(api: Api, container: str) -> None:
+    """Remove a container, running or not."""
     api.call("DELETE", f"/containers/{container}?force=1")
 
 
-def cli_run(network: str, *flags: str) -> Row:
-    def work(peer: Peer) -> float:
-        command = peer.docker("run", "--rm", "--network", network, *flags, IMAGE, "true")
+@contextlib.contextmanager
+def running(peer: Peer, *command: str, **host: object) -> Iterator[tuple[Api, str]]:
+    """Have a container that runs, and what to ask about it with."""
+    api = peer.api()
+    container = create(api, *(command or ("sleep", "3600")), **host)  # type: ignore[arg-type]
+    try:
+        api.call("POST", f"/containers/{container}/start")
+        yield api, container
+    finally:
+        remove(api, container)
+
+
+def client(peer: Peer, *words: str) -> tuple[float, str]:
+    """Run the real client; return the milliseconds it took, and what it said."""
+    command = peer.docker(*words)
+    with stopwatch() as seconds:
+        done = subprocess.run(
+            command,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=MOST_SECONDS,
+            text=True,
+        )
+        return seconds() * 1e3, done.stdout
+
+
+def middle(count: int, what: Callable[[], object]) -> float:
+    """Return the median of the seconds that something takes."""
+    times = []
+    for _ in range(count):
         with stopwatch() as seconds:
-            subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True)
-            return seconds() * 1e3
+            what()
+            times.append(seconds())
+    return sorted(times)[count // 2]
+
+
+def cli_run(network: str) -> Row:
+    def work(peer: Peer) -> float:
+        return client(peer, "run", "--rm", "--network", network, IMAGE, "true")[0]
 
     return Row(f"docker run --rm busybox true, {network}", "ms", work, rounds=15)
 
 
-def api_cycle(network: str) -> Row:
+def cli_run_detached(peer: Peer) -> float:
+    took, container = client(peer, "run", "-d", "--network", "bridge", IMAGE, "sleep", "3600")
+    remove(peer.api(), container.strip())
+    return took
+
+
+def api_cycle(network: str) -> Stage:
+    """A container's life, and the steps that it is made of."""
+    whole = Row(f"API create + start + wait + remove, {network}", "ms", rounds=15)
+    steps = [Row(f"of it {step}", "ms") for step in ("create", "start", "wait", "remove")]
+
     def work(peer: Peer) -> float:
         api = peer.api()
         with stopwatch() as seconds:
-            container = _create(api, "true", network=network)
-            api.call("POST", f"/containers/{container}/start")
-            api.call("POST", f"/containers/{container}/wait")
-            api.call("DELETE", f"/containers/{container}")
-            return seconds() * 1e3
+            container = create(api, "true", network=network)
+            passed = [seconds()]
+            for method, path in (("POST", "/start"), ("POST", "/wait"), ("DELETE", "")):
+                api.call(method, f"/containers/{container}{path}")
+                passed.append(seconds())
+        for step, began, ended in zip(steps, [0.0, *passed], passed, strict=False):
+            step.add(peer, (ended - began) * 1e3)
+        return passed[-1] * 1e3
 
-    return Row(f"API create + start + wait + remove, {network}", "ms", work, rounds=15)
+    def measure(peers: Sequence[Peer], effort: Effort) -> None:
+        whole.work = work
+        whole.take(peers, effort.most_rounds)
+        for step in steps:
+            for figures in step.figures.values():
+                del figures[0]  # of the round that does not count
+
+    return Stage([whole, *steps], measure)
 
 
 def first_byte(peer: Peer) -> float:
     api = peer.api()
     with stopwatch() as seconds:
-        container = _create(api, "echo", "hello")
+        container = create(api, "echo", "hello")
         taken, rest = api.upgrade(f"/containers/{container}/attach?stream=1&stdout=1")
         api.call("POST", f"/containers/{container}/start")
         if not rest:
@@ -68,19 +120,8 @@ def first_byte(peer: Peer) -> float:
         took = seconds() * 1e3
     taken.close()
     api.call("POST", f"/containers/{container}/wait")
-    _remove(api, container)
+    remove(api, container)
     return took
-
-
-@contextlib.contextmanager
-def running(peer: Peer, *command: str, **host: object):  # type: ignore[no-untyped-def]
-    api = peer.api()
-    container = _create(api, *(command or ("sleep", "3600")), **host)
-    api.call("POST", f"/containers/{container}/start")
-    try:
-        yield api, container
-    finally:
-        _remove(api, container)
 
 
 def exec_once(api: Api, container: str) -> float:
@@ -106,253 +147,70 @@ def api_exec(peer: Peer) -> float:
 
 
 def cli_exec(peer: Peer) -> float:
-    with running(peer) as (_, container), stopwatch() as seconds:
-        subprocess.run(peer.docker("exec", container, "true"), check=True, capture_output=True)
-        return seconds() * 1e3
+    with running(peer) as (_, container):
+        return client(peer, "exec", container, "true")[0]
 
 
 def ping(peer: Peer) -> float:
     api = peer.api()
-    times = []
-    for _ in range(300):
-        with stopwatch() as seconds:
-            api.call("GET", "/_ping")
-            times.append(seconds() * 1e6)
-    return sorted(times)[150]
+    return middle(300, lambda: api.call("GET", "/_ping")) * 1e6
 
 
-def ps_api(count: int, *, everything: bool = False) -> Row:
-    def work(peer: Peer) -> float:
+def ping_fresh(peer: Peer) -> float:
+    def once() -> None:
         api = peer.api()
-        with stopwatch() as seconds:
-            listed = api.call("GET", f"/containers/json?all={int(everything)}")
-            took = seconds() * 1e3
-        assert len(listed) >= count, len(listed)
-        return took
+        api.call("GET", "/_ping")
+        api.close()
 
-    what = "created" if everything else "running"
-    return Row(f"API ps, {count} {what}", "ms", work, rounds=15)
+    return middle(100, once) * 1e6
 
 
-def cli_ps(count: int) -> Row:
-    def work(peer: Peer) -> float:
-        with stopwatch() as seconds:
-            subprocess.run(peer.docker("ps"), check=True, capture_output=True)
-            return seconds() * 1e3
+def listing(peer: Peer) -> float:
+    api = peer.api()
+    return middle(20, lambda: api.call("GET", "/containers/json")) * 1e3
 
-    return Row(f"docker ps, {count} running", "ms", work, rounds=15)
+
+def cli_ps(peer: Peer) -> float:
+    return client(peer, "ps")[0]
 
 
 def inspect(peer: Peer) -> float:
     api = peer.api()
-    container = _create(api, "true")
-    times = []
-    for _ in range(100):
-        with stopwatch() as seconds:
-            api.call("GET", f"/containers/{container}/json")
-            times.append(seconds() * 1e6)
-    _remove(api, container)
-    return sorted(times)[50]
+    container = create(api, "true")
+    try:
+        return middle(100, lambda: api.call("GET", f"/containers/{container}/json")) * 1e6
+    finally:
+        remove(api, container)
 
 
-class Hundred:
-    """One hundred containers, created and started, stopped and removed, some at a time."""
-
-    def __init__(self, at_a_time: int, count: int = 100) -> None:
-        self._at_a_time = at_a_time
-        self._count = count
-        self._made: dict[str, list[str]] = {}
-
-    def _spread(self, peer: Peer, work) -> float:  # type: ignore[no-untyped-def]
-        apis = [peer.api() for _ in range(self._at_a_time)]
-
-        def share(index: int) -> list[str]:
-            return [
-                work(apis[index], number) for number in range(index, self._count, self._at_a_time)
-            ]
-
-        with ThreadPoolExecutor(self._at_a_time) as pool, stopwatch() as seconds:
-            made = [name for part in pool.map(share, range(self._at_a_time)) for name in part]
-            took = seconds() * 1e3 / self._count
-        self._made[peer.name] = made
-        return took
-
-    def start(self, peer: Peer) -> float:
-        def work(api: Api, number: int) -> str:
-            container = _create(api, "sleep", "3600")
-            api.call("POST", f"/containers/{container}/start")
-            return container
-
-        return self._spread(peer, work)
-
-    def stop(self, peer: Peer) -> float:
-        def work(api: Api, number: int) -> str:
-            container = self._made[peer.name][number]
-            api.call("POST", f"/containers/{container}/stop?t=0")
-            return container
-
-        return self._spread(peer, work)
-
-    def remove(self, peer: Peer) -> float:
-        def work(api: Api, number: int) -> str:
-            container = self._made[peer.name][number]
-            _remove(api, container)
-            return container
-
-        return self._spread(peer, work)
-
-    def rows(self) -> list[Row]:
-        how = f"{self._at_a_time} at a time"
-        return [
-            Row(f"create + start each of {self._count}, {how}", "ms", self.start, rounds=0),
-            Row(f"stop -t0 each, {how}", "ms", self.stop, rounds=0),
-            Row(f"rm each, {how}", "ms", self.remove, rounds=0),
-        ]
-
-
-def proportional_memory(pids: list[int]) -> float:
-    """Return the PSS of processes, in MiB."""
-    total = 0
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1])
-    return total / 1024
-
-
-def cpu_seconds(pids: list[int]) -> float:
-    """Return the CPU time that processes have used."""
-    ticks = 0
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def engine_processes(peer: Peer) -> list[int]:
-    """Return the engine's own processes: descendants and shims, without the payloads."""
-    assert peer.process is not None
-    children: dict[int, list[int]] = {}
-    words: dict[int, bytes] = {}
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            stat = Path(f"/proc/{entry}/stat").read_text().rsplit(")", 1)[1].split()
-            children.setdefault(int(stat[1]), []).append(int(entry))
-            words[int(entry)] = Path(f"/proc/{entry}/cmdline").read_bytes()
-    found, todo = [], [peer.process.pid]
-    todo += [pid for pid, line in words.items() if str(peer.root).encode() in line]
-    while todo:
-        pid = todo.pop()
-        if pid not in found:
-            found.append(pid)
-            todo += children.get(pid, [])
-    return [pid for pid in found if not words.get(pid, b"").startswith((b"sleep", b"/bin/sleep"))]
-
-
-def logs_write(peer: Peer) -> float:
-    line = "x" * 499
-    command = f"awk 'BEGIN {{ for (i = 0; i < 200000; i++) print \"{line}\" }}'"
+def inspect_image(peer: Peer) -> float:
     api = peer.api()
-    container = _create(api, "sh", "-c", command)
-    with stopwatch() as seconds:
-        api.call("POST", f"/containers/{container}/start")
-        api.call("POST", f"/containers/{container}/wait")
-        rate = 100 / seconds()
-    _remove(api, container)
-    return rate
+    return middle(100, lambda: api.call("GET", f"/images/{IMAGE}/json")) * 1e6
 
 
-def logs_read(peer: Peer) -> float:
-    line = "x" * 499
-    command = f"awk 'BEGIN {{ for (i = 0; i < 100000; i++) print \"{line}\" }}'"
+def cli_inspect(peer: Peer) -> float:
     api = peer.api()
-    container = _create(api, "sh", "-c", command)
-    api.call("POST", f"/containers/{container}/start")
-    api.call("POST", f"/containers/{container}/wait")
-    taken = socket.socket(socket.AF_UNIX)
-    taken.connect(peer.socket)
-    with stopwatch() as seconds:
-        taken.sendall(
-            api.head("GET", f"/containers/{container}/logs?stdout=1", b"", "Connection: close\r\n")
-        )
-        total = 0
-        buffer = bytearray(MIB)
-        while got := taken.recv_into(buffer):
-            total += got
-        rate = total / 1e6 / seconds()
-    taken.close()
-    _remove(api, container)
-    return rate
+    container = create(api, "true")
+    try:
+        return client(peer, "inspect", container)[0]
+    finally:
+        remove(api, container)
 
 
-def _drain(taken: socket.socket) -> int:
-    total = 0
-    buffer = bytearray(MIB)
-    while got := taken.recv_into(buffer):
-        total += got
-    return total
-
-
-def attach_stdout(peer: Peer) -> float:
-    api = peer.api()
-    command = "head -c 536870912 /dev/zero"
-    container = _create(api, "sh", "-c", command, LogConfig={"Type": "none"})
-    taken, rest = api.upgrade(f"/containers/{container}/attach?stream=1&stdout=1")
-    with stopwatch() as seconds:
-        api.call("POST", f"/containers/{container}/start")
-        total = len(rest) + _drain(taken)
-        rate = total / 1e6 / seconds()
-    taken.close()
-    api.call("POST", f"/containers/{container}/wait")
-    _remove(api, container)
-    assert total >= 512 * MIB, total
-    return rate
-
-
-def exec_stdout(peer: Peer) -> float:
-    with running(peer) as (api, container):
-        made = api.call(
-            "POST",
-            f"/containers/{container}/exec",
-            {"Cmd": ["head", "-c", "536870912", "/dev/zero"], "AttachStdout": True},
-        )
-        with stopwatch() as seconds:
-            taken, rest = api.upgrade(f"/exec/{made['Id']}/start", {"Detach": False})
-            total = len(rest) + _drain(taken)
-            rate = total / 1e6 / seconds()
-        taken.close()
-        assert total >= 512 * MIB, total
-        return rate
-
-
-def exec_stdin(peer: Peer) -> float:
-    with running(peer) as (api, container):
-        made = api.call(
-            "POST",
-            f"/containers/{container}/exec",
-            {
-                "Cmd": ["sh", "-c", "cat >/dev/null"],
-                "AttachStdin": True,
-                "AttachStdout": True,
-            },
-        )
-        block = bytes(MIB)
-        with stopwatch() as seconds:
-            taken, _ = api.upgrade(f"/exec/{made['Id']}/start", {"Detach": False})
-            for _ in range(512):
-                taken.sendall(block)
-            taken.shutdown(socket.SHUT_WR)
-            _drain(taken)
-            rate = 512 * MIB / 1e6 / seconds()
-        taken.close()
-        return rate
-
-
-def idle_share(peer: Peer, seconds: float = 15.0) -> float:
-    """Return the share of a core, in percent, that the engine uses when nothing is asked."""
-    pids = engine_processes(peer)
-    before = cpu_seconds(pids)
-    time.sleep(seconds)
-    return 100 * (cpu_seconds(pids) - before) / seconds
+def stages() -> Iterator[Stage]:
+    """Yield what is measured with one container at most."""
+    yield alone(Row("API ps, none running", "ms", listing))
+    yield alone(Row("docker ps, none running", "ms", cli_ps))
+    yield alone(cli_run("bridge"))
+    yield alone(cli_run("none"))
+    yield alone(Row("docker run -d, bridge", "ms", cli_run_detached))
+    yield api_cycle("bridge")
+    yield api_cycle("none")
+    yield alone(Row("API create + attach + start to first byte, none", "ms", first_byte))
+    yield alone(Row("API exec true", "ms", api_exec, rounds=3))
+    yield alone(Row("docker exec true", "ms", cli_exec))
+    yield alone(Row("ping, one connection", "us", ping))
+    yield alone(Row("ping, a fresh connection", "us", ping_fresh))
+    yield alone(Row("API inspect container", "us", inspect))
+    yield alone(Row("API inspect image", "us", inspect_image))
+    yield alone(Row("docker inspect", "ms", cli_inspect))
