@@ -116,6 +116,8 @@ class Builds:
             frontend=request.frontend,
             frontend_opt=request.frontend_attrs,
             frontend_inputs=request.frontend_inputs,
+            allow_result_return=True,
+            allow_result_array_ref=True,
         )
         build = [("buildkit-controlapi-buildid", request.ref)]
         try:
