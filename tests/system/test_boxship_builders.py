@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -203,3 +204,49 @@ def test_images_in_a_registry_are_shown_and_put_together(
         assert ours == theirs
         theirs_shown = real(engine, "imagetools", "inspect", f"{host}/y:amd64")
         assert sorted(shown.split("\n")) == sorted(theirs_shown.split("\n"))  # in no order there
+
+
+def test_images_go_from_one_registry_to_another(engine: Engine, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\nLABEL a=b\n")
+    words = base64.b64encode(b"me:secret").decode()
+    with (
+        debian_registry(tmp_path / "one") as one,
+        debian_registry(tmp_path / "two", user="me", password="secret") as two,
+    ):
+        for arch in ("amd64", "arm64"):
+            build = ("build", "-q", "--push", "-t", f"{one}/x:{arch}", "--platform", arch, ".")
+            run(*build, "--provenance=mode=min", "--sbom=true")
+        create = ("buildx", "imagetools", "create")
+        refused = run(*create, "-t", f"{two}/y:1", f"{one}/x:amd64", check=False)
+        assert refused.returncode == 1
+        (tmp_path / ".docker").mkdir(exist_ok=True)
+        (tmp_path / ".docker/config.json").write_text(json.dumps({"auths": {two: {"auth": words}}}))
+        run(*create, "-t", f"{two}/y:1", f"{one}/x:amd64")
+        raw = ("buildx", "imagetools", "inspect", "--raw")
+        theirs = run(*raw, f"{one}/x:amd64").stdout
+        assert run(*raw, f"{two}/y:1").stdout == theirs  # a carbon copy
+        # More of it, from the other registry; what there is has another annotation by platform.
+        run(
+            *create, "--append", "-t", f"{two}/y:1",
+            "--annotation", "manifest-descriptor[linux/arm64]:only=arm", f"{one}/x:arm64",
+        )  # fmt: skip
+        listed = json.loads(run(*raw, f"{two}/y:1").stdout)["manifests"]
+        images = [one for one in listed if one["platform"]["os"] == "linux"]
+        assert [one.get("annotations") for one in images] == [None, {"only": "arm"}]
+        # A descriptor in a file says more of a manifest; a digest is one of the repository's.
+        described = {**images[0], "platform": {**images[0]["platform"], "os.version": "10.1"}}
+        (tmp_path / "d.json").write_text(json.dumps(described))
+        run(*create, "-f", "d.json", "-t", f"{two}/y:2", images[1]["digest"])
+        again = json.loads(run(*raw, f"{two}/y:2").stdout)["manifests"]
+        assert again[0]["platform"]["os.version"] == "10.1"
+        assert again[1]["digest"] == images[1]["digest"]
+        single = ("--prefer-index=false", "-t", f"{two}/z:1", f"{two}/y@{images[1]['digest']}")
+        run(*create, *single)
+        assert json.loads(run(*raw, f"{two}/z:1").stdout)["config"]
+        looked = run("buildx", "imagetools", "inspect", "--format",
+                     "{{json .Provenance}} {{json .SBOM}}", f"{two}/y:1").stdout  # fmt: skip
+        provenance, _, sbom = looked.partition(" ")
+        assert set(json.loads(provenance)) == {"linux/amd64", "linux/arm64"}
+        assert "SPDX" in json.loads(sbom)["linux/arm64"]
+        engine.boxship("pull", "-q", f"{two}/y:1", env={**os.environ, "HOME": str(tmp_path)})
+        assert "b" in engine.boxship("inspect", f"{two}/y:1", "-f", "{{.Config.Labels.a}}").stdout

@@ -41,7 +41,8 @@ COMMAND = Command(
 def run(shell: Shell, words: list[str], **given: Any) -> int:
     """Do what the first word says."""
     find_libraries()
-    from boxship.cli.building.imagetools import create, inspect
+    from boxship.cli.building.combining import create
+    from boxship.cli.building.imagetools import inspect
     from boxship.errors import BoxshipError, InvalidRequest
 
     try:
