@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -140,6 +141,8 @@ def test_kills_at_random_moments_lose_and_leave_nothing(own_engine: Engine, kill
     for client in clients:
         client.join(60)
     print(f"{load.rounds} rounds; slowest returns", *(f"{s:.2f}" for s in sorted(returns)[-10:]))
+    said = sorted(float(s) for s in re.findall(r"ready ([\d.]+) s", engine.log.read_text()))
+    print("of which the daemon says", *said[-10:])
     assert not load.wrong
     assert load.rounds > kills // 4
     assert wait_settled(engine) == []

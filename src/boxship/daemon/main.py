@@ -28,6 +28,7 @@ from boxship.daemon.config import BadUsage, Config
 from boxship.daemon.reload import Reload
 from boxship.daemon.usage import usage
 from boxship.errors import BoxshipError
+from boxship.kernel import processes
 from boxship.shim import memory
 from boxship.spec.product import NAME, VERSION
 from boxship.transport.server import Server
@@ -110,6 +111,7 @@ async def serve(
         )
         engine.background.start("give back memory", quiet.give_back())
         notify.tell(environment, "READY=1")
+        log.info("ready %.2f s after its process began", processes.age())
         gc.collect()
         gc.freeze()
         memory.trim()

@@ -6,6 +6,7 @@ import errno
 import os
 import select
 import signal
+import time
 from typing import Final
 
 from boxship.kernel.syscalls import syscall
@@ -43,6 +44,12 @@ def start_time(pid: int) -> int:
     with open(f"/proc/{pid}/stat", "rb") as file:
         after_name = file.read().rpartition(b")")[2].split()
     return int(after_name[19])
+
+
+def age() -> float:
+    """Return the seconds since this process started, to a hundredth or so."""
+    began = start_time(os.getpid()) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - began
 
 
 def is_alive(pid: int, started: int | None = None) -> bool:
