@@ -15,6 +15,9 @@ import pytest
 from tests.support.debian_registry import debian_registry
 from tests.support.engine import BOXSHIP, Engine, link_plugins
 
+from boxship.cli.building.imported import unpacked
+from boxship.spec.buildkit import control_pb2 as pb
+
 Finished = subprocess.CompletedProcess[str]
 Run = Callable[..., Finished]
 
@@ -86,8 +89,9 @@ def test_a_builder_elsewhere_builds(engine: Engine, run: Run, tmp_path: Path) ->
         ("rm default", "context builder cannot be removed"),
         ("uninstall", "are one command"),
         ("history open", "history open is not supported"),
-        ("history trace", "history trace is not supported"),
-        ("history import", "history import is not supported"),
+        ("history trace --compare x", "--compare is not supported: Jaeger's pages"),
+        ("history import -f none.tgz", "failed to open file none.tgz: no such file"),
+        ("history logs a b", '"boxship buildx history logs" requires at most 1 argument'),
         ("history nope", "unknown command: boxship buildx history nope"),
         ("history rm", "rm requires at least one argument"),
         ("history inspect nope", "no record found"),
@@ -142,9 +146,45 @@ def test_a_past_build_is_shown_exported_and_forgotten(run: Run, tmp_path: Path) 
     assert "oci-layout" in names
     digest = index["manifests"][0]["digest"].replace(":", "/")
     assert f"blobs/{digest}" in names
-    assert index["manifests"][0]["annotations"] == {"ref": ref}
+    trace = json.loads(run("buildx", "history", "trace", ref).stdout)["data"][0]
+    (root, *steps) = trace["spans"]
+    assert any(one["operationName"].endswith("RUN echo of the past") for one in steps)
+    assert {one["references"][0]["spanID"] for one in steps} >= {root["spanID"]}
+    lasts = root["startTime"] + root["duration"]
+    assert all(root["startTime"] <= one["startTime"] <= lasts for one in steps)
+    assert trace["processes"] == {"p1": {"serviceName": "boxshipd", "tags": []}}
+    long_ago = run(
+        "buildx", "history", "ls", "--filter", "completedAt<1s", "--filter", f"ref={ref}"
+    )
+    assert len(long_ago.stdout.splitlines()) <= 2
+    hours = ("buildx", "history", "ls", "--filter", "startedAt<1h", "--filter", f"ref={ref}")
+    assert ref not in run(*hours).stdout
+    both = ("--filter", f"ref={ref[:20]}", "--filter", "status=completed")
+    assert ref in run("buildx", "history", "ls", *both).stdout
     assert run("buildx", "history", "rm", ref).stdout == f"{ref}\n"
     assert ref not in run("buildx", "history", "ls", "--no-trunc").stdout
+
+    # What was exported is read anywhere, also when no builder knows it any more.
+    imported = f".imported/_/{ref}"
+    assert run("buildx", "history", "import", "-f", "kept.tgz").stdout == f"{imported}\n"
+    assert ref in run("buildx", "history", "ls", "--builder", ".imported").stdout
+    form = ("--format", "json")
+    again = json.loads(run("buildx", "history", "inspect", *form, imported).stdout)
+    assert again == said
+    assert "of the past" in run("buildx", "history", "logs", imported).stdout
+    assert json.loads(run("buildx", "history", "trace", imported).stdout)["data"][0] == trace
+    assert json.loads(run("buildx", "history", "inspect", "attachment", imported).stdout) == kept
+    run("buildx", "history", "export", "-o", "again.tgz", imported)
+    assert records_in(tmp_path / "again.tgz") == records_in(tmp_path / "kept.tgz")
+    assert run("buildx", "history", "rm", imported).stdout == f"{ref}\n"
+    assert "no record" in run("buildx", "history", "logs", imported, check=False).stderr
+    opened = run("buildx", "history", "open", ref, check=False)
+    assert (opened.returncode, "Docker Desktop" in opened.stderr) == (1, True)
+
+
+def records_in(archive: Path) -> list[pb.HistoryRecord]:
+    with archive.open("rb") as file:
+        return [record for record, _ in unpacked(file)]
 
 
 def test_a_builder_is_spoken_to_over_standard_input(engine: Engine, run: Run) -> None:

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
-from boxship.build.control import exporters, historyfilters, status, telling
+from boxship.build.control import exporters, historyfilters, spans, status, telling
 from boxship.build.control.jobs import Job, NoSuchBuild
 from boxship.build.control.kept import FAILURE, STATUS, Kept, pointers
 from boxship.build.progress import Told, Warned
@@ -107,6 +107,14 @@ class History:
         """Write a record and what belongs to it."""
         if told:
             record.logs.CopyFrom(self.kept.put(telling.written(told), STATUS))
+        whole = spans.Whole(
+            record.ref,
+            record.created_at.ToNanoseconds(),
+            record.completed_at.ToNanoseconds(),
+            record.total_steps,
+            record.error.message,
+        )
+        record.trace.CopyFrom(self.kept.put(spans.written(whole, told), spans.TRACE))
         if details:
             record.external_error.CopyFrom(self.kept.put(details, FAILURE))
         if built is not None:

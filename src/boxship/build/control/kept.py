@@ -134,7 +134,7 @@ class Kept:
 
 def pointers(record: pb.HistoryRecord) -> Iterator[pb.Descriptor]:
     """Yield what a record points to of what is kept here."""
-    for name in ("logs", "external_error"):
+    for name in ("logs", "external_error", "trace"):
         if record.HasField(name):
             yield getattr(record, name)
     for result in (record.result, *record.results.values()):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from boxship.cli.baking.files import local_files, read_definition
 from boxship.cli.baking.plan import Plan, make_plan
 from boxship.cli.baking.target import DEFAULT, HERE, Target, is_remote, place
 from boxship.cli.building.checks import attestation
+from boxship.cli.building.platforms import local_platform
 from boxship.errors import BoxshipError, InvalidRequest
 from boxship.lib.hcl import BadDefinition
 
@@ -112,13 +112,6 @@ def overrides_of(given: Mapping[str, Any]) -> list[str]:
 
 def call_of(given: Mapping[str, Any]) -> str:
     return "check" if given["check"] else str(given["call"]) or "build"
-
-
-def local_platform() -> str:
-    """Return the platform of this machine, as images name it."""
-    machine = os.uname().machine
-    names = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7", "i686": "386"}
-    return f"{sys.platform}/{names.get(machine, machine)}"
 
 
 def _add_epoch(target: Target, environment: Mapping[str, str]) -> None:

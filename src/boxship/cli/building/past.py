@@ -1,124 +1,111 @@
-"""Builds of the past: listed, shown, exported, forgotten."""
+"""Builds of the past: listed, shown, forgotten, taken in."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import sys
+import time
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from boxship.cli.building.builders import Builder, chosen_builder
+from boxship.cli.building import pastfilters
 from boxship.cli.building.records import ago, moment
-from boxship.cli.building.remote import ask
+from boxship.cli.building.remembered import Records, one_of, records_of
 from boxship.errors import InvalidRequest, NotFound, NotSupported
 from boxship.spec.buildkit import control_pb2 as pb
 
 if TYPE_CHECKING:
     from boxship.cli.formatter import Listing
     from boxship.cli.shell import Shell
-    from boxship.client.builds import Builds
 
 TABLE: Final = "table {{.Ref}}\t{{.Name}}\t{{.Status}}\t{{.CreatedAt}}\t{{.Duration}}"
 SHORT: Final = 36
-REFUSED: Final = {
-    "import": "records of other builders are not taken in",
-    "open": "there is no desktop program that shows records",
-    "trace": "no traces are kept; `boxship buildx history logs` tells of each step's time",
-}
+VERBS: Final = ("ls", "inspect", "logs", "rm", "export", "import", "open", "trace")
+MOST_WORDS: Final = {"inspect": 1, "logs": 1, "open": 1, "trace": 1, "rm": -1, "export": -1}
 PREDICATE: Final = "in-toto.io/predicate-type"
-
-
-class Past:
-    """The records of one builder."""
-
-    def __init__(self, shell: Shell, builder: Builder) -> None:
-        self._shell = shell
-        self.builder = builder
-
-    def ask(self, question: Callable[[Builds], Any]) -> Any:
-        return ask(self._shell, question, self.builder)
-
-    def every(self, filters: Sequence[str] = ()) -> list[pb.HistoryRecord]:
-        """Return the records, newest first."""
-
-        async def read(builds: Builds) -> list[pb.HistoryRecord]:
-            request = pb.HistoryRequest(early_exit=True, filter=filters)
-            return [event.record async for event in builds.history(request)]
-
-        found: list[pb.HistoryRecord] = self.ask(read)
-        return sorted(found, key=lambda one: one.created_at.ToNanoseconds(), reverse=True)
-
-    def one(self, ref: str) -> pb.HistoryRecord:
-        """Return the record that a reference, or its beginning, means; `^2` is the third last."""
-        found = self.every()
-        name = ref.rpartition("/")[2]
-        if name.startswith("^") and name[1:].isdecimal():
-            found = found[int(name[1:]) :]
-            name = ""
-        matching = [one for one in found if one.ref.startswith(name)]
-        if not matching:
-            raise NotFound(f"no record found for ref {ref!r}" if ref else "no records found")
-        if name and len(matching) > 1 and matching[0].ref != name:
-            raise InvalidRequest(f"{ref!r} is the beginning of several references")
-        return matching[0]
-
-    def content(self, digest: str) -> bytes:
-        """Return a blob of the builder's."""
-        found: bytes = self.ask(lambda builds: builds.content(digest))
-        return found
 
 
 def do(shell: Shell, words: Sequence[str], given: Mapping[str, Any]) -> int:
     """Do what the first word says."""
     verb, refs = (words[0], list(words[1:])) if words else ("ls", [])
-    if verb in REFUSED:
-        raise NotSupported(f"history {verb} is not supported: {REFUSED[verb]}")
-    past = Past(shell, chosen_builder(shell, given["builder"]))
+    attached = verb == "inspect" and refs[:1] == ["attachment"]
+    most = MOST_WORDS.get(verb, 0) + attached * 2
+    if verb not in VERBS:
+        raise InvalidRequest(f"unknown command: boxship buildx history {verb}")
+    if most >= 0 and len(refs) > most:
+        raise InvalidRequest(
+            f'"boxship buildx history {verb}" requires at most {most} argument{"s"[most == 1 :]}'
+        )
+    if verb == "import":
+        return _import(shell, given["file"])
+    if verb == "open":
+        raise NotSupported("history open is not supported: it shows a record in Docker Desktop, "
+                           "which is not part of Boxship; `history inspect` prints it")  # fmt: skip
+    named = refs[1:] if attached else refs
+    # Of an attachment the second word is no reference.
+    records, found = records_of(shell, given["builder"], named[:1] if attached else named)
+    ref = found[0] if found else ""
     match verb:
         case "ls":
-            return _list(shell, past, given)
-        case "inspect" if refs[:1] == ["attachment"]:
-            return _attachment(shell, past, refs[1:], given)
+            return _list(shell, records, given)
+        case "inspect" if attached:
+            return _attachment(shell, records, [*found, *named[1:]], given)
         case "inspect":
-            return _inspect(shell, past.one(refs[0] if refs else ""), given["format"])
+            return _inspect(shell, one_of(records, ref), given["format"])
         case "logs":
-            return _logs(shell, past, refs[0] if refs else "", given["progress"])
+            return _logs(shell, records, ref, given["progress"])
         case "rm":
-            return _forget(shell, past, refs, everything=given["all"])
-        case "export":
+            return _forget(shell, records, found, everything=given["all"])
+        case "trace":
+            from boxship.cli.building.tracing import trace
+
+            return trace(shell, records, ref, given)
+        case _:
             from boxship.cli.building.bundles import export
 
-            return export(shell, past, refs, given)
-    raise InvalidRequest(f"unknown command: boxship buildx history {verb}")
+            return export(shell, records, found, given)
 
 
-def _list(shell: Shell, past: Past, given: Mapping[str, Any]) -> int:
+def _import(shell: Shell, files: Sequence[str]) -> int:
+    """Take in archives, standard input for none; say what their records are called."""
+    from boxship.cli.building.imported import Imported
+
+    imported = Imported(shell)
+    for name in files or ["-"]:
+        if name == "-":
+            refs = imported.take(sys.stdin.buffer)
+        else:
+            try:
+                with open(name, "rb") as file:
+                    refs = imported.take(file)
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                raise InvalidRequest(f"failed to open file {name}: {reason}") from None
+        for ref in refs:
+            shell.out.line(ref)
+    return 0
+
+
+def _list(shell: Shell, records: Records, given: Mapping[str, Any]) -> int:
     from boxship.cli.formatter import render
 
-    filters = [_condition(text) for text in given["filter"]]
+    asked, admits = pastfilters.read(given["filter"], time.time_ns())
     if given["local"]:
         raise NotSupported("--local is not supported: builds do not tell their repository")
-    found = past.every(filters)
-    listing = _listing(past, no_trunc=given["no_trunc"])
+    found = [one for one in records.every(asked) if admits(one)]
+    listing = _listing(records, no_trunc=given["no_trunc"])
     shell.out.write(render(listing, found, given["format"] or "table"))
     return 0
 
 
-def _condition(text: str) -> str:
-    """Return a condition as builders take it: `status=error` is `status==error`."""
-    key, equals, value = text.partition("=")
-    if not equals or key.endswith(("!", "~")) or value.startswith("="):
-        return text
-    return f"{key}=={value}"
-
-
-def _listing(past: Past, *, no_trunc: bool) -> Listing:
+def _listing(records: Records, *, no_trunc: bool) -> Listing:
     from boxship.cli.formatter import Listing
 
     def name(one: pb.HistoryRecord) -> str:
         shown = name_of(one)
         return shown if no_trunc or len(shown) <= SHORT else shown[: SHORT - 1] + "…"
 
-    builder = past.builder
+    builder = records.builder
     return Listing(
         "*history.lsContext",
         TABLE,
@@ -253,9 +240,11 @@ def _inspect(shell: Shell, one: pb.HistoryRecord, form: str) -> int:
     return 0
 
 
-def _attachment(shell: Shell, past: Past, refs: Sequence[str], given: Mapping[str, Any]) -> int:
+def _attachment(
+    shell: Shell, records: Records, refs: Sequence[str], given: Mapping[str, Any]
+) -> int:
     """Print what belongs to a record: the digest's, else the first of the type."""
-    one = past.one(refs[0] if refs else "")
+    one = one_of(records, refs[0] if refs else "")
     for platform, each in attachments_of(one):
         kind = each.annotations.get(PREDICATE, each.media_type)
         if len(refs) > 1 and each.digest != refs[1]:
@@ -264,36 +253,32 @@ def _attachment(shell: Shell, past: Past, refs: Sequence[str], given: Mapping[st
             continue
         if given["type"] and given["type"] not in kind:
             continue
-        found = json.loads(past.content(each.digest))
+        found = json.loads(records.content(each.digest))
         shell.out.line(json.dumps(found.get("predicate", found), indent=2, ensure_ascii=False))
         return 0
     raise NotFound(f"no matching attachment found for build {one.ref}")
 
 
-def _logs(shell: Shell, past: Past, ref: str, progress: str) -> int:
+def _logs(shell: Shell, records: Records, ref: str, progress: str) -> int:
     from boxship.cli.building.show import MODES, display
 
     if progress not in MODES:
         raise InvalidRequest(f"invalid progress mode {progress}")
-    record = past.one(ref)
+    record = one_of(records, ref)
     shown = display(progress, shell.out)
-    past.ask(lambda builds: builds.status(record.ref, shown.take))
+    records.status(record, shown.take)
     shown.finish()
     return 0
 
 
-def _forget(shell: Shell, past: Past, refs: Sequence[str], *, everything: bool) -> int:
+def _forget(shell: Shell, records: Records, refs: Sequence[str], *, everything: bool) -> int:
     if everything and refs:
         raise InvalidRequest("rm requires either --all or at least one argument")
     if not everything and not refs:
         raise InvalidRequest("rm requires at least one argument")
-    chosen = past.every() if everything else [past.one(ref) for ref in refs]
+    chosen = records.every() if everything else [one_of(records, ref) for ref in refs]
 
-    async def forget(builds: Builds) -> None:
-        for one in chosen:
-            await builds.update_history(pb.HistoryUpdateRequest(ref=one.ref, delete=True))
-
-    past.ask(forget)
+    records.remove(chosen)
     for one in chosen:
         shell.out.line(one.ref)
     return 0

@@ -17,11 +17,11 @@ COMMAND = Command(
     names=("buildx history", "builder history"),
     flags=(
         Flag("all", "", "rm, export: all of the records"),
-        Flag("addr", "", "trace: refused", "string", "", hidden=True),
+        Flag("addr", "", "trace: refused, there are no pages", "string", "", hidden=True),
         Flag("builder", "", "Override the configured builder instance", "string", ""),
-        Flag("compare", "", "trace: refused", "string", "", hidden=True),
+        Flag("compare", "", "trace: refused, there are no pages", "string", "", hidden=True),
         Flag("debug", "D", "Accepted and without effect", hidden=True),
-        Flag("file", "f", "import: refused", "array", hidden=True),
+        Flag("file", "f", "import: from this file", "array"),
         Flag("filter", "", 'ls: conditions ("status=error", "repository=…", "ref=…")', "array"),
         Flag("finalize", "", "export: have the record completed first"),
         Flag("format", "", "ls: table, json or a template; inspect: pretty, json", "string", ""),
@@ -40,7 +40,9 @@ COMMAND = Command(
         "  logs [REF]                 Print the logs of a build record\n"
         "  rm [REF...]                Remove build records\n"
         "  export [REF...]            Export build records into an archive\n"
-        "  import, open, trace        Refused\n"
+        "  import                     Take in build records of an archive\n"
+        "  trace [REF]                Show what a build did when\n"
+        "  open                       Refused: there is no Docker Desktop\n"
     ),
 )
 
