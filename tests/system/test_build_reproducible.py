@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.doors import MODERN, build
+from tests.support.doors import DOORS, MODERN, build
 from tests.support.engine import SPREAD, Engine, engine_number, private_engine
 from tests.support.gitrepo import Repository
 from tests.support.websites import Asked, Page, repositories, site
@@ -165,3 +165,49 @@ def test_the_time_comes_from_where_it_is_said(engine: Engine, tmp_path: Path, do
     build(engine, door, *of_context, "--no-cache", "-o", f"type=oci,dest={out}", text=text)
     config, _ = config_of(out)
     assert str(config["created"])[:19] >= moment(int(now))[:19]  # a folder has no time of its own
+
+
+SOURCES = """
+FROM scratch AS one
+ADD {url}/r.git#main /git/
+ADD {url}/file /web/
+FROM scratch AS two
+COPY --from=one / /one/
+COPY a /a
+WORKDIR /srv/deep
+"""
+NAMED = """
+COPY <<E /here
+x
+E
+FROM busybox:latest
+COPY --from=two / /
+COPY --from=folder b /b
+COPY --from=repo f /f
+RUN echo x > /made
+"""
+
+
+@pytest.mark.docker_cli
+@pytest.mark.parametrize("door", DOORS)
+def test_sources_stages_and_contexts_come_to_the_same_image(
+    engine: Engine, other: Engine, tmp_path: Path, door: str
+) -> None:
+    """A repository is checked out and a page fetched at another time each time."""
+    folder, tag = context(tmp_path / "c"), f"same-{door}"
+    Repository.new(tmp_path / "r.git").commit(f="of the repository")
+    serve = repositories(tmp_path)
+    words = ["--build-arg", f"SOURCE_DATE_EPOCH={EPOCH}", "--no-cache", "-t", tag]
+    made = []
+    with site(lambda asked: Page(b"x") if asked.path == "/file" else serve(asked)) as web:
+        text = SOURCES.format(url=web.url)
+        if door in MODERN:
+            text += NAMED
+            words += ["--build-context", f"folder={folder}"]
+            words += ["--build-context", f"repo={web.url}/r.git"]
+            words += ["-o", f"type=image,rewrite-timestamp=true,name={tag}"]
+        (folder / "Dockerfile").write_text(text)
+        for where in (engine, other):
+            build(where, door, *words, str(folder))
+            made.append(where.boxship("inspect", tag, "-f", "{{.Id}} {{.RootFS.Layers}}").stdout)
+    assert made[0] == made[1]
