@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import ledger
-from tests.support.engine import SPREAD, Engine, engine_number, private_engine
+from tests.support.engine import PATIENCE, SPREAD, Engine, engine_number, private_engine
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,6 +23,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(skip_slow)
         if "root" in item.keywords and os.geteuid() != 0:
             item.add_marker(skip_root)
+        limit = item.get_closest_marker("timeout")
+        if limit and PATIENCE != 1:
+            item.add_marker(pytest.mark.timeout(limit.args[0] * PATIENCE), append=False)
 
 
 @pytest.fixture(scope="session")

@@ -253,7 +253,7 @@ def _end(server: subprocess.Popen[bytes]) -> None:
     any process of the machine, holds a copy for as long as it lives.
     """
     server.kill()
-    server.wait(30)
+    server.wait()
 
 
 def _unmount(point: str) -> None:

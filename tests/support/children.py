@@ -32,7 +32,7 @@ def in_child(work: Callable[[], T], within: float = 120.0 * PATIENCE) -> T:
         result, failure = ours.recv()
     finally:
         ours.close()
-        child.join(30)
+        child.join(30 * PATIENCE)
         if child.is_alive():
             child.kill()
             child.join()

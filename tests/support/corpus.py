@@ -168,7 +168,9 @@ class Door:
         tag = f"corpus-{self.kind}-{name}"
         context = prepare(name, folder, corpus)
         words = ["--network", network, "-t", tag, str(context)]
-        with contextlib.closing(docker.DockerClient(self.host, version="auto")) as api:
+        with contextlib.closing(
+            docker.DockerClient(self.host, version="auto", timeout=60 * PATIENCE)
+        ) as api:
             try:
                 self.build(*words)
                 found = look(api, tag, base)

@@ -100,7 +100,7 @@ def private_dockerd(program: str | None = None, **settings: object) -> Iterator[
         log.close()
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(20)
+            process.wait(20 * PATIENCE)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -117,7 +117,7 @@ class Engine:
             return
         self.process.terminate()
         try:
-            self.process.wait(30)
+            self.process.wait(30 * PATIENCE)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"the daemon did not stop: {self.tail()}") from None
@@ -138,6 +138,7 @@ class Engine:
 
     def api(self, **options: object) -> docker.DockerClient:
         """Return docker-py, talking to this engine."""
+        options.setdefault("timeout", 60 * PATIENCE)
         return docker.DockerClient(base_url=self.host, version="auto", **options)
 
     def docker(self, *words: str, check: bool = True, **options: object) -> Finished:

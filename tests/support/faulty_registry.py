@@ -115,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         if answer.pause_after is not None:
             self.wfile.write(answer.body[: answer.pause_after])
             self.wfile.flush()
-            self.server.registry.released.wait(20)
+            self.server.registry.released.wait(20 * PATIENCE)
             self.close_connection = True
             return
         if answer.chunked:

@@ -40,7 +40,7 @@ def moto_store(folder: Path, bucket: str) -> Iterator[str]:
         yield endpoint
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(20 * PATIENCE)
 
 
 def client(endpoint: str) -> Any:

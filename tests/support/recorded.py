@@ -14,6 +14,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tests.support.engine import PATIENCE
+
 PING = b"HTTP/1.1 200 OK\r\nApi-Version: 1.50\r\nOstype: linux\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -58,5 +60,5 @@ def drawn(command: Sequence[str], columns: int) -> bytes:
         while piece := os.read(ours, 65536):
             seen += piece
     os.close(ours)
-    assert process.wait(30) == 0
+    assert process.wait(30 * PATIENCE) == 0
     return seen

@@ -98,7 +98,7 @@ class Served:
         async def wait() -> Any:
             return await work()
 
-        return asyncio.run_coroutine_threadsafe(wait(), self.loop).result(20)
+        return asyncio.run_coroutine_threadsafe(wait(), self.loop).result(20 * PATIENCE)
 
 
 @contextmanager
@@ -116,11 +116,11 @@ def serving(
     server = Server(Api(modules, parts or {}, **options).answer, common_headers())
     sock = socket.socket(socket.AF_UNIX)
     sock.bind(path)
-    asyncio.run_coroutine_threadsafe(server.listen(sock), loop).result(5)
+    asyncio.run_coroutine_threadsafe(server.listen(sock), loop).result(5 * PATIENCE)
     try:
         yield Served(path, server, loop)
     finally:
-        asyncio.run_coroutine_threadsafe(server.stop(1), loop).result(10)
+        asyncio.run_coroutine_threadsafe(server.stop(1), loop).result(10 * PATIENCE)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
+        thread.join(5 * PATIENCE)
         loop.close()

@@ -289,7 +289,7 @@ def test_a_build_is_cancelled_by_its_number(engine: Engine) -> None:
     while post(engine, b"", "/build/cancel", id="mine").status != 204:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    thread.join(20)
+    thread.join(20 * PATIENCE)
     assert not thread.is_alive()
     last = found[0].messages[-1]
     assert (last.get("error") or last["message"]) == "context canceled"

@@ -74,7 +74,7 @@ def running_agent(socket: str, key: Path) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(20 * PATIENCE)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import time
 import docker
 import pytest
 from docker.models.images import Image
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 from tests.system.conftest import IMAGE, Start, inside
 
 
@@ -123,7 +123,7 @@ def test_commits_of_one_container_at_once(api: docker.DockerClient, start: Start
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(60 * PATIENCE)
     assert len(made) == 4
     container.reload()
     assert container.status == "running"

@@ -139,7 +139,7 @@ def test_kills_at_random_moments_lose_and_leave_nothing(own_engine: Engine, kill
             returns.append(time.monotonic() - began)
     load.ending.set()
     for client in clients:
-        client.join(60)
+        client.join(60 * PATIENCE)
     print(f"{load.rounds} rounds; slowest returns", *(f"{s:.2f}" for s in sorted(returns)[-10:]))
     said = sorted(float(s) for s in re.findall(r"ready ([\d.]+) s", engine.log.read_text()))
     print("of which the daemon says", *said[-10:])

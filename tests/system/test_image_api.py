@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tests.support import images as made
 from tests.support.debian_registry import debian_registry
-from tests.support.engine import CHECKOUT, Engine
+from tests.support.engine import CHECKOUT, PATIENCE, Engine
 
 pytestmark = [pytest.mark.root, pytest.mark.docker_cli]
 ARM = json.dumps({"os": "linux", "architecture": "arm64"})
@@ -210,7 +210,7 @@ def test_a_transfer_that_the_engine_dies_in_leaves_nothing(
         while b"Pushed" not in sending.stdout.readline():
             assert sending.poll() is None
         own_engine.kill()
-        assert sending.wait(30) != 0 or b"Sent 5" in sending.stdout.read()
+        assert sending.wait(30 * PATIENCE) != 0 or b"Sent 5" in sending.stdout.read()
         sending.stdout.close()
         own_engine.start()
         assert own_engine.boxship("system", "check").stdout == "clean\n"

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 from tests.support import images as made
-from tests.support.engine import Engine, docker_command
+from tests.support.engine import PATIENCE, Engine, docker_command
 from tests.support.faulty_registry import Answer, FaultyRegistry, two, wait_until
 
 pytestmark = pytest.mark.root
@@ -138,7 +138,7 @@ def test_a_daemon_that_stops_ends_its_pulls(own_engine: Engine, registry: Faulty
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as client:
         wait_until(lambda: len(stored(own_engine)[0]) == 4)  # all but the last layer
         own_engine.stop()
-        assert client.wait(30)
+        assert client.wait(30 * PATIENCE)
     assert stored(own_engine) == ([], [])
     own_engine.start()
     own_engine.docker("pull", f"{registry.host}/a/b:1")

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import zstandard
 from tests.support import images as made
+from tests.support.engine import PATIENCE
 from tests.support.faulty_registry import (
     INDEX,
     MANIFEST,
@@ -148,12 +149,12 @@ def test_a_layer_that_came_while_another_failed_leaves_nothing(
             failed.set()
         else:
             came.set()
-            failed.wait(20)
+            failed.wait(20 * PATIENCE)
             time.sleep(0.2)
         return 0
 
     def late(_: Any) -> Answer:
-        came.wait(20)
+        came.wait(20 * PATIENCE)
         return missing("BLOB_UNKNOWN")
 
     monkeypatch.setattr(puller.engine.blobs.partials, "prune", prune)
@@ -412,7 +413,7 @@ def test_one_of_two_pulls_may_leave(puller: Puller, registry: FaultyRegistry, le
     go_on = registry.released
 
     def held(_: Any) -> None:
-        go_on.wait(20)
+        go_on.wait(20 * PATIENCE)
 
     registry.when("GET", slow, held)
 

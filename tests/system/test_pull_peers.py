@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.debian_registry import debian_registry
-from tests.support.engine import Engine, docker_command
+from tests.support.engine import PATIENCE, Engine, docker_command
 from tests.support.faulty_registry import wait_until
 
 pytestmark = [pytest.mark.root, pytest.mark.docker_cli]
@@ -86,6 +86,6 @@ def test_dockerd_gets_the_same_image_and_gives_one_back(
         finally:
             daemon.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                daemon.wait(20)
+                daemon.wait(20 * PATIENCE)
             # one that was stopped before it was ready leaves its root mounted
             subprocess.run(["umount", "-l", f"{root}/data"], capture_output=True, check=False)

@@ -153,7 +153,7 @@ def dockerd(folder: Path) -> Iterator[list[str]]:
         yield command
     finally:
         daemon.terminate()
-        daemon.wait(30)
+        daemon.wait(30 * PATIENCE)
         for line in Path("/proc/self/mountinfo").read_text().splitlines():
             if str(folder) in (where := line.split()[4]):
                 subprocess.run(["umount", "-l", where], capture_output=True)

@@ -407,7 +407,7 @@ def test_what_is_being_sent_is_sent_to_its_end(tmp_path: Path) -> None:
             time.sleep(0.02)
         assert begin + answer.read() == data
         connection.close()
-        assert server.process.wait(20) == 0
+        assert server.process.wait(20 * PATIENCE) == 0
 
 
 # Read only, and taking over

@@ -116,7 +116,7 @@ def test_a_job_that_is_held_up_holds_up_no_other(own_engine: Engine) -> None:
             assert late == []
         finally:
             os.kill(starter, signal.SIGCONT)
-            held.join(60)
+            held.join(60 * PATIENCE)
         assert late == [b"late\n"]
         first.remove(force=True)
 
@@ -137,7 +137,7 @@ def test_a_start_whose_starter_is_killed_is_tried_again(own_engine: Engine) -> N
         running.start()
         until(lambda: len(begun(engine)) == 2)
         os.kill(starter, signal.SIGKILL)
-        running.join(60)
+        running.join(60 * PATIENCE)
         assert said == [b"again\n"]
         first.remove(force=True)
 

@@ -69,7 +69,7 @@ def test_many_watchers_see_the_same_samples(start: Start) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(30 * PATIENCE)
     common = set.intersection(*map(set, seen))
     assert len(common) >= 2
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import time
 
@@ -46,8 +47,17 @@ def answer(port: int, request: dict[str, object]) -> None:
         say(port, {"rc": 127})
         return
     assert process.stdout is not None
-    while data := os.read(process.stdout.fileno(), 8192):
-        say(port, {"out": data.decode("latin-1")})
+    output = process.stdout.fileno()
+    while True:
+        has_ended = process.poll() is not None  # first: what it wrote is there to be read by then
+        if select.select([output], [], [], 0.2)[0]:
+            data = os.read(output, 8192)
+            if not data:
+                break
+            say(port, {"out": data.decode("latin-1")})
+        elif has_ended:  # what it left running may hold the other end for ever
+            break
+    process.stdout.close()
     say(port, {"rc": process.wait()})
 
 

@@ -20,9 +20,10 @@ from pathlib import Path
 HOST_PACKAGES = ("qemu-system-x86", "qemu-utils", "mmdebstrap", "e2fsprogs", "cpio", "kmod")
 GUEST_PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "udev", "kmod", "linux-image-cloud-amd64",
-    "busybox-static", "ca-certificates", "conntrack", "git", "iproute2", "iptables",
-    "iputils-ping", "libnftables1", "nftables", "procps", "python3", "python3-venv", "runc",
-    "socat", "strace",
+    "btrfs-progs", "busybox-static", "ca-certificates", "conntrack", "e2fsprogs", "git",
+    "iproute2", "iptables", "iputils-ping", "libnftables1", "nftables", "openssh-client",
+    "openssh-server", "podman", "procps", "python3", "python3-venv", "runc", "skopeo", "socat",
+    "strace",
 )  # fmt: skip
 MODULES = ("virtio_pci", "virtio_blk", "virtio_console", "ext4", "crc32c_generic")
 SERVICE = """\
@@ -41,7 +42,8 @@ WantedBy=sysinit.target
 QUIET = (  # units that would only work in the background while tests run
     "systemd-timesyncd.service", "apt-daily.timer", "apt-daily-upgrade.timer", "fstrim.timer",
     "e2scrub_all.timer", "e2scrub_reap.service", "getty@tty1.service", "dpkg-db-backup.timer",
-    "systemd-random-seed.service", "nftables.service", "systemd-oomd.service",
+    "systemd-random-seed.service", "nftables.service", "systemd-oomd.service", "ssh.service",
+    "podman.service", "podman.socket", "podman-auto-update.timer", "podman-restart.service",
 )  # fmt: skip
 INIT = """\
 #!/bin/busybox sh

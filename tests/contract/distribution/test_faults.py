@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+from tests.support.engine import PATIENCE
 from tests.support.faulty_registry import Answer, FaultyRegistry, refused, two
 from tests.support.images import archive, sha256
 from tests.support.pulling import Naps, asking
@@ -122,7 +123,7 @@ def test_a_registry_that_falls_silent_is_given_up(registry: FaultyRegistry) -> N
 
 
 def test_no_answer_at_all_is_given_up(registry: FaultyRegistry) -> None:
-    registry.when("GET", "/manifests/", lambda _: registry.released.wait(20) and None)
+    registry.when("GET", "/manifests/", lambda _: registry.released.wait(20 * PATIENCE) and None)
     with pytest.raises(RegistryUnavailable, match="timed out"):
         asking(registry.host, resolve(), stall_timeout=0.1, attempts=2)
 
