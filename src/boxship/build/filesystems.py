@@ -11,7 +11,7 @@ from typing import Final
 
 from boxship.build.cache.record import Layer
 from boxship.build.cache.records import Held
-from boxship.build.files.archive import Archive
+from boxship.build.files.archive import Indexed
 from boxship.build.files.tree import Tree
 from boxship.build.traces import SNAPSHOTS
 from boxship.kernel import mounts
@@ -33,11 +33,12 @@ class Layers:
 class Files:
     """A folder of files that were brought here, and are not changed while a build uses them.
 
-    That of an archive is made when somebody looks at it as a folder.
+    Where there is an index, files are looked up in it; the folder of an archive is made when
+    somebody looks at it as a folder.
     """
 
     path: str
-    archive: Archive | None = None
+    archive: Indexed | None = None
 
 
 Value = Layers | Files

@@ -14,6 +14,7 @@ from boxship.shim.client import ShimEvent, Started
 from boxship.shim.protocol import ExecRequest, StartRequest
 from boxship.spec.digest import Digest
 from boxship.spec.oci.runtime import Spec
+from boxship.wire.fsutil import Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +72,15 @@ class ClientSession(Protocol):
     shared_key: str  # the same for every build of one client's folder; may be empty
 
     async def sync(
-        self, request: SyncRequest, folder: str, moved: Callable[[int], None] | None = None
+        self,
+        request: SyncRequest,
+        folder: str,
+        moved: Callable[[int], None] | None = None,
+        seen: Seen | None = None,
     ) -> None:
         """Make `folder` hold what the client's has, taking over only what is different.
 
-        `moved` hears now and then, and at the end, how many bytes have come.
+        `moved` hears now and then, and at the end, how many bytes have come; `seen` of each file.
         """
 
     async def secret(self, id: str) -> bytes:

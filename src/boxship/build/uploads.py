@@ -63,7 +63,7 @@ class Uploads:
                 raise
             return upload
         id = secrets.token_hex(16)
-        archive = Archive(tree, f"{self._folder}/{id}")
+        archive = Archive(tree, spool, f"{self._folder}/{id}")
         if self._contexts is not None:
             self._contexts.put(id, archive)
         return Upload(id, archive.folder, archive, self._contexts)

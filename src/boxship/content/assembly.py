@@ -43,9 +43,9 @@ class Pieces(msgspec.Struct, array_like=True):
 class Opened(Protocol):
     """Something with an open file that it closes when nobody has it any more."""
 
-    file: int
-
-    def __hash__(self) -> int: ...
+    @property
+    def file(self) -> int:
+        """The file; one that is not open yet is opened now."""
 
 
 class Assembly:
@@ -68,7 +68,6 @@ class Assembly:
         self._written = 0
         self._writeback = Writeback()
         self._hash = hashlib.sha256()
-        self._owners: set[Opened] = set()
         self._buffer = memoryview(bytearray(GATHERED))
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._hasher, self._writer = Helper(), Helper()
@@ -87,14 +86,12 @@ class Assembly:
             self._hand_over()
 
     def add_file(self, owner: Opened, offset: int, size: int, at: int = OWN) -> None:
-        """Take a part of a file, which stays open for as long as its owner is there."""
-        file = owner.file
-        self._owners.add(owner)
+        """Take a part of a file, which the threads look at when it is its turn."""
         self._note(at, size)
         self._hand_over()
-        self._hasher.do(partial(self._hash_file, file, offset, size), light=True)
+        self._hasher.do(partial(self._hash_file, owner, offset, size), light=True)
         if at == OWN or self.base is None:
-            self._writer.do(partial(self._copy_file, file, offset, size), light=True)
+            self._writer.do(partial(self._copy_file, owner, offset, size), light=True)
 
     def _note(self, at: int, size: int) -> None:
         self.size += size
@@ -119,7 +116,8 @@ class Assembly:
         elif own:
             self._writer.do(partial(self._write, b"".join(own)))
 
-    def _hash_file(self, file: int, offset: int, size: int) -> None:
+    def _hash_file(self, owner: Opened, offset: int, size: int) -> None:
+        file = owner.file
         while size:
             got = os.preadv(file, [self._buffer[: min(GATHERED, size)]], offset)
             if not got:
@@ -134,7 +132,8 @@ class Assembly:
             view = view[os.write(self._file, view) :]
         self._wrote(len(data))
 
-    def _copy_file(self, file: int, offset: int, size: int) -> None:
+    def _copy_file(self, owner: Opened, offset: int, size: int) -> None:
+        file = owner.file
         while size:
             done = os.sendfile(self._file, file, offset, min(size, COPIED))
             if not done:

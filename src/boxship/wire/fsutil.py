@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import stat
 from enum import IntEnum
-from typing import Final
+from typing import Final, Protocol
 
 from boxship.errors import InvalidRequest
 
@@ -36,6 +36,35 @@ class Kind(IntEnum):
 
 class BadTransfer(InvalidRequest):
     """The other side breaks the rules of the transfer, or sends what would leave the folder."""
+
+
+class Said(Protocol):
+    """What a sender says of a file."""
+
+    uid: int
+    gid: int
+    size: int
+    mod_time: int
+    linkname: bytes
+
+
+class Seen(Protocol):
+    """Who keeps an index of what a folder holds is told of it, in the order of the protocol."""
+
+    def folder(self, path: bytes, mode: int, said: Said) -> None:
+        """A folder is there."""
+
+    def link(self, path: bytes, mode: int, said: Said) -> None:
+        """A symbolic link is there."""
+
+    def file(self, path: bytes, mode: int, said: Said, number: int, *, same: bool) -> None:
+        """A file is there, as it was, or what it holds is to come."""
+
+    def data(self, number: int, data: bytes) -> None:
+        """Some of a file has come; nothing is its end."""
+
+    def other(self) -> None:
+        """Something else is there: a second name, a FIFO, attributes."""
 
 
 DIR: Final = 1 << 31

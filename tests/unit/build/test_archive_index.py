@@ -69,7 +69,7 @@ def both(tmp_path: Path) -> tuple[Tree, Files, Files]:
     spool = Spool(str(tmp_path))
     tree = indexed((packed(),), spool, 0o700, 0o022)
     assert tree is not None
-    archive = Archive(tree, str(tmp_path / "unpacked"))
+    archive = Archive(tree, spool, str(tmp_path / "unpacked"))
     archive.unpack()
     return tree, Files(archive.folder, archive), Files(archive.folder)
 
@@ -162,9 +162,10 @@ def test_an_archive_in_an_archive_is_unpacked(
 
 def test_what_is_hidden_is_not_unpacked(tmp_path: Path) -> None:
     for early in (False, True):
-        tree = indexed((packed(),), Spool(str(tmp_path)), 0o700, 0o022)
+        spool = Spool(str(tmp_path))
+        tree = indexed((packed(),), spool, 0o700, 0o022)
         assert tree is not None
-        archive = Archive(tree, str(tmp_path / f"u{early}"))
+        archive = Archive(tree, spool, str(tmp_path / f"u{early}"))
         if early:
             archive.unpack()
         archive.hide(b"a/y.o")

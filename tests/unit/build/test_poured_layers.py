@@ -10,7 +10,8 @@ import stat
 import tarfile
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -83,12 +84,14 @@ class Bench:
     tars: Tars
     blobs: Blobs
     changes: FileChanges
+    archives: list[Archive] = field(default_factory=list)
 
     def archive(self, data: bytes) -> Files:
         spool = Spool(str(self.root))
         tree = indexed((data,), spool, 0o700, 0o022)
         assert tree is not None
-        archive = Archive(tree, str(self.root / os.urandom(4).hex()))
+        archive = Archive(tree, spool, str(self.root / os.urandom(4).hex()))
+        self.archives.append(archive)
         return Files(archive.folder, archive)
 
     def perform(self, base: Value, source: Value, does: Any, **more: Any) -> Layer:
@@ -119,7 +122,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(pour, "MANY", 0)
     snapshots = Snapshots.at(str(tmp_path / "snapshots"))
     if snapshots.driver != "overlay2":
@@ -127,7 +130,10 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     blobs = Blobs(str(tmp_path / "blobs"))
     tars = Tars(blobs, LastCopies(str(tmp_path / "copies"), snapshots, "this boot"))
     changes = FileChanges(Filesystems(snapshots, lambda: 1), cast(Any, None), tars)
-    return Bench(tmp_path, snapshots, tars, blobs, changes)
+    made = Bench(tmp_path, snapshots, tars, blobs, changes)
+    yield made
+    for archive in made.archives:
+        archive.close()
 
 
 PLACES = ["/", "/app", "/app/", "/not/yet/there/", "/there", "/there/and", "/full"]
@@ -190,8 +196,7 @@ def test_an_archive_that_nobody_wants_goes_with_its_build(bench: Bench) -> None:
     bench.perform(EMPTY, source, Copy("/", "/app/", **USUAL), lasting=True)
     arriving = bench.root / "blobs" / "ingest"
     assert os.listdir(arriving)
-    assert source.archive is not None
-    source.archive.close()
+    bench.archives[-1].close()
     for _ in range(500):
         if not os.listdir(arriving):
             break
@@ -218,9 +223,8 @@ def packed(bench: Bench, layer: Layer, below: Layers, source: Files, lease: Leas
     bench.snapshots.rename(made, name, below.chain)
     bench.tars.named(made, name, digest)
     layer.chain = name
-    assert source.archive is not None
     threads = set(threading.enumerate())
-    source.archive.close()
+    next(one for one in bench.archives if one is source.archive).close()
     for thread in set(threading.enumerate()) - threads:
         thread.join()
     return digest

@@ -59,12 +59,12 @@ class Folders:
         os.chmod(os.path.join(path, "fs"), 0o755)
         return folder
 
-    def keep(self, folder: Folder) -> None:
-        """Record a folder, or that it was used once more."""
+    def keep(self, folder: Folder, size: int | None = None) -> None:
+        """Record a folder, or that it was used once more; it is measured unless that was done."""
         folder.used = self._clock()
         if folder.id in self._records.folders:
             folder.uses += 1
-        folder.size = self.measure(folder)
+        folder.size = self.measure(folder) if size is None else size
         self._records.put_folder(folder)
 
     def measure(self, folder: Folder) -> int:

@@ -31,6 +31,7 @@ class Held:
         self.chains: set[ChainId] = set()
         self.blobs: set[Digest] = set()
         self.folders: list[str] = []
+        self.ends: list[Callable[[], object]] = []
 
     def chain(self, chain: ChainId | None) -> None:
         """Keep a layer, which need not exist yet."""
@@ -47,6 +48,10 @@ class Held:
         """Keep a folder."""
         with self._records.turn:
             self.folders.append(folder.id)
+
+    def then(self, work: Callable[[], object]) -> None:
+        """Have something done, which nobody waits for long, when the build has ended."""
+        self.ends.append(work)
 
 
 class Records:
@@ -105,6 +110,8 @@ class Records:
         try:
             yield held
         finally:
+            for work in held.ends:
+                work()
             with self.turn:
                 self._held.discard(held)
 

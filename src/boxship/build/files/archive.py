@@ -7,7 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 from boxship.build.files.tree import Spool, Tree
 from boxship.errors import NotFound
@@ -18,11 +18,28 @@ from boxship.snapshot.extract import Extraction, Whiteouts
 FEW: Final = 200
 
 
+class Indexed(Protocol):
+    """Files that are looked up in an index."""
+
+    tree: Tree
+
+    @property
+    def is_small(self) -> bool:
+        """Whether all that is in it can be looked at in no time."""
+
+    def unpack(self) -> None:
+        """Have the files as a folder."""
+
+    def then(self, work: Callable[[], object]) -> None:
+        """Have something done when the build that brought them has ended."""
+
+
 class Archive:
     """Safe to use from any thread."""
 
-    def __init__(self, tree: Tree, folder: str) -> None:
+    def __init__(self, tree: Tree, spool: Spool, folder: str) -> None:
         self.tree = tree
+        self._spool = spool
         self.folder = folder
         self._hidden: list[bytes] = []
         self._turn = threading.Lock()
@@ -54,7 +71,7 @@ class Archive:
                 return
             os.mkdir(self.folder, 0o700)
             try:
-                extract(self.tree.spool, self.folder)
+                extract(self._spool, self.folder)
                 for path in self._hidden:
                     self._take_away(path)
             except BaseException:
@@ -97,7 +114,7 @@ def extract(spool: Spool, folder: str) -> None:
     try:
         extraction = Extraction(root, Whiteouts.LITERAL)
         try:
-            extraction.extract(spool.pieces())
+            extraction.extract(spool.whole())
         finally:
             extraction.close()
     finally:

@@ -323,10 +323,8 @@ class Copying:
         target = os.open(name, NEW, 0o600, dir_fd=at)
         try:
             if node.st_size > SMALL:
-                _copy_range(spool.file, target, node.st_size, node.at)
-            elif (
-                node.st_size and os.write(target, spool.read(node.at, node.st_size)) < node.st_size
-            ):
+                spool.copy(node, target)
+            elif node.st_size and os.write(target, spool.read(node)) < node.st_size:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._describe(node, target)
             self._set_times(target, node)

@@ -15,7 +15,7 @@ from boxship.build.cache.records import Held
 from boxship.build.errors import BadGraph, NoSuchFile
 from boxship.build.files import copy as copying
 from boxship.build.files import last, place, select, unpack
-from boxship.build.files.archive import Archive
+from boxship.build.files.archive import Indexed
 from boxship.build.files.copy import Beneath
 from boxship.build.files.last import Last
 from boxship.build.files.place import Given
@@ -100,7 +100,7 @@ class _Work:
         self._outputs: dict[int, int] = {}  # number of a result: action
         self._tars = changes.tars
         self._archive: Packed | None = None
-        self._source: Archive | None = None
+        self._source: Indexed | None = None
         self.lasting = False
         self.users: Counter[int] = Counter()  # how many actions work on an action's result
 

@@ -1,4 +1,4 @@
-"""Files of an archive made in a folder that is new: nothing is in the way, nobody else looks.
+"""Indexed files made in a folder that is new: nothing is in the way, nobody else looks.
 
 The layer's archive can be put together at the same time: what its entries say is what the files
 are given.
@@ -19,7 +19,7 @@ from boxship.build.files import modes
 from boxship.build.files.last import Facts, Last
 from boxship.build.files.place import Given
 from boxship.build.files.select import NOWHERE, Picked
-from boxship.build.files.tree import Node, Spool, Tree
+from boxship.build.files.tree import Content, Node, Tree
 from boxship.build.ops import Copy
 from boxship.content.assembly import OWN, Assembly
 from boxship.snapshot import trees
@@ -58,21 +58,21 @@ class LayerTar:
             header = b"".join((header, data, tarwriter.padding(len(data))))
         self.assembly.add(header, known)
 
-    def add_file(self, entry: tar.Entry, spool: Spool, at: int, known: int = OWN) -> None:
-        """Add an entry whose content is a part of an archive."""
+    def add_file(self, entry: tar.Entry, content: Content, node: Node, known: int = OWN) -> None:
+        """Add an entry whose content is read beside."""
         header = tarwriter.header(entry)
         self.assembly.add(header, known)
         inside = known if known == OWN else known + len(header)
-        self.assembly.add_file(spool, at, entry.size, inside)
+        self.assembly.add_file(*content.part(node), entry.size, inside)
         if padding := tarwriter.padding(entry.size):
             self.assembly.add(padding, inside if inside == OWN else inside + entry.size)
 
 
 class Pour:
-    """One copy out of an archive."""
+    """One copy out of an archive, or of a folder that has an index."""
 
     def __init__(self, tree: Tree, wanted: Copy, given: Given) -> None:
-        self._spool = tree.spool
+        self._content = tree.spool
         self._wanted = wanted
         self._given = given
         self._special = 0o7000 | tree.umask
@@ -153,9 +153,9 @@ class Pour:
         archive.note(rel, facts, at)
         _whole_seconds(entry, tar.FILE, entry.name)
         if size > SMALL:
-            archive.add_file(entry, self._spool, node.at, at)
+            archive.add_file(entry, self._content, node, at)
         else:
-            archive.add(entry, self._spool.read(node.at, size) if size else b"", at)
+            archive.add(entry, self._content.read(node) if size else b"", at)
         return known == facts
 
     def _entry(self, node: Node, path: bytes, one: Picked) -> tar.Entry:
@@ -192,19 +192,21 @@ class Pour:
         self, rel: bytes, here: int, before: int, name: bytes, entry: tar.Entry, node: Node
     ) -> None:
         known, _ = self._known.get(rel, UNKNOWN)
-        if known != _facts(entry, node) or not _linked(before, here, name):
+        if known == _facts(entry, node) and _linked(before, here, name):
+            return
+        if not (_is_as_wanted(node, entry) and self._content.link(node, here, name)):
             self._make(here, name, entry, node)
 
     def _make(self, here: int, name: bytes, entry: tar.Entry, node: Node) -> None:
         size = node.st_size
-        data = self._spool.read(node.at, size) if 0 < size <= SMALL else b""
+        data = self._content.read(node) if 0 < size <= SMALL else b""
         mode, mtime = entry.mode, entry.mtime
         file = os.open(name, NEW, mode & 0o777, dir_fd=here)
         try:
             if data and os.write(file, data) < size:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if size > SMALL:
-                self._spool.copy(node.at, size, file)
+                self._content.copy(node, file)
             if entry.uid or entry.gid or self._inherits:
                 os.fchown(file, entry.uid, entry.gid)
             if mode & self._special:
@@ -216,6 +218,16 @@ class Pour:
 
 def _facts(entry: tar.Entry, node: Node) -> Facts:
     return entry.mode, entry.uid, entry.gid, entry.mtime, node.digest
+
+
+def _is_as_wanted(node: Node, entry: tar.Entry) -> bool:
+    """Whether a file has all that the copy is given, with a time that every filesystem keeps."""
+    return (
+        stat.S_IMODE(node.st_mode) == entry.mode
+        and (node.st_uid, node.st_gid) == (entry.uid, entry.gid)
+        and node.st_mtime_ns == entry.mtime
+        and 0 <= entry.mtime < LATEST
+    )
 
 
 def _inside(before: int, name: bytes) -> int:

@@ -2,7 +2,10 @@
 
     Node     one file: what stat() would say of it, and where in the archive its bytes are
     Tree     the nodes, found by path as the kernel would find them beneath a root folder
+    Content  where the bytes are
     Spool    the archive itself, unpacked of compression, in a file that has no name
+
+A folder that a client has sent has such an index, too: see `kept`.
 
 Only plain archives have an index: files, folders and links, each name once, no attributes. What
 else an archive may hold is left to the kernel, which knows all the rules: see `indexed`.
@@ -20,8 +23,9 @@ import time
 from _thread import start_new_thread
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Protocol
 
+from boxship.content.assembly import Opened
 from boxship.kernel.paths import MOST_LINKS
 from boxship.lib.beside import Helper, gathered
 from boxship.snapshot.extract import LARGEST_ID, LATEST, clean
@@ -77,6 +81,25 @@ class Node:
 Status = os.stat_result | Node
 
 
+class Content(Protocol):
+    """Where the bytes of an index's files are."""
+
+    def read(self, node: Node, limit: int = sys.maxsize) -> bytes:
+        """Return a file's first bytes."""
+
+    def copy(self, node: Node, target: int) -> None:
+        """Append a file to an open one."""
+
+    def pieces(self, node: Node) -> Iterator[bytes]:
+        """Yield a file."""
+
+    def part(self, node: Node) -> tuple[Opened, int]:
+        """Return what has a file open, and where its bytes begin in that."""
+
+    def link(self, node: Node, folder: int, name: bytes) -> bool:
+        """Give a file a second name; False where it has none that this could be done with."""
+
+
 class Spool:
     """An archive in a file; it stays for as long as anybody has this object."""
 
@@ -107,12 +130,13 @@ class Spool:
         while view:
             view = view[os.write(self.file, view) :]
 
-    def read(self, at: int, size: int) -> bytes:
-        """Return some of what is there."""
-        return os.pread(self.file, size, at)
+    def read(self, node: Node, limit: int = sys.maxsize) -> bytes:
+        """Return a file's first bytes."""
+        return os.pread(self.file, min(node.st_size, limit), node.at)
 
-    def copy(self, at: int, size: int, target: int) -> None:
-        """Append a part to an open file."""
+    def copy(self, node: Node, target: int) -> None:
+        """Append a file to an open one."""
+        at, size = node.at, node.st_size
         while size:
             done = os.sendfile(target, self.file, at, min(size, 1 << 30))
             if not done:
@@ -120,8 +144,23 @@ class Spool:
             at += done
             size -= done
 
-    def pieces(self, at: int = 0, size: int = sys.maxsize) -> Iterator[bytes]:
-        """Yield the whole archive, or a part of it."""
+    def pieces(self, node: Node) -> Iterator[bytes]:
+        """Yield a file."""
+        return self._pieces(node.at, node.st_size)
+
+    def part(self, node: Node) -> tuple[Opened, int]:
+        """Return what has a file open: the archive."""
+        return self, node.at
+
+    def link(self, node: Node, folder: int, name: bytes) -> bool:
+        """What is in an archive is no file that could have a second name."""
+        return False
+
+    def whole(self) -> Iterator[bytes]:
+        """Yield the archive."""
+        return self._pieces(0, sys.maxsize)
+
+    def _pieces(self, at: int, size: int) -> Iterator[bytes]:
         while size and (piece := os.pread(self.file, min(CHUNK, size), at)):
             at += len(piece)
             size -= len(piece)
@@ -131,13 +170,15 @@ class Spool:
 class Tree:
     """What a plain archive holds."""
 
-    def __init__(self, spool: Spool, root: Node, umask: int, helper: Helper) -> None:
+    def __init__(
+        self, spool: Content, root: Node, umask: int, helper: Helper | None = None
+    ) -> None:
         """What is large is hashed by the helper, and known when that has ended."""
         self.spool = spool
-        self._helper: Helper | None = helper
+        self._helper = helper
         self._hashing: list[tuple[Node, hashlib._Hash]] = []
         self._folders = {b"": root}
-        self._root = root
+        self.root = root
         self.umask = umask
         self._implied = stat.S_IFDIR | (0o755 & ~umask)
         self.count = 0
@@ -212,7 +253,7 @@ class Tree:
 
     def _made(self, path: bytes) -> Node | None:
         """Return a folder that no entry has described; None where something else is."""
-        here, at = self._root, b""
+        here, at = self.root, b""
         for word in path.split(b"/"):
             at = at + b"/" + word if at else word
             known = self._folders.get(at)
@@ -231,7 +272,7 @@ class Tree:
     def find(self, path: bytes, *, follow: bool = True) -> tuple[bytes, Node] | None:
         """Return where a path leads, and what is there; `..` and links stay beneath the root."""
         waiting = path.split(b"/")[::-1] if path else []
-        nodes, words, links = [self._root], list[bytes](), 0
+        nodes, words, links = [self.root], list[bytes](), 0
         while waiting:
             names = nodes[-1].names
             if names is None:
@@ -252,7 +293,7 @@ class Tree:
                 if links > MOST_LINKS:
                     return None
                 if node.link.startswith(b"/"):
-                    words, nodes = [], [self._root]
+                    words, nodes = [], [self.root]
                 waiting += node.link.split(b"/")[::-1]
                 continue
             words.append(word)
@@ -269,7 +310,7 @@ class Tree:
         found = self.find(path)
         if found is None or not stat.S_ISREG(found[1].st_mode):
             return None
-        return self.spool.read(found[1].at, min(found[1].st_size, limit))
+        return self.spool.read(found[1], limit)
 
     def remove(self, path: bytes) -> bytes | None:
         """Take a file out of the index; return where it was."""

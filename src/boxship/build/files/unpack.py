@@ -46,7 +46,7 @@ def _content(source: int | Tree, match: Match) -> Iterator[Callable[[], Iterable
         if found is None or not stat.S_ISREG(found[1].st_mode):
             yield None
         else:
-            yield partial(source.spool.pieces, found[1].at, found[1].st_size)
+            yield partial(source.spool.pieces, found[1])
         return
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
     try:

@@ -26,6 +26,7 @@ from boxship.transport.filesync.receive import Transferred, receive
 from boxship.transport.filesync.send import Tree, send
 from boxship.transport.http2 import ConnectionLost, Http2, Stream
 from boxship.wire import grpc
+from boxship.wire.fsutil import Seen
 from boxship.wire.grpc import BadMessage, Code, Failed, Header
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,11 @@ class Client:
     # build.needs.ClientSession
 
     async def sync(
-        self, request: SyncRequest, folder: str, moved: Callable[[int], None] | None = None
+        self,
+        request: SyncRequest,
+        folder: str,
+        moved: Callable[[int], None] | None = None,
+        seen: Seen | None = None,
     ) -> None:
         """Make `folder` hold what the client's has; `moved` hears how much has come."""
         metadata = [("dir-name", request.name), ("override-excludes", "true")]
@@ -105,7 +110,7 @@ class Client:
             done = Transferred()
             telling = None if moved is None else asyncio.ensure_future(_tell(done, moved))
             try:
-                await receive(stream, folder, done)
+                await receive(stream, folder, done, seen=seen)
             finally:
                 if telling is not None:
                     telling.cancel()

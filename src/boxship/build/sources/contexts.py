@@ -16,6 +16,8 @@ from boxship.build.cache.records import Records
 from boxship.build.digests import joined
 from boxship.build.errors import BadGraph
 from boxship.build.files.archive import Archive
+from boxship.build.files.kept import KeptContext, KeptFolder, Receiving
+from boxship.build.files.tree import Tree
 from boxship.build.filesystems import Files
 from boxship.build.needs import ClientSession, SyncRequest
 from boxship.build.ops import Source
@@ -26,6 +28,8 @@ from boxship.spec.platform import Platform
 
 CONTEXT: Final = "context://"
 LOCAL: Final = "local://"
+MOST_INDEXES: Final = 32
+MOST_INDEXED: Final = 200_000  # files, of all folders together
 
 
 class Contexts:
@@ -81,12 +85,13 @@ class LocalSource:
     """Folders of the client's, kept between builds so that only what has changed is sent.
 
     A folder belongs to one build while that goes on; another of the same client meanwhile gets
-    one of its own.
+    one of its own. The newest have an index: what is the same as last time is not looked at again.
     """
 
     def __init__(self, folders: Folders, records: Records) -> None:
         self._folders = folders
         self._records = records
+        self._indexes: dict[str, Tree] = {}  # by folder, that used last being the last
 
     async def fetch(
         self, source: Source, platform: Platform | None, asker: Asker, tell: Tell
@@ -103,6 +108,7 @@ class LocalSource:
         session = _session(asker, attrs.get("local.session", ""))
         folder = self._folder(session, attrs, request, asker)
         path = self._folders.path(folder)
+        seen = self._receiving(folder)
         moved = 0
 
         def hear(size: int) -> None:
@@ -111,13 +117,35 @@ class LocalSource:
             tell(Told(f"transferring {name}:", current=size))
 
         try:
-            await session.sync(request, path, hear)
+            await session.sync(request, path, hear, seen)
         except BaseException:
             await asyncio.to_thread(self._folders.discard, folder)
             raise
         tell(Told(f"transferring {name}:", current=moved, done=True))
-        await asyncio.to_thread(self._folders.keep, folder)
-        return Fetched(Files(path), None)
+        tree = seen.tree()
+        if tree is None:
+            await asyncio.to_thread(self._folders.keep, folder)
+            return Fetched(Files(path), None)
+        self._folders.keep(folder, seen.size)
+        self._remember(folder, tree)
+        return Fetched(Files(path, KeptContext(tree, asker.held.then)), None)
+
+    def _receiving(self, folder: Folder) -> Receiving:
+        """Begin a new index; the last one is true until the transfer begins."""
+        tree = self._indexes.pop(folder.id, None)
+        return Receiving(
+            KeptFolder(self._folders.path(folder)), None if tree is None else tree.root
+        )
+
+    def _remember(self, folder: Folder, tree: Tree) -> None:
+        self._indexes[folder.id] = tree
+        for gone in set(self._indexes) - set(self._records.folders):
+            del self._indexes[gone]
+        while (
+            len(self._indexes) > MOST_INDEXES
+            or sum(one.count for one in self._indexes.values()) > MOST_INDEXED
+        ):
+            del self._indexes[next(iter(self._indexes))]
 
     def _folder(
         self, session: ClientSession, attrs: Mapping[str, str], request: SyncRequest, asker: Asker

@@ -23,7 +23,7 @@ from google.protobuf.message import DecodeError
 from boxship.spec.buildkit.session_pb2 import Packet, Stat
 from boxship.transport.http2 import Stream
 from boxship.wire import fsutil
-from boxship.wire.fsutil import BadTransfer, Kind
+from boxship.wire.fsutil import BadTransfer, Kind, Seen
 
 MOST_ENTRIES: Final = 4 << 20
 MOST_OPEN: Final = 64  # files whose data is on its way; a sender works on four
@@ -45,14 +45,19 @@ class Transferred:
 
 
 async def receive(
-    stream: Stream, folder: str, done: Transferred | None = None, *, keep: bool = False
+    stream: Stream,
+    folder: str,
+    done: Transferred | None = None,
+    *,
+    keep: bool = False,
+    seen: Seen | None = None,
 ) -> Transferred:
     """Make `folder` hold what the other side sends; `done` tells how far it is.
 
     With `keep`, what the other side does not have stays, what comes is ours, and devices are made.
     """
     done = Transferred() if done is None else done
-    receiver = Receiver(folder, done, keep=keep)
+    receiver = Receiver(folder, done, keep=keep, seen=seen)
     try:
         while not receiver.finished:
             messages = await stream.receive_all()
@@ -99,12 +104,15 @@ class _Arriving:
 class Receiver:
     """Takes packets, changes a folder, says which files it wants. Not for two threads at once."""
 
-    def __init__(self, folder: str, done: Transferred, *, keep: bool = False) -> None:
+    def __init__(
+        self, folder: str, done: Transferred, *, keep: bool = False, seen: Seen | None = None
+    ) -> None:
         os.makedirs(folder, 0o755 if keep else 0o700, exist_ok=True)
         root = os.open(folder, _FOLDER)
         self._root = root
         self._done = done
         self._keep = keep
+        self._seen = seen
         self._names: list[bytes] = []
         self._stack = [_Folder(root, None, set(map(os.fsencode, os.listdir(root))))]
         self._arriving: dict[int, _Arriving] = {}
@@ -211,6 +219,12 @@ class Receiver:
         if NOBODY in (said.uid, said.gid):
             raise BadTransfer(f"nobody can own {said.path[:200]!r}")
         here = os.stat(name, dir_fd=folder, follow_symlinks=False) if known else None
+        if stat.S_ISREG(mode) and said.linkname:
+            self._tell(mode, said, number)
+            self._link(folder, name, said, here)
+            return False
+        same = here is not None and _same(here, mode, said, folder, name)
+        self._tell(mode, said, number, same=same)
         if stat.S_ISDIR(mode):
             if here is None or not stat.S_ISDIR(here.st_mode):
                 _remove(folder, name, here)
@@ -220,10 +234,7 @@ class Receiver:
             self._names.append(name)
             self._stack.append(_Folder(inner, said, left))
             return False
-        if stat.S_ISREG(mode) and said.linkname:
-            self._link(folder, name, said, here)
-            return False
-        if here is not None and _same(here, mode, said, folder, name):
+        if same:
             return False
         _remove(folder, name, here)
         if stat.S_ISREG(mode):
@@ -237,6 +248,8 @@ class Receiver:
                 _dress(descriptor, said)
             finally:
                 os.close(descriptor)
+            if self._seen is not None:
+                self._seen.data(number, b"")
         elif stat.S_ISLNK(mode):
             os.symlink(said.linkname, name, dir_fd=folder)
             os.chown(name, said.uid, said.gid, dir_fd=folder, follow_symlinks=False)
@@ -252,6 +265,21 @@ class Receiver:
         else:
             raise BadTransfer(f"devices and sockets are not taken: {said.path[:200]!r}")
         return False
+
+    def _tell(self, mode: int, said: Stat, number: int, *, same: bool = False) -> None:
+        seen = self._seen
+        if seen is None:
+            return
+        if stat.S_ISDIR(mode):
+            seen.folder(said.path, mode, said)
+        elif stat.S_ISLNK(mode):
+            seen.link(said.path, mode, said)
+        elif stat.S_ISREG(mode) and not said.linkname:
+            seen.file(said.path, mode, said, number, same=same)
+        else:
+            seen.other()
+        if any(map(_is_taken_over, said.xattrs)):
+            seen.other()
 
     def _link(self, folder: int, name: bytes, said: Stat, here: os.stat_result | None) -> None:
         """Make a hard link to something announced before."""
@@ -327,6 +355,8 @@ class Receiver:
             while view:
                 view = view[os.write(arriving.descriptor, view) :]
             self._done.size += len(data)
+            if self._seen is not None:
+                self._seen.data(number, data)
             return
         del self._arriving[number]
         self._open -= 1
@@ -334,6 +364,8 @@ class Receiver:
             _dress(arriving.descriptor, arriving.stat)
         finally:
             os.close(arriving.descriptor)
+        if self._seen is not None:
+            self._seen.data(number, b"")
 
 
 def _same(here: os.stat_result, mode: int, said: Stat, folder: int, name: bytes) -> bool:
@@ -355,12 +387,16 @@ def _remove(folder: int, name: bytes, here: os.stat_result | None) -> None:
         os.unlink(name, dir_fd=folder)
 
 
+def _is_taken_over(attribute: str) -> bool:
+    return attribute == "security.capability" or attribute.startswith("user.")
+
+
 def _dress(descriptor: int, said: Stat) -> None:
     """Give a file or folder its owner, mode, attributes and, last, its time."""
     os.fchown(descriptor, said.uid, said.gid)
     os.fchmod(descriptor, stat.S_IMODE(fsutil.to_unix(said.mode)))
     for key, value in said.xattrs.items():
-        if key == "security.capability" or key.startswith("user."):
+        if _is_taken_over(key):
             with contextlib.suppress(OSError):  # not every filesystem has them
                 os.setxattr(descriptor, key, value)
     os.utime(descriptor, ns=(said.mod_time, said.mod_time))

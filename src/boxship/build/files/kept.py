@@ -1,0 +1,263 @@
+"""A client's folder as it is kept between builds, with an index of what is in it.
+
+    KeptNode     a file whose digest was found when it came, or is found when it is wanted
+    KeptFolder   where the bytes are
+    Receiving    makes the index while a transfer goes on: only what has come is hashed
+
+A client says what has changed, and by what it says of owners, modes, sizes and times it is judged
+which files it need not send again. It can only hide changes from itself by that: digests and sizes
+are those of the bytes that are here.
+
+Files are replaced and never written to by a later transfer, and so layers may have them too, under
+second names. Only plain folders have an index, as with archives: see `tree`.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from boxship.build.files.archive import FEW, umask
+from boxship.build.files.tree import LONGEST_PATH, MOST_NODES, Node, Tree
+from boxship.content.assembly import Opened
+from boxship.kernel import paths
+from boxship.snapshot import trees
+from boxship.wire.fsutil import Said
+
+READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+PLAIN: Final = paths.RESOLVE_BENEATH | paths.RESOLVE_NO_SYMLINKS
+UNLINKED: Final = frozenset(
+    (errno.ENOENT, errno.EMLINK, errno.EXDEV, errno.EPERM, errno.ENAMETOOLONG)
+)
+CHUNK: Final = 1 << 20
+
+
+class KeptNode(Node):
+    """A file of a kept folder."""
+
+    __slots__ = ("_digest", "_home", "path")
+    _digest: bytes
+
+    def __init__(
+        self, home: KeptFolder, path: bytes, mode: int, uid: int, gid: int, mtime: int
+    ) -> None:
+        super().__init__(mode, uid, gid, mtime)
+        self.path = path
+        self._home = home
+
+    @property
+    def digest(self) -> bytes:
+        """That of its content."""
+        if not self._digest and stat.S_ISREG(self.st_mode):
+            self._digest = self._home.hashed(self)
+        return self._digest
+
+    @digest.setter
+    def digest(self, found: bytes) -> None:
+        self._digest = found
+
+    @property
+    def known(self) -> bytes:
+        """The digest, if anybody has wanted it yet."""
+        return self._digest
+
+
+class KeptFolder:
+    """Fulfils `tree.Content`; safe to use from any thread."""
+
+    def __init__(self, path: str) -> None:
+        self.root = os.open(path, trees.FOLDER)
+
+    def __del__(self) -> None:
+        if (root := getattr(self, "root", -1)) >= 0:
+            os.close(root)
+
+    def open(self, node: Node) -> int:
+        """Open a file that is as long as it was."""
+        assert isinstance(node, KeptNode)
+        file = paths.openat2(self.root, node.path, READ, 0, PLAIN)
+        if os.fstat(file).st_size != node.st_size:
+            os.close(file)
+            raise OSError(errno.ESTALE, "a kept file has changed", os.fsdecode(node.path))
+        return file
+
+    def read(self, node: Node, limit: int = sys.maxsize) -> bytes:
+        """Return a file's first bytes."""
+        file = self.open(node)
+        try:
+            return os.read(file, min(node.st_size, limit))
+        finally:
+            os.close(file)
+
+    def copy(self, node: Node, target: int) -> None:
+        """Append a file to an open one."""
+        file, size = self.open(node), node.st_size
+        try:
+            while size:
+                done = os.sendfile(target, file, None, min(size, 1 << 30))
+                if not done:
+                    raise OSError(errno.EIO, "a kept file ends too early")
+                size -= done
+        finally:
+            os.close(file)
+
+    def pieces(self, node: Node) -> Iterator[bytes]:
+        """Yield a file."""
+        file = self.open(node)
+        try:
+            while piece := os.read(file, CHUNK):
+                yield piece
+        finally:
+            os.close(file)
+
+    def part(self, node: Node) -> tuple[Opened, int]:
+        """Return what opens a file when it is wanted."""
+        return _Later(self, node), 0
+
+    def link(self, node: Node, folder: int, name: bytes) -> bool:
+        """Give a file a second name; False where that cannot be."""
+        assert isinstance(node, KeptNode)
+        try:
+            os.link(node.path, name, src_dir_fd=self.root, dst_dir_fd=folder, follow_symlinks=False)
+        except OSError as failure:
+            if failure.errno in UNLINKED:
+                return False
+            raise
+        return True
+
+    def hashed(self, node: Node) -> bytes:
+        """Return the digest of a file's content."""
+        whole = hashlib.sha256()
+        for piece in self.pieces(node):
+            whole.update(piece)
+        return whole.digest()
+
+
+class _Later:
+    """A file that is opened when it is its turn."""
+
+    def __init__(self, home: KeptFolder, node: Node) -> None:
+        self._home = home
+        self._node = node
+        self._file = -1
+        self._turn = threading.Lock()
+
+    @property
+    def file(self) -> int:
+        with self._turn:
+            if self._file < 0:
+                self._file = self._home.open(self._node)
+            return self._file
+
+    def __del__(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+
+
+class KeptContext:
+    """What a transfer has left, for one build; fulfils `archive.Indexed`."""
+
+    def __init__(self, tree: Tree, then: Callable[[Callable[[], object]], None]) -> None:
+        self.tree = tree
+        self.then = then
+
+    @property
+    def is_small(self) -> bool:
+        """Whether all that is in it can be looked at in no time."""
+        return self.tree.count <= FEW
+
+    def unpack(self) -> None:
+        """It is a folder."""
+
+
+class Receiving:
+    """Fulfils `fsutil.Seen`."""
+
+    def __init__(self, home: KeptFolder, before: Node | None) -> None:
+        """`before` is the root of the last index, if that is still true."""
+        self.home = home
+        self.root = Node(stat.S_IFDIR)
+        assert self.root.names is not None
+        self.count = 0
+        self.size = 0
+        self._plain = not os.listxattr(home.root)
+        self._folders = [(b"", self.root.names, before)]
+        self._arriving: dict[int, tuple[KeptNode, hashlib._Hash]] = {}
+
+    def folder(self, path: bytes, mode: int, said: Said) -> None:
+        """A folder is there."""
+        old = self._put(path, node := self._node(path, mode, said))
+        assert node.names is not None
+        self._folders.append((path, node.names, old))
+
+    def link(self, path: bytes, mode: int, said: Said) -> None:
+        """A symbolic link is there."""
+        node = self._node(path, stat.S_IFLNK | 0o777, said)
+        node.link, node.st_size = said.linkname, len(said.linkname)
+        self.size += node.st_size
+        self._put(path, node)
+
+    def file(self, path: bytes, mode: int, said: Said, number: int, *, same: bool) -> None:
+        """A file is there, as it was, or what it holds is to come."""
+        node = self._node(path, mode, said)
+        old = self._put(path, node)
+        if not same:
+            self._arriving[number] = (node, hashlib.sha256())
+            return
+        node.st_size = said.size
+        self.size += said.size
+        if (
+            isinstance(old, KeptNode)
+            and old.st_size == node.st_size
+            and old.st_mtime_ns == node.st_mtime_ns
+            and old.st_mode == node.st_mode
+        ):
+            node.digest = old.known
+
+    def data(self, number: int, data: bytes) -> None:
+        """Some of a file has come; nothing is its end."""
+        node, whole = self._arriving[number]
+        if data:
+            whole.update(data)
+            node.st_size += len(data)
+            return
+        node.digest = whole.digest()
+        self.size += node.st_size
+        del self._arriving[number]
+
+    def other(self) -> None:
+        """Something is there that no index tells of."""
+        self._plain = False
+
+    def tree(self) -> Tree | None:
+        """Return the index; None where the folder is not plain."""
+        if not self._plain:
+            return None
+        status = os.fstat(self.home.root)
+        root = self.root
+        root.st_mode, root.st_uid, root.st_gid = status.st_mode, status.st_uid, status.st_gid
+        root.st_mtime_ns = status.st_mtime_ns
+        tree = Tree(self.home, root, umask())
+        tree.count = self.count
+        return tree
+
+    def _node(self, path: bytes, mode: int, said: Said) -> KeptNode:
+        self.count += 1
+        if self.count > MOST_NODES or len(path) > LONGEST_PATH:
+            self._plain = False
+        return KeptNode(self.home, path, mode, said.uid, said.gid, said.mod_time)
+
+    def _put(self, path: bytes, node: Node) -> Node | None:
+        """Put a file into its folder; return what had its name before."""
+        up, _, name = path.rpartition(b"/")
+        while self._folders[-1][0] != up:
+            self._folders.pop()
+        _, names, before = self._folders[-1]
+        names[name] = node
+        return None if before is None or before.names is None else before.names.get(name)
