@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
+import socket
+import tarfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docker
 import pytest
 from docker.models.containers import Container
-from tests.support.engine import Engine
+from tests.support.engine import PATIENCE, Engine
 
 IMAGE = "busybox:latest"
 _numbers = itertools.count(1)
@@ -49,6 +53,50 @@ def api(engine: Engine) -> Iterator[docker.DockerClient]:
     client = engine.api()
     yield client
     client.close()
+
+
+ENGINES = ("engine", "own_engine", "offering", "consenting")
+GROWTH = 64 << 10  # KiB that an attack may cost the engine
+ANSWERS_WITHIN = 1.0 * PATIENCE  # seconds, of the best of some tries: the machine is shared
+TRIES = 10
+
+
+@pytest.fixture
+def unharmed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What holds after every attack: the daemon is alive, answers, and has not grown."""
+    names = [name for name in ENGINES if name in request.fixturenames]
+    engines: list[Engine] = [request.getfixturevalue(name) for name in names]
+    assert engines, "this test has no engine"
+    before = [(one.process, resident(one)) for one in engines]
+    yield
+    for engine, (process, size) in zip(engines, before, strict=True):
+        assert engine.process is not None
+        if engine.process is not process and engine.process.poll() == 0:
+            continue  # the test has ended it
+        assert engine.process.poll() is None, engine.tail()
+        assert min(ping_time(engine) for _ in range(TRIES)) < ANSWERS_WITHIN
+        if engine.process is process:
+            assert resident(engine) - size <= GROWTH
+
+
+def resident(engine: Engine) -> int:
+    """Return how much memory a daemon has, in KiB."""
+    assert engine.process is not None
+    status = Path(f"/proc/{engine.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
+def ping_time(engine: Engine) -> float:
+    """Return how long a daemon takes to answer."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(30 * PATIENCE)
+        begun = time.monotonic()
+        connection.connect(engine.socket)
+        connection.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+        answer = connection.recv(4096)
+        taken = time.monotonic() - begun
+    assert b" 200 " in answer.partition(b"\r\n")[0]
+    return taken
 
 
 @pytest.fixture
@@ -96,3 +144,13 @@ def offering(own_engine: Engine, tmp_path: Path) -> Engine:
     own_engine.start()
     own_engine.boxship("image", "bootstrap", "busybox")
     return own_engine
+
+
+def put_file(container: Container, path: str, data: bytes, mode: int = 0o644) -> None:
+    """Put one file into a container."""
+    with io.BytesIO() as buffer:
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            entry = tarfile.TarInfo(path.lstrip("/"))
+            entry.size, entry.mode = len(data), mode
+            archive.addfile(entry, io.BytesIO(data))
+        assert container.put_archive("/", buffer.getvalue())

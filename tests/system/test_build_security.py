@@ -21,6 +21,8 @@ from tests.support.engine import PATIENCE, SPREAD, Engine, engine_number, privat
 from tests.support.gitrepo import Repository
 from tests.support.websites import Page, moved, repositories, site
 
+pytestmark = pytest.mark.usefixtures("unharmed")
+
 OTHER_NOTATIONS = (
     *("[fe80::1]", "[fe80::1%25eth0]", "[fd00:ec2::254]", "[::ffff:169.254.169.254]"),
     *("[64:ff9b::a9fe:a9fe]", "[2002:a9fe:a9fe::1]", "[::a9fe:a9fe]", "[::]", "0.0.0.0"),

@@ -63,3 +63,6 @@ def test_a_step_has_the_device_that_it_asks_for_and_may_have(
     assert 'required device "vendor.com/other=x" is not registered' in said
     maybe = "FROM busybox:latest\nRUN --device=vendor.com/other=x echo without\n"
     assert build(offering, tmp_path, maybe) == "without\n"
+    hooked = "FROM busybox:latest\nRUN --device=vendor.com/thing=hooked echo with\n"
+    assert build(offering, tmp_path, hooked, "device") == "with\n"
+    assert (tmp_path / "hook").exists()

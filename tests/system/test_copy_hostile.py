@@ -23,6 +23,8 @@ from tests.support.engine import Engine
 from tests.support.swapping import swapping
 from tests.system.conftest import IMAGE, Start, inside
 
+pytestmark = pytest.mark.usefixtures("unharmed")
+
 SECRET = "canary-content"
 ROUNDS = pytest.mark.parametrize(
     "rounds", [150, pytest.param(5000, marks=pytest.mark.slow)], ids=["some", "many"]

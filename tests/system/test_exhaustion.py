@@ -19,6 +19,8 @@ from boxship.runtime import cgroups
 from boxship.runtime.cgroups import Cgroup
 from boxship.spec.oci import runtime as oci
 
+pytestmark = pytest.mark.usefixtures("unharmed")
+
 OFTEN = 0.05
 
 
@@ -96,7 +98,7 @@ def check_recovered(engine: Engine, talk: Talk, container: str) -> None:
     assert tried(talk, container)
     begun = time.monotonic()
     assert talk.ask("GET", "/_ping")[0] == 200
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 30 * PATIENCE
     assert talk.ask("DELETE", f"/containers/{container}?force=1")[0] == 204
     done = engine.boxship("system", "check", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -122,6 +124,7 @@ def test_sec_118_without_descriptors_nothing_is_half_made(own_engine: Engine, ta
     check_recovered(own_engine, talk, container)
 
 
+@pytest.mark.usefixtures("group")  # it outlives the engine that is in it
 def test_sec_118_without_processes_nothing_is_half_made(
     group: Cgroup, own_engine: Engine, talk: Talk
 ) -> None:
@@ -169,7 +172,7 @@ def test_sec_118_a_fork_bomb_stays_in_its_container(engine: Engine, start: Start
         time.sleep(OFTEN)
     begun = time.monotonic()
     assert inside(other, "echo", "there") == "there"
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 30 * PATIENCE
     done = engine.docker("exec", bomb.id, "true", check=False)
     assert done.returncode in (0, 126, 128)  # there may be room for a moment
     bomb.kill()

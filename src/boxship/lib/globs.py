@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from boxship.errors import InvalidRequest
+
+MOST_CLASSES: Final = 256  # in one pattern
 
 
 class InvalidPattern(InvalidRequest):
@@ -17,46 +21,47 @@ def match(pattern: str, text: str, separator: str = "/") -> bool:
 
     Neither a star nor a question mark stands for the separator.
     """
-    steps = _parse(pattern)
-    if sum(step is not None for step in steps) > len(text):
+    parts = _parse(pattern)
+    if sum(map(len, parts)) > len(text):
         return False  # each step but a star takes one character
-    at = step = 0
-    star, marked = -1, 0
-    while at < len(text) or step < len(steps):
-        if step < len(steps):
-            wanted = steps[step]
-            if wanted is None:
-                star, marked = step, at
-                step += 1
-                continue
-            if at < len(text) and _fits(wanted, text[at], separator):
-                at, step = at + 1, step + 1
-                continue
-        if star < 0 or marked >= len(text) or text[marked] == separator:
+    first, last = parts[0], parts[-1]
+    if not _fits(first, text, 0, separator):
+        return False
+    if len(parts) == 1:
+        return len(first) == len(text)
+    # The first place where a part fits leaves the most to the stars that follow.
+    at = len(first)
+    for part in parts[1:-1]:
+        found = _find(part, text, at, separator)
+        if found < 0 or separator in text[at:found]:
             return False
-        marked += 1
-        at, step = marked, star + 1
-    return True
+        at = found + len(part)
+    end = len(text) - len(last)
+    return end >= at and separator not in text[at:end] and _fits(last, text, end, separator)
 
 
-_Step = str | tuple[bool, tuple[tuple[str, str], ...]] | None
+_Step = str | tuple[bool, tuple[tuple[str, str], ...]]
+_Part = list[_Step]
 
 
-def _parse(pattern: str) -> list[_Step]:
-    """Read a pattern: None is a star, "" any one character, a text itself, a tuple a class."""
-    steps: list[_Step] = []
-    at = 0
+def _parse(pattern: str) -> list[_Part]:
+    """Return what lies between the stars: a text is itself, "" any character, a tuple a class."""
+    steps: _Part = []
+    parts = [steps]
+    at = classes = 0
     while at < len(pattern):
         char = pattern[at]
         at += 1
         if char == "*":
-            if not steps or steps[-1] is not None:
-                steps.append(None)
+            if steps or len(parts) == 1:
+                steps = []
+                parts.append(steps)
         elif char == "?":
             steps.append("")
         elif char == "[":
             found, at = _class(pattern, at)
             steps.append(found)
+            classes += 1
         elif char == "\\":
             if at == len(pattern):
                 raise InvalidPattern
@@ -64,7 +69,9 @@ def _parse(pattern: str) -> list[_Step]:
             at += 1
         else:
             steps.append(char)
-    return steps
+    if classes > MOST_CLASSES:
+        raise InvalidPattern
+    return parts
 
 
 def _class(pattern: str, at: int) -> tuple[_Step, int]:
@@ -92,9 +99,43 @@ def _member(pattern: str, at: int) -> tuple[str, int]:
     return char, at + 1
 
 
-def _fits(wanted: _Step, char: str, separator: str) -> bool:
+def _fits(part: _Part, text: str, at: int, separator: str) -> bool:
+    return all(_is(step, char, separator) for step, char in zip(part, text[at:], strict=False))
+
+
+def _is(wanted: _Step, char: str, separator: str) -> bool:
     if isinstance(wanted, str):
         return wanted == char or (wanted == "" and char != separator)
-    assert wanted is not None
     negated, ranges = wanted
     return any(low <= char <= high for low, high in ranges) != negated
+
+
+def _find(part: _Part, text: str, at: int, separator: str) -> int:
+    """Return where a part fits first, from `at` on; -1 where it does not.
+
+    All its beginnings are followed at once, each a bit of one number (shift-and).
+    """
+    if all(isinstance(step, str) and step for step in part):
+        return text.find("".join(step for step in part if isinstance(step, str)), at)
+    of_text: dict[str, int] = {}
+    anything = 0
+    classes: list[tuple[_Step, int]] = []
+    for number, step in enumerate(part):
+        if not isinstance(step, str):
+            classes.append((step, 1 << number))
+        elif step:
+            of_text[step] = of_text.get(step, 0) | 1 << number
+        else:
+            anything |= 1 << number
+    fitting: dict[str, int] = {}
+    done, alive = 1 << len(part) - 1, 0
+    for place in range(at, len(text)):
+        char = text[place]
+        if (bits := fitting.get(char)) is None:
+            bits = of_text.get(char, 0) | (anything if char != separator else 0)
+            bits |= sum(bit for step, bit in classes if _is(step, char, separator))
+            fitting[char] = bits
+        alive = (alive << 1 | 1) & bits
+        if alive & done:
+            return place - len(part) + 1
+    return -1
