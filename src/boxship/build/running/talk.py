@@ -79,13 +79,20 @@ class Talk:
         """Pass on what the process writes until it is all there."""
         assert self._ours is not None
         frames = Demultiplexer()
-        while data := await self._loop.sock_recv(self._ours, CHUNK):
+        while data := await self._read(self._ours):
             if self.streams.tty:
                 await self._hear(int(Stream.STDOUT), data)
                 continue
             for frame in frames.feed(data):
                 await self._hear(int(frame.stream), frame.payload)
         await self._hear(int(Stream.STDOUT), b"")
+
+    async def _read(self, ours: socket.socket) -> bytes:
+        """Return what has been written, nothing at the end."""
+        try:
+            return await self._loop.sock_recv(ours, CHUNK)
+        except ConnectionResetError:  # it ended without having read all that it was sent
+            return b""
 
     async def write(self, data: bytes) -> None:
         """Give the process input; returns when it can take more. Nothing where it takes none."""

@@ -25,6 +25,7 @@ from boxship.build.digests import Digests, joined
 from boxship.build.errors import BadGraph, BuildFailed, NotEntitled, ProcessFailed
 from boxship.build.filesystems import Filesystems, Layers, Value
 from boxship.build.inline import KnownStep
+from boxship.build.naming import name_of
 from boxship.build.ops import Exec, Files, Ref, Source, Vertex, ancestry
 from boxship.build.progress import Output, PartState, Report, VertexState, Warned
 from boxship.build.running.execution import check_consent
@@ -397,7 +398,7 @@ class _Solving:
         if before is None:
             before = VertexState(
                 vertex.digest,
-                vertex.about.name,
+                vertex.about.name or name_of(vertex.op),
                 tuple(dict.fromkeys(ref.vertex.digest for ref in vertex.inputs)),
                 group=vertex.about.group,
             )
