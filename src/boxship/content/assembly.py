@@ -55,9 +55,15 @@ class Assembly:
     """
 
     def __init__(
-        self, path: str, base: Digest | None = None, ended: Callable[[], None] | None = None
+        self,
+        path: str,
+        base: Digest | None = None,
+        ended: Callable[[], None] | None = None,
+        known: int = -1,
     ) -> None:
+        """`known` is the base, open for reading: it is the assembly's now."""
         self._then = ended
+        self._known = known
         self.path = path
         self.base = base
         self.size = 0
@@ -93,6 +99,12 @@ class Assembly:
         if at == OWN or self.base is None:
             self._writer.do(partial(self._copy_file, owner, offset, size), light=True)
 
+    def add_known(self, at: int, size: int) -> None:
+        """Take a part of the base as it is."""
+        self._note(at, size)
+        self._hand_over()
+        self._hasher.do(partial(self._hash_part, self._known, at, size), light=True)
+
     def _note(self, at: int, size: int) -> None:
         self.size += size
         if self.base is None:
@@ -117,7 +129,9 @@ class Assembly:
             self._writer.do(partial(self._write, b"".join(own)))
 
     def _hash_file(self, owner: Opened, offset: int, size: int) -> None:
-        file = owner.file
+        self._hash_part(owner.file, offset, size)
+
+    def _hash_part(self, file: int, offset: int, size: int) -> None:
         while size:
             got = os.preadv(file, [self._buffer[: min(GATHERED, size)]], offset)
             if not got:
@@ -181,6 +195,9 @@ class Assembly:
             then()
         if not self._ended:
             self._end(WrongContent("it is not wanted any more"))
+        known, self._known = self._known, -1
+        if known >= 0:
+            os.close(known)
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

@@ -204,7 +204,11 @@ class Blobs:
             return Assembly(path)
         lease = Lease(self)
         lease.hold(base)
-        return Assembly(path, base, lambda: self._let_go(lease))
+        try:
+            return Assembly(path, base, lambda: self._let_go(lease), self.open(base))
+        except BaseException:
+            self._let_go(lease)
+            raise
 
     def commit_assembled(self, assembly: Assembly, lease: Lease) -> Digest:
         """Put in place what has been put together."""

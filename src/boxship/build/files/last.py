@@ -32,17 +32,21 @@ SHARE: Final = 4  # of a quarter that is new at most, the rest is worth referrin
 
 Identity = tuple[int, int]
 Facts = tuple[int, int, int, int, bytes]  # mode, owner, group, time; digest, or what a link says
+Noted = tuple[Facts, int, int]  # and where the blob has the entry, which takes so many bytes
 
 
 class Saved(msgspec.Struct, array_like=True):
-    """A folder of a layer, and its files: path, facts, and where the blob has their entries."""
+    """A folder of a layer, and its files: path, facts, and where the blob has their entries.
+
+    A mode is one of stat(2): it says what kind of file it is.
+    """
 
     boot: str
     layer: str
     path: bytes
     identity: Identity
     blob: str
-    files: list[tuple[bytes, Facts, int]]
+    files: list[tuple[bytes, Facts, int, int]]
 
 
 class Last:
@@ -52,7 +56,8 @@ class Last:
         self.blob = Digest(saved.blob)
         self.layer = ChainId(Digest(saved.layer))
         self.folder = folder
-        self.files = {path: (facts, at) for path, facts, at in saved.files}
+        self.files: dict[bytes, Noted]
+        self.files = {path: (facts, at, size) for path, facts, at, size in saved.files}
 
     def close(self) -> None:
         """Let go of the folder."""

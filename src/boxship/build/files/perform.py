@@ -218,8 +218,7 @@ class _Work:
         assembly = self._tars.begin(known, found)
         self._undo.callback(self._drop_archive)
         before = b"".join(self._filesystems.archive(writable))
-        assembly.add(before.removesuffix(tarwriter.END))
-        archive = LayerTar(assembly)
+        archive = LayerTar(assembly, before.removesuffix(tarwriter.END))
         usage = Usage(sum(one.stat.st_size for one in found), len(found))
         usage.inodes += path.count(b"/") + 1 if path else 0
         self._archive = Packed(archive, key, path, usage)
@@ -230,7 +229,7 @@ class _Work:
         packed, self._archive = self._archive, None
         if packed is None or self._source is None:
             return
-        packed.archive.assembly.add(tarwriter.END)
+        packed.archive.end()
         self._tars.keep(layer.chain, packed)
         self._source.then(partial(self._tars.end, layer.chain))
 

@@ -31,7 +31,7 @@ MANY: Final = 200
 MUCH: Final = 1 << 20
 LATEST: Final = (1 << 31) * tar.NANOSECOND  # that every filesystem keeps as it is
 UNLINKED: Final = frozenset((errno.ENOENT, errno.EMLINK, errno.EXDEV, errno.EPERM, errno.ENOTDIR))
-UNKNOWN: Final = (None, OWN)
+UNKNOWN: Final = (None, OWN, 0)
 OVERLAY: Final = "trusted.overlay."
 
 
@@ -39,33 +39,60 @@ _Level = tuple[bytes, int, int, int]  # path, folder, that of last time, time to
 
 
 class LayerTar:
-    """The layer's archive, entry by entry; `known` is where its base has the same entry."""
+    """The layer's archive, entry by entry, and where each is."""
 
-    def __init__(self, assembly: Assembly) -> None:
+    def __init__(self, assembly: Assembly, before: bytes) -> None:
         self.assembly = assembly
-        self.files: list[tuple[bytes, Facts, int]] = []
+        self.files: list[tuple[bytes, Facts, int, int]] = []
+        self._at = self._size = 0  # of the base, to be taken as it is
+        assembly.add(before)
 
-    def note(self, rel: bytes, facts: Facts, known: int) -> None:
-        """Remember where the next entry is: in the base, or else here, where this has none."""
-        if self.assembly.base is None:
-            known = self.assembly.size
-        self.files.append((rel, facts, known))
+    def refer(self, rel: bytes, facts: Facts, at: int, size: int) -> bool:
+        """Take the next entry out of the base; False where that has it not."""
+        if at == OWN or self.assembly.base is None:
+            return False
+        self.files.append((rel, facts, at, size))
+        if at != self._at + self._size or self._size > MUCH:
+            self._take()
+            self._at = at
+        self._size += size
+        return True
 
-    def add(self, entry: tar.Entry, data: bytes = b"", known: int = OWN) -> None:
+    def _take(self) -> None:
+        if self._size:
+            self.assembly.add_known(self._at, self._size)
+            self._size = 0
+
+    def add(self, rel: bytes, facts: Facts, entry: tar.Entry, data: bytes = b"") -> None:
         """Add an entry whose content is small."""
+        self._take()
         header = tarwriter.header(entry)
         if data:
             header = b"".join((header, data, tarwriter.padding(len(data))))
-        self.assembly.add(header, known)
+        self._note(rel, facts, len(header))
+        self.assembly.add(header)
 
-    def add_file(self, entry: tar.Entry, content: Content, node: Node, known: int = OWN) -> None:
+    def add_file(
+        self, rel: bytes, facts: Facts, entry: tar.Entry, content: Content, node: Node
+    ) -> None:
         """Add an entry whose content is read beside."""
-        header = tarwriter.header(entry)
-        self.assembly.add(header, known)
-        inside = known if known == OWN else known + len(header)
-        self.assembly.add_file(*content.part(node), entry.size, inside)
-        if padding := tarwriter.padding(entry.size):
-            self.assembly.add(padding, inside if inside == OWN else inside + entry.size)
+        self._take()
+        header, padding = tarwriter.header(entry), tarwriter.padding(entry.size)
+        self._note(rel, facts, len(header) + entry.size + len(padding))
+        self.assembly.add(header)
+        self.assembly.add_file(*content.part(node), entry.size)
+        if padding:
+            self.assembly.add(padding)
+
+    def _note(self, rel: bytes, facts: Facts, size: int) -> None:
+        """Remember where the next entry is: here, or nowhere where only the base lasts."""
+        at = self.assembly.size if self.assembly.base is None else OWN
+        self.files.append((rel, facts, at, size))
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        self._take()
+        self.assembly.add(tarwriter.END)
 
 
 class Pour:
@@ -107,7 +134,8 @@ class Pour:
                     continue
                 node = one.stat
                 assert isinstance(node, Node)
-                entry = self._entry(node, path + b"/" + one.rel if path else one.rel, one)
+                facts = self._facts(node, one)
+                entry = _entry(facts, name)
                 kind = stat.S_IFMT(node.st_mode)
                 if kind == stat.S_IFDIR:
                     stopping.check()
@@ -116,7 +144,9 @@ class Pour:
                 elif kind == stat.S_IFLNK:
                     self._link(here, name, entry, node)
                 else:
-                    self._file(one.rel, here, before, name, entry, node)
+                    known, _, _ = self._known.get(one.rel, UNKNOWN)
+                    if known != facts or not _linked(before, here, name):
+                        self._file(here, name, entry, node)
         finally:
             while stack:
                 _leave(stack.pop())
@@ -124,53 +154,50 @@ class Pour:
     def _pack(self, path: bytes, found: Iterable[Picked], archive: LayerTar) -> list[bool]:
         """Say first what all will be, so that it is hashed while it is made.
 
-        Return which are the same as last time.
+        Return which files are the same as last time.
         """
         same: list[bool] = []
         for one in found:
-            node = one.stat
+            node, rel = one.stat, one.rel
             assert isinstance(node, Node)
-            entry = self._entry(node, path + b"/" + one.rel if path else one.rel, one)
-            kind = stat.S_IFMT(node.st_mode)
-            alike = False
+            facts = self._facts(node, one)
+            kind = stat.S_IFMT(facts[0])
             if kind == stat.S_IFDIR:
                 stopping.check()
-                archive.add(_whole_seconds(entry, tar.FOLDER, entry.name + b"/"))
+            known, at, size = self._known.get(rel, UNKNOWN)
+            alike = known == facts
+            same.append(alike and kind == stat.S_IFREG)
+            if alike and archive.refer(rel, facts, at, size):
+                continue
+            entry = _whole_seconds(_entry(facts, path + b"/" + rel if path else rel))
+            if kind == stat.S_IFDIR:
+                entry.type = tar.FOLDER
+                entry.name += b"/"
+                archive.add(rel, facts, entry)
             elif kind == stat.S_IFLNK:
-                entry.link = node.link
-                archive.add(_whole_seconds(entry, tar.SYMLINK, entry.name))
+                entry.type, entry.link = tar.SYMLINK, node.link
+                archive.add(rel, facts, entry)
             else:
-                alike = self._pack_file(one.rel, entry, node, archive)
-            same.append(alike)
+                entry.size = node.st_size
+                if node.st_size > SMALL:
+                    archive.add_file(rel, facts, entry, self._content, node)
+                else:
+                    data = self._content.read(node) if node.st_size else b""
+                    archive.add(rel, facts, entry, data)
         return same
 
-    def _pack_file(self, rel: bytes, entry: tar.Entry, node: Node, archive: LayerTar) -> bool:
-        size = entry.size = node.st_size
-        facts = _facts(entry, node)
-        known, at = self._known.get(rel, UNKNOWN)
-        if known != facts:
-            at = OWN
-        archive.note(rel, facts, at)
-        _whole_seconds(entry, tar.FILE, entry.name)
-        if size > SMALL:
-            archive.add_file(entry, self._content, node, at)
-        else:
-            archive.add(entry, self._content.read(node) if size else b"", at)
-        return known == facts
-
-    def _entry(self, node: Node, path: bytes, one: Picked) -> tar.Entry:
+    def _facts(self, node: Node, one: Picked) -> Facts:
         """Say what a file is given, with its time to the nanosecond."""
-        given = self._given
-        mode = stat.S_IMODE(node.st_mode)
-        if self._wanted.mode and not stat.S_ISLNK(node.st_mode):
-            mode = modes.changed(node.st_mode, self._wanted.mode)
+        given, mode = self._given, node.st_mode
+        if self._wanted.mode and not stat.S_ISLNK(mode):
+            mode = stat.S_IFMT(mode) | modes.changed(mode, self._wanted.mode)
         mtime = node.st_mtime_ns if given.time < 0 else given.time
-        return tar.Entry(
-            path,
-            mode=mode,
-            uid=node.st_uid if given.uid is None else given.uid,
-            gid=node.st_gid if given.gid is None else given.gid,
-            mtime=self._now if one.implied and given.time < 0 else mtime,
+        return (
+            mode,
+            node.st_uid if given.uid is None else given.uid,
+            node.st_gid if given.gid is None else given.gid,
+            self._now if one.implied and given.time < 0 else mtime,
+            node.link or node.digest,
         )
 
     def _folder(self, here: int, name: bytes, entry: tar.Entry) -> int:
@@ -188,12 +215,7 @@ class Pour:
         times = (entry.mtime, entry.mtime)
         os.utime(name, ns=times, dir_fd=here, follow_symlinks=False)
 
-    def _file(
-        self, rel: bytes, here: int, before: int, name: bytes, entry: tar.Entry, node: Node
-    ) -> None:
-        known, _ = self._known.get(rel, UNKNOWN)
-        if known == _facts(entry, node) and _linked(before, here, name):
-            return
+    def _file(self, here: int, name: bytes, entry: tar.Entry, node: Node) -> None:
         if not (_is_as_wanted(node, entry) and self._content.link(node, here, name)):
             self._make(here, name, entry, node)
 
@@ -216,8 +238,9 @@ class Pour:
             os.close(file)
 
 
-def _facts(entry: tar.Entry, node: Node) -> Facts:
-    return entry.mode, entry.uid, entry.gid, entry.mtime, node.digest
+def _entry(facts: Facts, name: bytes) -> tar.Entry:
+    mode, uid, gid, mtime, _ = facts
+    return tar.Entry(name, mode=stat.S_IMODE(mode), uid=uid, gid=gid, mtime=mtime)
 
 
 def _is_as_wanted(node: Node, entry: tar.Entry) -> bool:
@@ -263,8 +286,7 @@ def _leave(level: _Level) -> None:
         os.close(folder)
 
 
-def _whole_seconds(entry: tar.Entry, kind: bytes, name: bytes) -> tar.Entry:
-    entry.type, entry.name = kind, name
+def _whole_seconds(entry: tar.Entry) -> tar.Entry:
     entry.mtime = entry.mtime // tar.NANOSECOND * tar.NANOSECOND
     return entry
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,7 @@ from boxship.build.files.last import Identity, Last, LastCopies, Saved
 from boxship.build.files.pour import LayerTar
 from boxship.build.files.select import Picked
 from boxship.content.assembly import Assembly
+from boxship.content.errors import NoSuchBlob
 from boxship.content.store import Blobs, Lease
 from boxship.snapshot.driver import ChainId
 from boxship.snapshot.trees import Usage
@@ -44,10 +46,10 @@ class Tars:
 
     def begin(self, known: Last | None, found: Sequence[Picked]) -> Assembly:
         """Begin one, in pieces where most of it was there last time; keep or drop it."""
-        base = None
         if known is not None and self._blobs.has_whole(known.blob) and known.has_most_of(found):
-            base = known.blob
-        return self._blobs.assembling(base)
+            with suppress(NoSuchBlob):  # it has just been pruned
+                return self._blobs.assembling(known.blob)
+        return self._blobs.assembling()
 
     def keep(self, chain: ChainId, packed: Packed) -> None:
         """Keep the archive of the layer `chain`, which is finished, until `end`."""
