@@ -283,3 +283,34 @@ def test_a_target_below_has_the_platforms_of_the_one_above(bake: Bake, tmp_path:
     assert found == [
         "linux_amd64/amd64", "linux_amd64/of-amd64", "linux_arm64/arm64", "linux_arm64/of-arm64",
     ]  # fmt: skip
+
+
+LIMITED = """
+target "default" {
+  dockerfile-inline = <<-EOT
+    FROM busybox:latest
+    RUN dd if=/dev/zero of=/dev/null bs=64M count=1
+  EOT
+  resources = ["memory=32m", "memory-swap=32m"]
+  output = ["type=cacheonly"]
+}
+"""
+
+
+def test_what_steps_may_use_is_limited(bake: Bake, tmp_path: Path) -> None:
+    """By a target's own attribute, and by what is set on the command line over it."""
+    (tmp_path / "docker-bake.hcl").write_text(LIMITED)
+    refused = bake("--no-cache", check=False)
+    assert refused.returncode == 1
+    assert "did not complete successfully: exit code: 137" in refused.stderr
+    more = ("--set", "*.resources=memory=512m", "--set", "*.resources=memory-swap=512m")
+    bake("--no-cache", *more)
+
+
+def test_a_policy_beside_a_dockerfile_is_not_passed_over(bake: Bake, tmp_path: Path) -> None:
+    (tmp_path / "docker-bake.hcl").write_text('target "default" { output = ["type=cacheonly"] }')
+    (tmp_path / "Dockerfile").write_text("FROM busybox:latest\n")
+    (tmp_path / "Dockerfile.rego").write_text("package docker\n")
+    refused = bake(check=False)
+    assert (refused.returncode, "Dockerfile.rego is a policy" in refused.stderr) == (1, True)
+    bake("--policy", "disabled=true")

@@ -63,8 +63,14 @@ WRONG = {
 NEWER = {
     "--call nope ctx": "ERROR: unknown call: nope",
     "--call check,format=x ctx": "ERROR: invalid format 'x' of --call, use text or json",
-    "--policy x ctx": "ERROR: --policy is not supported",
-    "--resource cpu=1 ctx": "ERROR: --resource is not supported",
+    "--policy filename=p.rego ctx": "ERROR: --policy filename=p.rego is not supported: policies in "
+    "Rego are not evaluated; rules for sources are given by EXPERIMENTAL_BUILDKIT_SOURCE_POLICY",
+    "-f other ctx": "ERROR: other.rego is a policy, and policies in Rego are not evaluated; "
+    "--policy disabled=true builds without it",
+    "--resource cpu=1 ctx": 'ERROR: unknown resource "cpu", expected one of memory, memory-swap, '
+    "cpu-period, cpu-quota, cpu-shares, cpuset-cpus, cpuset-mems",
+    "--resource memory ctx": 'ERROR: invalid resource "memory", expected key=value',
+    "--resource memory=x ctx": 'ERROR: invalid value "x" for resource memory',
     "--attest type=nope ctx": 'ERROR: unknown attestation type "nope"',
 }
 
@@ -74,6 +80,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "ctx").mkdir()
     (tmp_path / "ctx/Dockerfile").write_text("FROM scratch\n")
     (tmp_path / "ctx/f").write_text("f")
+    (tmp_path / "other.rego").write_text("package docker\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(main, "environment", lambda: {"HOME": str(tmp_path)})
     return tmp_path  # type: ignore[return-value]

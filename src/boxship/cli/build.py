@@ -61,14 +61,16 @@ COMMAND = Command(
         Flag("no-cache-filter", "", "Do not cache specified stages", "array"),
         Flag("output", "o", "Output destination (format: type=local,dest=path)", "array"),
         Flag("platform", "", "Set target platforms", "array"),
-        Flag("policy", "", "Refused: policies are not evaluated", "array", hidden=True),
+        Flag("policy", "", "Switch policies off (disabled=true); none is evaluated", "array"),
         Flag("print", "", "Old name of --call", "string", "", hidden=True),
         Flag("progress", "", "Progress: auto, none, plain, quiet, rawjson, tty", "string", "auto"),
         Flag("provenance", "", "Shorthand for --attest=type=provenance", "string", ""),
         Flag("pull", "", "Always look for newer base images"),
         Flag("push", "", "Push the result to its registry"),
         Flag("quiet", "q", "Print nothing but the image ID"),
-        Flag("resource", "", "Refused: use --memory and the --cpu flags", "array", hidden=True),
+        Flag(
+            "resource", "", "Limit what RUN may use (format: memory=2g, cpu-quota=50000)", "array"
+        ),
         Flag("rm", "", "Accepted and without effect", "bool", True, hidden=True),
         Flag("sbom", "", "Shorthand for --attest=type=sbom", "string", ""),
         Flag("secret", "", "Secret to expose (format: id=mysecret,src=/path)", "array"),
@@ -107,9 +109,6 @@ def _run(shell: Shell, context: str, given: dict[str, Any]) -> int:
     from boxship.cli.building.metadata import write_metadata
     from boxship.cli.building.run import build_all, image_id, progress_mode, write_file
 
-    for flag in ("policy", "resource"):
-        if given[flag]:
-            raise InvalidRequest(f"--{flag} is not supported")
     for name, warning in WARNED.items():
         if given[name]:
             shell.say(f"WARNING: {warning}")
@@ -137,6 +136,7 @@ def _run(shell: Shell, context: str, given: dict[str, Any]) -> int:
 
 
 def _asked(shell: Shell, context: str, given: dict[str, Any]) -> Asked:
+    from boxship.cli.building import policies
     from boxship.cli.building.asked import Asked
     from boxship.cli.building.checks import arguments_of, attestation, contexts_of, pairs_of
 
@@ -166,13 +166,15 @@ def _asked(shell: Shell, context: str, given: dict[str, Any]) -> Asked:
         network=given["network"],
         push=given["push"],
         load=given["load"],
+        policies_off=policies.are_off(given["policy"]),
     )
 
 
 def _resources(given: dict[str, Any]) -> dict[str, str]:
     from boxship.cli.building.checks import hosts_of
+    from boxship.cli.building.resources import resources_of
 
-    options: dict[str, str] = {}
+    options = resources_of(given["resource"])
     numbers = ("memory", "memory-swap", "cpu-period", "cpu-quota", "cpu-shares", "shm-size")
     for name in (*numbers, "cpuset-cpus", "cpuset-mems", "cgroup-parent"):
         if value := given[name.replace("-", "_")]:

@@ -8,13 +8,14 @@ from typing import Final
 
 from boxship.cli.baking.target import DEFAULT, HERE, Target, is_remote
 from boxship.cli.building.asked import Asked
+from boxship.cli.building.resources import resources_of
 from boxship.errors import InvalidRequest
 from boxship.lib.units import parse_ram
 
 NOT_HERE: Final = ("target:", "docker-image:", "oci-layout:", "input:")
 
 
-def asked_of(target: Target, remote: str = "") -> Asked:
+def asked_of(target: Target, remote: str = "", *, policies_off: bool = False) -> Asked:
     """Return a target as a build; links to other targets stay in its contexts."""
     context, dockerfile = target["context"], target["dockerfile"]
     for what, said in (("context", context), ("dockerfile", dockerfile)):
@@ -46,6 +47,7 @@ def asked_of(target: Target, remote: str = "") -> Asked:
         no_cache_filter=target.get("no-cache-filter") or [],
         pull=bool(target.get("pull")),
         network=target.get("network") or "",
+        policies_off=policies_off,
     )
 
 
@@ -62,7 +64,7 @@ def _agent(*places: str) -> list[str]:
 
 
 def _options(target: Target) -> dict[str, str]:
-    options: dict[str, str] = {}
+    options = resources_of(target.get("resources") or ())
     if size := target.get("shm-size"):
         try:
             options["shm-size"] = str(parse_ram(size))

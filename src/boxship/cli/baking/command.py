@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from boxship.cli.baking.checks import check
 from boxship.cli.baking.files import local_files, read_definition
 from boxship.cli.baking.plan import Plan, make_plan
 from boxship.cli.baking.target import DEFAULT, HERE, Target, is_remote, place
+from boxship.cli.building import policies
 from boxship.cli.building.checks import attestation
 from boxship.cli.building.platforms import local_platform
 from boxship.errors import BoxshipError, InvalidRequest
@@ -42,8 +44,7 @@ def _bake(shell: Shell, words: list[str], given: Mapping[str, Any], undo: ExitSt
     listing = listing or ("variables" if given["list_variables"] else "")
     if given["print"] and listing:
         raise InvalidRequest("--print and --list are mutually exclusive")
-    if given["policy"]:
-        raise InvalidRequest("--policy is not supported: policies are not evaluated")
+    policies_off = policies.are_off(given["policy"])
     url, context, names = _places(words)
     source = _source(shell, url, given, undo)
     builtin = {"BAKE_CMD_CONTEXT": context, "BAKE_LOCAL_PLATFORM": local_platform()}
@@ -64,7 +65,7 @@ def _bake(shell: Shell, words: list[str], given: Mapping[str, Any], undo: ExitSt
     if given["print"]:
         shell.out.write(_indented(plan.document()))
         return 0
-    return _build(shell, plan, words, given, url, source.folder)
+    return _build(shell, plan, words, given, Where(url, source.folder, policies_off))
 
 
 def _places(words: list[str]) -> tuple[str, str, list[str]]:
@@ -128,8 +129,17 @@ def _indented(document: object) -> str:
     return shown + "\n"
 
 
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where the definition comes from; whether policies beside Dockerfiles are switched off."""
+
+    url: str
+    folder: str
+    policies_off: bool
+
+
 def _build(
-    shell: Shell, plan: Plan, words: list[str], given: Mapping[str, Any], url: str, folder: str
+    shell: Shell, plan: Plan, words: list[str], given: Mapping[str, Any], where: Where
 ) -> int:
     from boxship.cli.baking.builds import asked_of
     from boxship.cli.baking.consent import ENGINE, demand, granted, lacking, needed
@@ -141,17 +151,17 @@ def _build(
 
     builder = chosen_builder(shell, given["builder"])
     mode = progress_mode(shell, given["progress"])
-    if folder:
-        _check_inside(plan, folder)
+    if where.folder:
+        _check_inside(plan, where.folder)
     wanted = needed(plan.targets.values(), shell.environment)
     rights = granted(given["allow"], os.getcwd())
-    rights.read |= {folder} if folder else set()
+    rights.read |= {where.folder} if where.folder else set()
     demand(shell, lacking(wanted, rights), words)
     call = call_named(call_of(given))
     builds: dict[str, Asked] = {}
     for name, target in plan.targets.items():
-        asked = builds[name] = asked_of(target, url)
-        if url and is_remote(target["context"]):
+        asked = builds[name] = asked_of(target, where.url, policies_off=where.policies_off)
+        if where.url and is_remote(target["context"]):
             from boxship.cli.baking.remote import tokens
 
             asked.secrets = [*asked.secrets, *tokens(shell.environment)]

@@ -29,7 +29,7 @@ KEYS: Final = {"platform": "platforms", "secrets": "secret"}
 ARRAYS: Final = frozenset(
     {
         "output", "cache-to", "cache-from", "tags", "platform", "secrets", "ssh", "attest",
-        "entitlements", "annotations", "no-cache-filter", "ulimits",
+        "entitlements", "annotations", "no-cache-filter", "ulimits", "resources",
     }
 )  # fmt: skip
 NAMED: Final = frozenset({"args", "contexts", "labels", "extra-hosts"})

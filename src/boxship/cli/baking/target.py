@@ -69,6 +69,7 @@ MEMBERS: Final[Mapping[str, tuple[Kind, Merge]]] = {
     "call": (Kind.TEXT, Merge.REPLACE),
     "entitlements": (Kind.TEXTS, Merge.APPEND),
     "extra-hosts": (Kind.MAP, Merge.BY_KEY),
+    "resources": (Kind.TEXTS, Merge.APPEND),
 }
 ESCAPED: Final = ("annotations", "dockerfile-inline", "args", "labels", "extra-hosts")
 

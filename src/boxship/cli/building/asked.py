@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from boxship.cli.building import policies
 from boxship.cli.building.checks import (
     annotations_of,
     check_caches,
@@ -79,6 +80,7 @@ class Asked:
     network: str = ""
     push: bool = False
     load: bool = False
+    policies_off: bool = False
 
 
 @dataclass(slots=True)
@@ -255,6 +257,8 @@ def _context(
         folders["dockerfile"], options["filename"] = folder, "Dockerfile"
     elif "context" in folders:
         path = os.path.join(folders["context"], "Dockerfile") if not name else os.path.abspath(name)
+        if not asked.policies_off:
+            policies.check(path)
         folders["dockerfile"] = os.path.dirname(path)
         options["filename"] = os.path.basename(path)
         return

@@ -28,7 +28,7 @@ COMMAND = Command(
         Flag("load", "", 'Shorthand for "--set=*.output=type=docker"'),
         Flag("metadata-file", "", "Write build result metadata to a file", "string", ""),
         Flag("no-cache", "", "Do not use cache when building the image", "maybe"),
-        Flag("policy", "", "Refused: policies are not evaluated", "array", hidden=True),
+        Flag("policy", "", "Switch policies off (disabled=true); none is evaluated", "array"),
         Flag("print", "", "Print the options without building"),
         Flag("progress", "", "Progress: auto, none, plain, quiet, rawjson, tty", "string", "auto"),
         Flag("provenance", "", 'Shorthand for "--set=*.attest=type=provenance"', "string", ""),
