@@ -37,6 +37,11 @@ class SourceDenied(Forbidden):
 class BadPolicy(InvalidRequest):
     """A policy that makes no sense."""
 
+    @classmethod
+    def of(cls, pattern: str, error: re2.InvalidExpression) -> BadPolicy:
+        said = pattern[:200]
+        return cls(f'error matching source policy: invalid regex "{said}": {error}')
+
 
 class Action(Enum):
     """What a rule does with what it matches."""
@@ -128,10 +133,9 @@ class Rule:
             case Match.EXACT:
                 return said
             case Match.REGEX:
-                pattern = compiled(self.selector)
-                return pattern.sub(lambda found: _expanded(said, found), identifier)
+                return _replaced(self.selector, identifier, said)
             case Match.WILDCARD:
-                found = compiled(_wildcard(self.selector)).search(identifier)
+                found = _found(_wildcard(self.selector), identifier)
                 return identifier if found is None else _expanded(said, found)
         assert_never(self.match)
 
@@ -207,20 +211,35 @@ def expression(pattern: str) -> re2.Expression:
     try:
         return re2.compile(pattern)
     except re2.InvalidExpression as error:
-        raise BadPolicy(
-            f'error matching source policy: invalid regex "{pattern[:200]}": {error}'
-        ) from None
+        raise BadPolicy.of(pattern, error) from None
 
 
-@lru_cache(maxsize=256)
-def compiled(pattern: str) -> re.Pattern[str]:
-    """Return a pattern that has matched, to find out what its groups are."""
+def _found(pattern: str, text: str) -> re2.Match | None:
+    """Return what a pattern matches in a text, with its groups."""
     try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise BadPolicy(
-            f'error matching source policy: invalid regex "{pattern[:200]}": {error}'
-        ) from None
+        return re2.matcher(pattern).find(text)
+    except re2.InvalidExpression as error:
+        raise BadPolicy.of(pattern, error) from None
+
+
+def _replaced(pattern: str, text: str, said: str) -> str:
+    """Return a text with `said` in place of all that a pattern matches."""
+    if len(text) > LONGEST or len(said) > LONGEST:
+        raise BadPolicy("error mutating source policy: too long")
+    size = 0
+
+    def expanded(found: re2.Match) -> str:
+        nonlocal size
+        piece = _expanded(said, found)
+        size += len(piece)
+        if size > LONGEST:
+            raise BadPolicy("error mutating source policy: too long")
+        return piece
+
+    try:
+        return re2.matcher(pattern).replace(text, expanded)
+    except re2.InvalidExpression as error:
+        raise BadPolicy.of(pattern, error) from None
 
 
 @lru_cache(maxsize=256)
@@ -238,16 +257,13 @@ def _quoted(text: str) -> str:
     return "".join(f"\\{letter}" if letter in SPECIAL else letter for letter in text)
 
 
-def _expanded(said: str, found: re.Match[str]) -> str:
+def _expanded(said: str, found: re2.Match) -> str:
     """Return `said` with `$1`, `${1}` and `${name}` replaced; what is unknown becomes nothing."""
 
     def value(reference: re.Match[str]) -> str:
         if reference[1]:
             return "$"
         name = reference[2] or reference[3]
-        try:
-            return found[int(name) if name.isdecimal() else name] or ""
-        except IndexError:
-            return ""
+        return found.group(int(name) if name.isascii() and name.isdecimal() else name)
 
     return REFERENCE.sub(value, said)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from boxship.lib.re2 import classes
 from boxship.lib.re2.classes import Ranges
 from boxship.lib.re2.errors import InvalidExpression
-from boxship.lib.re2.tree import EMPTY, At, Choice, Node, One, Place, Repeat, Series
+from boxship.lib.re2.tree import EMPTY, At, Choice, Group, Node, One, Place, Repeat, Series
 
 LONGEST: Final = 4096
 DEEPEST: Final = 100
@@ -30,9 +31,19 @@ class Flags:
     fold: bool = False  # i
     lines: bool = False  # m
     dot_all: bool = False  # s
+    few: bool = False  # U
 
 
-def parse(text: str) -> Node:
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What an expression says, how many groups it has, and which of them have names."""
+
+    node: Node
+    groups: int
+    names: Mapping[str, int]
+
+
+def parse(text: str) -> Parsed:
     """Return what an expression says; InvalidExpression when it is none."""
     if len(text) > LONGEST:
         raise InvalidExpression("expression is too large", text[:20] + "...")
@@ -40,14 +51,15 @@ def parse(text: str) -> Node:
     node = reader.choice(Flags(), 0)
     if reader.at < len(text):
         raise InvalidExpression("unexpected )", text)
-    return node
+    return Parsed(node, reader.groups, reader.names)
 
 
 class _Reader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self._names: set[str] = set()
+        self.names: dict[str, int] = {}
+        self.groups = 0
 
     @property
     def _next(self) -> str:
@@ -82,33 +94,35 @@ class _Reader:
                     continue
             else:
                 node = self._single(flags)
-            series.append(self._repeated(node))
+            series.append(self._repeated(node, flags))
         parts.append(Series(tuple(series)))
         return parts[0] if len(parts) == 1 else Choice(tuple(parts))
 
     def _group(self, flags: Flags, depth: int, start: int) -> tuple[Node | None, Flags]:
         """Read after an opening parenthesis; return also the flags for what follows."""
-        inner = flags
-        if self._take("?"):
-            if self._take("P<") or (self._next == "<" and self._take("<")):
-                self._group_name(start)
-            else:
-                inner, is_group = self._flags(flags, start)
-                if not is_group:
-                    return None, inner
+        inner, number = flags, 0
+        if not self._take("?"):
+            number = self.groups = self.groups + 1
+        elif self._take("P<") or (self._next == "<" and self._take("<")):
+            number = self.groups = self.groups + 1
+            self._group_name(start)
+        else:
+            inner, is_group = self._flags(flags, start)
+            if not is_group:
+                return None, inner
         node = self.choice(inner, depth + 1)
         if not self._take(")"):
             raise InvalidExpression("missing closing )", self.text)
-        return node, flags
+        return Group(number, node) if number else node, flags
 
     def _group_name(self, start: int) -> None:
         end = self.text.find(">", self.at)
         name = self.text[self.at : end]
         if end < 0 or not name or not NAME.issuperset(name):
             raise InvalidExpression("invalid named capture", self.text[start : end + 1 or None])
-        if name in self._names:
+        if name in self.names:
             raise InvalidExpression("duplicate capture group name", name)
-        self._names.add(name)
+        self.names[name] = self.groups
         self.at = end + 1
 
     def _flags(self, flags: Flags, start: int) -> tuple[Flags, bool]:
@@ -124,7 +138,7 @@ class _Reader:
                 case "s":
                     flags = replace(flags, dot_all=wanted)
                 case "U":
-                    pass  # which of several matches it is, nobody asks
+                    flags = replace(flags, few=wanted)
                 case "-" if wanted:
                     wanted, said = False, False
                     continue
@@ -137,7 +151,7 @@ class _Reader:
 
     # -- repetitions
 
-    def _repeated(self, node: Node) -> Node:
+    def _repeated(self, node: Node, flags: Flags) -> Node:
         begin = self.at
         bounds = self._bounds()
         if bounds is None:
@@ -146,11 +160,11 @@ class _Reader:
         said = self.text[begin : self.at]
         if least > MOST_REPEATS or (most is not None and not least <= most <= MOST_REPEATS):
             raise InvalidExpression("invalid repeat count", said)
-        self._take("?")  # rather few
+        few = self._take("?") != flags.few
         if self._bounds() is not None:
             said = self.text[begin : self.at]
             raise InvalidExpression("invalid nested repetition operator", said)
-        return Repeat(node, least, most)
+        return Repeat(node, least, most, few)
 
     def _bounds(self) -> tuple[int, int | None] | None:
         for letter, bounds in (("*", (0, None)), ("+", (1, None)), ("?", (0, 1))):
@@ -209,7 +223,7 @@ class _Reader:
             return EMPTY
         # A repetition after it is of the last character.
         *before, last = [_character(ord(letter), flags) for letter in quoted]
-        return Series((*before, self._repeated(last)))
+        return Series((*before, self._repeated(last, flags)))
 
     def _shorthand(self, flags: Flags) -> Ranges | None:
         """Read a set such as `\\d` or `\\pL`; None where there is none."""

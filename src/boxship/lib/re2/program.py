@@ -7,7 +7,7 @@ from typing import Final, assert_never
 
 from boxship.lib.re2.classes import Ranges
 from boxship.lib.re2.errors import InvalidExpression
-from boxship.lib.re2.tree import At, Choice, Node, One, Place, Repeat, Series
+from boxship.lib.re2.tree import At, Choice, Group, Node, One, Place, Repeat, Series
 
 LARGEST: Final = 5000  # instructions, and as many parts
 
@@ -26,9 +26,16 @@ class Check:
     place: Place
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Note where the text is, under a number, and go on at the next instruction."""
+
+    number: int
+
+
 @dataclass(slots=True)
 class Fork:
-    """Go on at each of some instructions."""
+    """Go on at each of some instructions; what comes earlier is rather wanted."""
 
     targets: list[int]
 
@@ -38,7 +45,7 @@ class Matched:
     """The end."""
 
 
-Instruction = Take | Check | Fork | Matched
+Instruction = Take | Check | Note | Fork | Matched
 
 
 def compile(node: Node, text: str) -> list[Instruction]:
@@ -81,6 +88,10 @@ class _Program:
                 self._add_choice(parts)
             case Repeat():
                 self._add_repeat(node)
+            case Group(number, part):
+                self.put(Note(2 * number))
+                self.add(part)
+                self.put(Note(2 * number + 1))
             case _:
                 assert_never(node)
 
@@ -103,6 +114,8 @@ class _Program:
             self.add(node.part)
             self._fork().targets.append(start)
             fork.targets.append(len(self.code))
+            if node.few:
+                fork.targets.reverse()
             return
         skips = []
         for _ in range(node.most - node.least):
@@ -111,3 +124,5 @@ class _Program:
             self.add(node.part)
         for skip in skips:
             skip.targets.append(len(self.code))
+            if node.few:
+                skip.targets.reverse()

@@ -12,7 +12,7 @@ from typing import Final
 from boxship.lib.re2 import classes, program
 from boxship.lib.re2.errors import InvalidExpression
 from boxship.lib.re2.parse import parse
-from boxship.lib.re2.program import Check, Fork, Instruction, Matched, Take
+from boxship.lib.re2.program import Check, Fork, Instruction, Matched, Note, Take
 from boxship.lib.re2.tree import Place
 
 REMEMBERED: Final = 50_000  # states
@@ -33,7 +33,9 @@ class Expression:
     def __init__(self, text: str) -> None:
         self.text = text
         self._plain = SPECIAL.isdisjoint(text)
-        self._code: list[Instruction] = [] if self._plain else program.compile(parse(text), text)
+        self._code: list[Instruction] = (
+            [] if self._plain else program.compile(parse(text).node, text)
+        )
         self._steps: dict[tuple[_States, str, str], _States | None] = {}
         self._kept = 0
 
@@ -85,8 +87,10 @@ class Expression:
                     return None
                 case Fork(targets):
                     left += targets
+                case Note():
+                    left.append(at + 1)
                 case Check(place):
-                    if _is_at(place, before, letter):
+                    if is_at(place, before, letter):
                         left.append(at + 1)
                 case Take(ranges):
                     if letter and classes.holds(ranges, ord(letter)):
@@ -94,7 +98,7 @@ class Expression:
         return frozenset(following)
 
 
-def _is_at(place: Place, before: str, after: str) -> bool:
+def is_at(place: Place, before: str, after: str) -> bool:
     """Whether a place is between two characters; none is the text's edge."""
     match place:
         case Place.TEXT_START:

@@ -49,12 +49,21 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """The same several times; without a `most` there is no end."""
+    """The same several times; without a `most` there is no end. few: rather less than more."""
 
     part: Node
     least: int
     most: int | None
+    few: bool = False
 
 
-Node = One | At | Series | Choice | Repeat
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A part whose match can be asked for, by its number or its name."""
+
+    number: int
+    part: Node
+
+
+Node = One | At | Series | Choice | Repeat | Group
 EMPTY = Series(())
