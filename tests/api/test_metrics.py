@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import urllib.error
@@ -16,6 +17,14 @@ from tests.support.engine import Engine
 from boxship.daemon import metering
 from boxship.daemon.config import BadConfiguration
 from boxship.lib import metrics
+
+FAILED = {
+    "dockerfile_empty_error": 1,
+    "unknown_instruction_error": 1,
+    "build_target_not_reachable_error": 1,
+    "dockerfile_syntax_error": 0,
+    "build_canceled": 0,
+}
 
 
 def free_port() -> int:
@@ -54,11 +63,21 @@ def test_numbers_are_collected_under_dockers_names(own_engine: Engine, port: int
     client.info()
     with pytest.raises(docker.errors.ImageNotFound):
         client.containers.create("absent")
+    for text in (b"", b"FROM scratch\nNONSENSE x\n"):
+        with pytest.raises((docker.errors.BuildError, docker.errors.APIError)):
+            client.images.build(fileobj=io.BytesIO(text))
+    with pytest.raises((docker.errors.BuildError, docker.errors.APIError)):
+        client.images.build(fileobj=io.BytesIO(b"FROM scratch\n"), target="absent")
     client.close()
     status, text = fetch(port, "/metrics")
     assert status == 200
     found = dict(values(text))
+    for why, count in FAILED.items():
+        assert found[f'builder_builds_failed_total{{reason="{why}"}}'] == count
+    assert found["builder_builds_triggered_total"] == 3
     engine = "engine_daemon_"
+    for action in ("allocate", "release"):
+        assert found[f'{engine}network_actions_seconds_count{{action="{action}"}}'] == 0
     assert found[f'{engine}host_info_functions_seconds_count{{function="system_info"}}'] == 1
     for action in ("changes", "commit", "create", "delete", "start"):
         name = f'{engine}container_actions_seconds_bucket{{action="{action}",le="+Inf"}}'

@@ -18,6 +18,7 @@ from boxship.lib import metrics
 from boxship.lib.metrics import Histogram, Metric, Sample
 from boxship.transport.exchange import Exchange
 
+NETWORK_ACTIONS: Final = ("allocate", "release")
 ACTIONS: Final = ("changes", "commit", "create", "delete", "start")
 # What a route counts as, once it has been answered without an error.
 CONTAINER_ACTIONS: Final = {
@@ -48,7 +49,12 @@ class Meter:
             "function",
             tuple(HOST_FUNCTIONS.values()),
         )
-        self._builds = 0
+        self.networks = Histogram(
+            "engine_daemon_network_actions_seconds",
+            "The number of seconds it takes to process each network action",
+            "action",
+            NETWORK_ACTIONS,
+        )
 
     def note(self, method: str, template: str, seconds: float) -> None:
         """A route has been answered."""
@@ -57,15 +63,9 @@ class Meter:
             self._actions.note(action, seconds)
         elif function := HOST_FUNCTIONS.get(route):
             self._functions.note(function, seconds)
-        elif route == ("POST", "/build"):
-            self._builds += 1
 
     def metrics(self) -> list[Metric]:
-        builds = metrics.counter(
-            "builder_builds_triggered_total", "Number of triggered image builds",
-            lambda: self._builds,
-        )  # fmt: skip
-        return [self._actions, self._functions, builds]
+        return [self._actions, self._functions, self.networks]
 
 
 class Told:
@@ -82,6 +82,8 @@ class Told:
         subscribers: Callable[[], int],
         probes: Callable[[], int],
         failed_probes: Callable[[], int],
+        builds: Callable[[], int],
+        failed_builds: Callable[[], Mapping[str, int]],
     ) -> None:
         """`about` are the labels of the metric that tells which engine this is."""
         engine = "engine_daemon_"
@@ -109,6 +111,13 @@ class Told:
             metrics.gauge(
                 f"{engine}events_subscribers_total",
                 "The number of current subscribers to events", subscribers,
+            ),
+            metrics.counter(
+                "builder_builds_triggered_total", "Number of triggered image builds", builds
+            ),
+            Metric(
+                "builder_builds_failed_total", "counter", "Number of failed image builds",
+                lambda: [({"reason": why}, count) for why, count in failed_builds().items()],
             ),
             metrics.counter(
                 f"{engine}health_checks_total", "The total number of health checks", probes

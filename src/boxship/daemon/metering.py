@@ -6,6 +6,7 @@ import logging
 import socket
 from contextlib import AsyncExitStack, ExitStack
 
+from boxship.api.builds import Builds
 from boxship.api.metrics import Meter, Page, Told
 from boxship.container.containers import Containers
 from boxship.container.probes import Probes
@@ -21,6 +22,7 @@ STOP_GRACE = 1.0
 
 async def serve(config: Config, engine: Engine, meter: Meter, undo: AsyncExitStack) -> None:
     """Serve the page until `undo`."""
+    engine.networks.timed = meter.networks.note
     page = Page(meter.metrics(), told(config, engine).metrics)
     bound = ExitStack()
     undo.callback(bound.close)
@@ -39,9 +41,10 @@ def bind(address: str, undo: ExitStack) -> socket.socket:
 def told(config: Config, engine: Engine) -> Told:
     """Return what the parts say of themselves."""
     facts, registry = engine.system.facts, engine.parts[Containers]
-    probes = engine.parts[Probes]
+    probes, builds = engine.parts[Probes], engine.parts[Builds]
     assert isinstance(registry, Containers)
     assert isinstance(probes, Probes)
+    assert isinstance(builds, Builds)
     about = {
         "architecture": facts.machine,
         "commit": "",
@@ -62,4 +65,6 @@ def told(config: Config, engine: Engine) -> Told:
         subscribers=lambda: engine.journal.listeners,
         probes=lambda: probes.run,
         failed_probes=lambda: probes.failed,
+        builds=lambda: builds.begun,
+        failed_builds=lambda: builds.failed,
     )

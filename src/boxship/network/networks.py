@@ -7,6 +7,7 @@ import contextlib
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -49,6 +50,9 @@ LINGER: Final = 1.0  # seconds after which a link should have gone with its name
 SETTLE: Final = 0.02  # seconds after news of the firewall in which more is likely to come
 
 
+Timed = Callable[[str, float], None]
+
+
 class Networks:
     """Networks, and the containers on them."""
 
@@ -65,6 +69,7 @@ class Networks:
         name_server: NameServer | None = None,
     ) -> None:
         """`now` tells the time in RFC 3339; `host_seed` makes this host's IPv6 ranges its own."""
+        self.timed: Timed | None = None  # hears how long each action has taken
         self._config = config
         self._publisher = publisher
         self._containers = containers
@@ -188,11 +193,18 @@ class Networks:
 
     async def open_sandbox(self, request: SandboxRequest) -> Sandbox:
         """Make ready the network side of a container that is about to start."""
-        return await asyncio.to_thread(self._open, request)
+        begun = time.monotonic()
+        opened = await asyncio.to_thread(self._open, request)
+        if self.timed is not None:
+            self.timed("allocate", time.monotonic() - begun)
+        return opened
 
     async def close_sandbox(self, container: ContainerId) -> None:
         """Give back what the container's network side had; fine when there is none."""
+        begun, was_open = time.monotonic(), container in self._sandboxes.open_now
         await asyncio.to_thread(self._close_sandbox, container)
+        if self.timed is not None and was_open:
+            self.timed("release", time.monotonic() - begun)
         if self._sandboxes.departed:
             self._departing.set()
 

@@ -22,14 +22,14 @@ async def build(
     call: Call, building: Building, images: Images, builds: Builds, doors: Doors
 ) -> Answer:
     if call.query.text("version") not in CLASSIC:
-        return await _by_session(call, doors)
+        return await _by_session(call, doors, builds)
     tools = await building.tools()
     from boxship.api.classic import ClassicBuild
 
     task = ClassicBuild(call, images.host, tools, builds.numbers)
 
     async def work(say: Say) -> None:
-        with builds.named(task.id):
+        with builds.counted(), builds.named(task.id):
             await task.perform(say)
 
     return await progress.told(work)
@@ -45,12 +45,17 @@ def cancel(call: Call, builds: Builds, doors: Doors) -> Reply:
     return Reply(HTTPStatus.NO_CONTENT)
 
 
-async def _by_session(call: Call, doors: Doors) -> Answer:
+async def _by_session(call: Call, doors: Doors, builds: Builds) -> Answer:
     """Build as BuildKit does; an upload of a context for such a build has an empty answer."""
     if call.query.text("buildid").startswith("upload-request:"):
         await doors.build(call.query, call.stream(), lambda message: None)
         return Reply()
-    return await progress.told(lambda say: doors.build(call.query, call.stream(), say))
+
+    async def work(say: Say) -> None:
+        with builds.counted():
+            await doors.build(call.query, call.stream(), say)
+
+    return await progress.told(work)
 
 
 @route("POST", "/build/prune")
