@@ -57,12 +57,15 @@ def test_a_builder_elsewhere_builds(engine: Engine, run: Run, tmp_path: Path) ->
     inspected = run("builder", "inspect", "--bootstrap").stdout
     assert f"Endpoint:         {engine.host}" in inspected
     named = run("buildx", "--builder", "default", "-D", "inspect").stdout
-    assert named.startswith("Name:          default\n")
+    assert named.startswith("Name:   default\nDriver: docker\n")
     assert "RECLAIMABLE" in run("buildx", "du").stdout
     run("buildx", "use", "default")
     assert run("buildx", "ls", "--format", "{{.Name}} {{.Current}}").stdout == (
-        "far false\ndefault true\n"
+        "far false\nfar0 false\ndefault true\ndefault false\n"
     )
+    far, own = map(json.loads, run("buildx", "ls", "--format", "json").stdout.splitlines())
+    assert (far["Name"], far["Nodes"][0]["Endpoint"]) == ("far", engine.host)
+    assert own["Nodes"][0]["Platforms"] == far["Nodes"][0]["Platforms"]
     (tmp_path / ".docker/buildx/instances/gone").write_text(
         '{"Name": "gone", "Driver": "remote", "Nodes": [{"Endpoint": "unix:///nonexistent"}]}'
     )
@@ -123,6 +126,17 @@ def test_the_cache_is_shown_as_buildx_shows_it(engine: Engine, run: Run, tmp_pat
     assert {json.loads(line)["Type"] for line in found.splitlines()} == {"regular"}
     assert run("builder", "du", "--filter", "id=nope").stdout == "Reclaimable:\t0B\nTotal:\t\t0B\n"
     assert table(run("buildx", "du").stdout) == table(real(engine, "du"))
+
+
+def test_builders_are_shown_as_buildx_shows_them(engine: Engine, run: Run) -> None:
+    template = "{{.Name}} {{.DriverEndpoint}} {{.Status}} {{.Buildkit}} {{.Platforms}}"
+    for words in (["inspect"], ["inspect", "--bootstrap"], ["ls", "--format", template]):
+        assert run("buildx", *words).stdout == real(engine, *words)
+    (ours,) = map(json.loads, run("buildx", "ls", "--format", "json").stdout.splitlines())
+    theirs = json.loads(real(engine, "ls", "--format", "json").splitlines()[0])
+    assert ours.pop("Current") is True
+    theirs.pop("LastActivity", None)
+    assert ours == theirs
 
 
 def test_a_past_build_is_shown_exported_and_forgotten(run: Run, tmp_path: Path) -> None:

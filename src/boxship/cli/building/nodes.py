@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from boxship.cli.building.remote import ask
 from boxship.errors import BoxshipError
@@ -24,6 +23,7 @@ class Node:
 
     status: str = "inactive"
     version: str = ""
+    ids: list[str] = field(default_factory=list)
     platforms: list[str] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
     policies: list[str] = field(default_factory=list)
@@ -34,20 +34,44 @@ def node_of(shell: Shell, builder: Builder, within: float) -> Node:
     """Ask a builder what it is."""
 
     async def question(builds: Builds) -> Sequence[pb.Worker]:
-        async with asyncio.timeout(within):
-            return await builds.workers()
+        return await builds.workers()
 
     try:
-        workers = ask(shell, question, builder)
+        workers = ask(shell, question, builder, within)
     except (BoxshipError, OSError) as error:
         return Node(problem=str(error))
     node = Node("running")
     for worker in workers:
         node.version = worker.version.version
+        node.ids.append(worker.id)
         node.platforms += platforms_of(worker)
         node.labels.update(worker.labels)
         node.policies += policies_of(worker)
     return node
+
+
+def document(builder: Builder, node: Node, *, current: bool) -> dict[str, Any]:
+    """Return a builder as JSON, with docker buildx's names."""
+    said: dict[str, Any] = {"Name": builder.node, "Endpoint": builder.endpoint or builder.name}
+    if builder.options:
+        said["DriverOpts"] = builder.options
+    said["Status"] = node.status
+    for key, value in (
+        ("Version", node.version),
+        ("Err", node.problem),
+        ("IDs", node.ids),
+        ("Platforms", node.platforms),
+        ("Labels", dict(sorted(node.labels.items()))),
+    ):
+        if value:
+            said[key] = value
+    return {
+        "Name": builder.name,
+        "Driver": builder.driver,
+        "Current": current,
+        "Dynamic": False,
+        "Nodes": [said],
+    }
 
 
 def platforms_of(worker: pb.Worker) -> list[str]:

@@ -41,7 +41,7 @@ def run(
             return shell.report("ERROR: --format and --verbose are mutually exclusive")
         asked = conditions(filter)
         chosen = chosen_builder(shell, builder)
-        found = ask(shell, lambda builds: builds.usage(asked), chosen)
+        found = ask(shell, lambda builds: builds.usage(asked), chosen, timeout / 1e9)
     except BoxshipError as error:
         return shell.report(f"ERROR: {error}")
     if format != "table":

@@ -39,7 +39,7 @@ def run(
             raise Unavailable(node.problem)
     except BoxshipError as error:
         return shell.report(f"ERROR: {error}")
-    shell.out.line(f"Name:          {one.name}\nDriver:        {one.driver}\n\nNodes:")
+    shell.out.line(f"Name:   {one.name}\nDriver: {one.driver}\n\nNodes:")
     lines = [("Name", one.node), ("Endpoint", one.endpoint or one.name)]
     if one.options:
         said = " ".join(f'{key}="{value}"' for key, value in sorted(one.options.items()))

@@ -7,6 +7,8 @@ from boxship.cli.libraries import find_libraries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from boxship.cli.building.builders import Builder
+    from boxship.cli.building.nodes import Node
     from boxship.cli.shell import Shell
 
 COMMAND = Command(
@@ -23,6 +25,7 @@ COMMAND = Command(
 )
 TITLES = ("NAME/NODE", "DRIVER/ENDPOINT", "STATUS", "BUILDKIT", "PLATFORMS")
 WIDEST = 60
+FIELDS = ("Name", "Current", "DriverEndpoint", "Status", "Buildkit", "Platforms", "Error")
 
 
 def run(
@@ -31,28 +34,29 @@ def run(
     """Print each builder, and below it what it runs."""
     find_libraries()
     from boxship.cli.building.builders import Builders
-    from boxship.cli.building.nodes import node_of
+    from boxship.cli.building.nodes import document, node_of
 
     builders = Builders(shell)
     current = builders.current()
     found = [(one, node_of(shell, one, timeout / 1e9)) for one in builders.every()]
+    if format in ("json", "{{json .}}"):
+        from boxship.lib import quickjson
+
+        for one, node in found:
+            shell.out.line(quickjson.encode(document(one, node, current=one.name == current)))
+        return 0
     if format != "table":
+        from operator import itemgetter
+
         from boxship.cli.formatter import Listing, render
 
         listing = Listing(
             "*commands.lsContext",
             "",
-            {
-                "Name": ("NAME/NODE", lambda row: row[0].name),
-                "Current": ("CURRENT", lambda row: row[0].name == current),
-                "DriverEndpoint": ("DRIVER/ENDPOINT", lambda row: row[0].endpoint or row[0].driver),
-                "Status": ("STATUS", lambda row: row[1].status),
-                "Buildkit": ("BUILDKIT", lambda row: row[1].version),
-                "Platforms": ("PLATFORMS", lambda row: ", ".join(row[1].platforms)),
-                "Error": ("ERROR", lambda row: row[1].problem),
-            },
+            {name: (name.upper(), itemgetter(name)) for name in FIELDS},
         )
-        shell.out.write(render(listing, found, format))
+        lines = [line for one, node in found for line in _lines(one, node, current)]
+        shell.out.write(render(listing, lines, format))
         return 0
     rows = [TITLES]
     for one, node in found:
@@ -71,3 +75,27 @@ def run(
         if node.problem:
             shell.err.line(f"Cannot load builder {one.name}: {node.problem}")
     return 0
+
+
+def _lines(one: Builder, node: Node, current: str) -> list[dict[str, object]]:
+    """Return what templates are filled with: a builder, and then its node."""
+    nothing = dict.fromkeys(FIELDS, "")
+    return [
+        {
+            **nothing,
+            "Name": one.name,
+            "Current": one.name == current,
+            "DriverEndpoint": one.driver,
+            "Error": node.problem,
+        },
+        {
+            **nothing,
+            "Name": one.node,
+            "Current": False,
+            "DriverEndpoint": one.endpoint or one.name,
+            "Status": node.status,
+            "Buildkit": node.version,
+            "Platforms": ", ".join(node.platforms),
+            "Error": node.problem,
+        },
+    ]

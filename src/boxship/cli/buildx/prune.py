@@ -73,7 +73,7 @@ def run(
         async def prune(builds: Builds) -> list[pb.UsageRecord]:
             return [one async for one in builds.prune(request)]
 
-        gone = ask(shell, prune, chosen_builder(shell, builder))
+        gone = ask(shell, prune, chosen_builder(shell, builder), timeout / 1e9)
     except BoxshipError as error:
         return shell.report(f"ERROR: {error}")
     if verbose:
