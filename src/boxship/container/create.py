@@ -81,10 +81,9 @@ class Creation:
         identifier = ContainerId(secrets.token_hex(32))
         if asked.name:
             name = names.checked(asked.name)
-            self.registry.reserve(name, identifier)
         else:
             name = names.unused(self.registry.names)
-            self.registry.reserve(name, identifier)
+        await self.registry.begin(name, identifier)
         try:
             image = self._image(asked)
             record, warnings = self._decide(identifier, name, asked, image)

@@ -14,7 +14,7 @@ from boxship.container.errors import AmbiguousPrefix, NameTaken, NoSuchContainer
 from boxship.container.needs import Shim
 from boxship.container.record import Container
 from boxship.container.tables import Table
-from boxship.container.turn import Turn
+from boxship.container.turn import PATIENCE, Turn
 from boxship.image.needs import User
 from boxship.model.ids import ContainerId
 from boxship.shim.protocol import Attachment
@@ -68,6 +68,7 @@ class Registry:
         self._table = table
         self._cells: dict[str, Cell] = {}
         self._names: dict[str, str] = {}
+        self._making: dict[str, asyncio.Event] = {}  # by name; set when it is made, or has failed
         for record in table.all():
             self.admit(record)
 
@@ -102,6 +103,24 @@ class Registry:
             raise NoSuchContainer(ref)
         return self._cells[found[0]]
 
+    async def begin(self, name: str, identifier: str) -> None:
+        """Reserve a name for what will be admitted, or its name released.
+
+        Whether a name is taken by what is only being made is not known before that is made.
+        """
+        while other := self._making.get(name):
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await other.wait()
+            except TimeoutError:
+                break
+        self.reserve(name, identifier)
+        self._making[name] = asyncio.Event()
+
+    def _decided(self, name: str) -> None:
+        if made := self._making.pop(name, None):
+            made.set()
+
     def reserve(self, name: str, identifier: str) -> None:
         """Give a name to a container that is being made; NameTaken when another has it."""
         owner = self._names.setdefault(name, identifier)
@@ -112,6 +131,7 @@ class Registry:
         """Take a reservation back."""
         if self._names.get(name) == identifier:
             del self._names[name]
+            self._decided(name)
 
     def keep(self, record: Container) -> None:
         """Keep a new container, in a worker thread; `admit` follows."""
@@ -121,6 +141,7 @@ class Registry:
         """Let others find a container that is kept, and whose name was reserved."""
         cell = self._cells[record.id] = Cell(record)
         self._names[record.name] = record.id
+        self._decided(record.name)
         if not record.state.has_process:
             cell.ended.set()
         return cell
