@@ -79,10 +79,7 @@ class Creation:
     async def create(self, asked: Asked) -> tuple[Cell, list[str]]:
         """Make a container; return it and what to warn of. Fails with nothing left."""
         identifier = ContainerId(secrets.token_hex(32))
-        if asked.name:
-            name = names.checked(asked.name)
-        else:
-            name = names.unused(self.registry.names)
+        name = names.checked(asked.name) if asked.name else names.unused(self.registry.names)
         await self.registry.begin(name, identifier)
         try:
             image = self._image(asked)
