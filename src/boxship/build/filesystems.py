@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from boxship.build.cache.record import Layer
+from boxship.build.cache.record import Folder, Layer
 from boxship.build.cache.records import Held
 from boxship.build.files.archive import Indexed
 from boxship.build.files.tree import Tree
@@ -39,6 +39,7 @@ class Files:
 
     path: str
     archive: Indexed | None = None
+    folder: Folder | None = None  # that of a client, to be held by who looks into it
 
 
 Value = Layers | Files

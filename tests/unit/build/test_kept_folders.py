@@ -13,6 +13,7 @@ from typing import Any, cast
 import pytest
 
 from boxship.build.cache.record import Layer
+from boxship.build.cache.records import Records
 from boxship.build.digests import Digests, hash_file
 from boxship.build.files import pour
 from boxship.build.files.kept import KeptContext, KeptFolder, KeptNode, Receiving
@@ -27,6 +28,7 @@ from boxship.content.store import Blobs
 from boxship.snapshot import trees
 from boxship.snapshot.snapshots import Snapshots
 from boxship.spec.buildkit.session_pb2 import Packet, Stat
+from boxship.store.database import Database
 from boxship.transport.filesync.receive import Receiver, Transferred
 from boxship.transport.filesync.send import Tree as Offered
 from boxship.wire.fsutil import Kind
@@ -173,6 +175,23 @@ def test_what_is_not_plain_has_no_index(tmp_path: Path, kind: str) -> None:
         assert transfer(source, target).tree() is not None
 
 
+@pytest.mark.root
+def test_names_of_one_file_that_are_said_to_be_files_become_files(tmp_path: Path) -> None:
+    """A later transfer may say so; in a layer they would be links of each other."""
+    source, target = fill(tmp_path / "source"), tmp_path / "target"
+    os.link(source / "run", source / "second")
+    transfer(source, target)
+    assert (target / "run").samefile(target / "second")
+    (source / "second").unlink()
+    (source / "second").write_bytes(b"#!")
+    (source / "second").chmod(0o4755)
+    os.utime(source / "second", ns=(0, (source / "run").stat().st_mtime_ns))
+    tree = index(transfer(source, target))
+    assert not (target / "run").samefile(target / "second")
+    assert node(tree, b"run").digest == node(tree, b"second").digest
+    assert described(target) == described(source)
+
+
 # ---- what a client may lie about
 
 
@@ -236,9 +255,12 @@ class Bench:
     blobs: Blobs
     changes: FileChanges
 
-    def perform(self, source: Files, wanted: Copy) -> Layer:
+    def perform(self, source: Files, wanted: Copy, *more: Copy) -> Layer:
         made: list[Layer] = []
-        op = FilesOp((Action(wanted, 0, 1, output=0),))
+        actions = [Action(wanted, 0, 1, output=-1 if more else 0)]
+        for number, one in enumerate(more, start=1):
+            actions.append(Action(one, number + 1, 1, output=0 if number == len(more) else -1))
+        op = FilesOp(tuple(actions))
         held = cast(Any, Held())
         lasting = source.archive is not None
         self.changes.perform(op, [EMPTY, source], "a step", held, made, lasting=lasting)
@@ -364,3 +386,30 @@ def test_where_no_second_name_can_be_given_files_are_copied(
     layer = bench.perform(value(target, tree), Copy("/", "/app/", **USUAL))
     assert described(bench.file(layer, "app")) == described(target)
     assert bench.file(layer, "app/run").stat().st_nlink == 1
+
+
+@pytest.mark.root
+def test_a_file_that_is_copied_twice_is_two_files(bench: Bench) -> None:
+    """Two names of one file would be a link in the layer's archive."""
+    source, target = fill(bench.root / "source"), bench.root / "kept"
+    tree = index(transfer(source, target))
+    copies = [Copy("/", "/app/", **USUAL), Copy("/a/deep", "/app/again/", **USUAL)]
+    layer = bench.perform(value(target, tree), *copies)
+    assert not bench.file(layer, "app/a/deep/x").samefile(bench.file(layer, "app/again/x"))
+    folder = bench.perform(Files(str(target)), *copies)
+    assert bench.packed(layer) == bench.packed(folder)
+    wild = Copy("/a*/deep*", "/one/", **USUAL)
+    layer = bench.perform(value(target, tree), wild)
+    assert bench.file(layer, "one/x").read_bytes() == b"deep"
+
+
+def test_what_is_to_be_done_at_the_end_is_done_at_once_after_it(tmp_path: Path) -> None:
+    """A step goes on for another build when the one that began it was cancelled."""
+    records = Records(Database(str(tmp_path / "db")), lambda: 1)
+    done: list[str] = []
+    with records.holding() as held:
+        held.then(lambda: done.append("at the end"))
+        assert done == []
+    assert done == ["at the end"]
+    held.then(lambda: done.append("later"))
+    assert done == ["at the end", "later"]

@@ -31,7 +31,7 @@ class Held:
         self.chains: set[ChainId] = set()
         self.blobs: set[Digest] = set()
         self.folders: list[str] = []
-        self.ends: list[Callable[[], object]] = []
+        self._ends: list[Callable[[], object]] | None = []
 
     def chain(self, chain: ChainId | None) -> None:
         """Keep a layer, which need not exist yet."""
@@ -51,7 +51,18 @@ class Held:
 
     def then(self, work: Callable[[], object]) -> None:
         """Have something done, which nobody waits for long, when the build has ended."""
-        self.ends.append(work)
+        with self._records.turn:
+            if self._ends is not None:
+                self._ends.append(work)
+                return
+        work()
+
+    def end(self) -> None:
+        """The build has ended."""
+        with self._records.turn:
+            ends, self._ends = self._ends or [], None
+        for work in ends:
+            work()
 
 
 class Records:
@@ -110,8 +121,7 @@ class Records:
         try:
             yield held
         finally:
-            for work in held.ends:
-                work()
+            held.end()
             with self.turn:
                 self._held.discard(held)
 

@@ -98,8 +98,9 @@ class LayerTar:
 class Pour:
     """One copy out of an archive, or of a folder that has an index."""
 
-    def __init__(self, tree: Tree, wanted: Copy, given: Given) -> None:
+    def __init__(self, tree: Tree, wanted: Copy, given: Given, links: bool) -> None:
         self._content = tree.spool
+        self._links = links
         self._wanted = wanted
         self._given = given
         self._special = 0o7000 | tree.umask
@@ -216,8 +217,9 @@ class Pour:
         os.utime(name, ns=times, dir_fd=here, follow_symlinks=False)
 
     def _file(self, here: int, name: bytes, entry: tar.Entry, node: Node) -> None:
-        if not (_is_as_wanted(node, entry) and self._content.link(node, here, name)):
-            self._make(here, name, entry, node)
+        if self._links and _is_as_wanted(node, entry) and self._content.link(node, here, name):
+            return
+        self._make(here, name, entry, node)
 
     def _make(self, here: int, name: bytes, entry: tar.Entry, node: Node) -> None:
         size = node.st_size

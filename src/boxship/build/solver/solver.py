@@ -32,7 +32,7 @@ from boxship.build.running.execution import check_consent
 from boxship.build.solver import keys
 from boxship.build.solver.performing import Performing, Wish
 from boxship.build.solver.shared import Say, Shared
-from boxship.build.sources.source import Asker, Fetched, Told
+from boxship.build.sources.source import Asker, Fetched, Looked, Told
 from boxship.errors import BoxshipError
 from boxship.snapshot.driver import ChainId
 
@@ -122,6 +122,10 @@ class Solver:
         except BaseExceptionGroup as group:
             first = _first(group)
             raise first from first.__cause__
+
+    async def look(self, source: Source, asker: Asker, *, objects: bool) -> Looked | None:
+        """Say what a source is before it is used; None where there is nothing to say."""
+        return await self._performing.look(source, asker, objects=objects)
 
     async def _note_used(self, job: Job) -> None:
         """Note all that was found in the cache, at once."""
@@ -358,6 +362,8 @@ class _Solving:
             for value in inputs.values():
                 if isinstance(value, Layers):
                     held.chain(value.chain)
+                elif value.folder is not None:  # whose build may end before who waits for this
+                    held.folder(value.folder)
             wish = Wish(
                 vertex,
                 [inputs[number] for number in range(len(inputs))],

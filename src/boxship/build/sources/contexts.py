@@ -125,17 +125,17 @@ class LocalSource:
         tree = seen.tree()
         if tree is None:
             await asyncio.to_thread(self._folders.keep, folder)
-            return Fetched(Files(path), None)
-        self._folders.keep(folder, seen.size)
+            return Fetched(Files(path, folder=folder), None)
+        await asyncio.to_thread(self._folders.keep, folder, seen.size)
         self._remember(folder, tree)
-        return Fetched(Files(path, KeptContext(tree, asker.held.then)), None)
+        return Fetched(Files(path, KeptContext(tree, asker.held.then), folder), None)
 
     def _receiving(self, folder: Folder) -> Receiving:
         """Begin a new index; the last one is true until the transfer begins."""
+        path = self._folders.path(folder)
+        os.makedirs(path, 0o755, exist_ok=True)  # a power cut may have left the one above it
         tree = self._indexes.pop(folder.id, None)
-        return Receiving(
-            KeptFolder(self._folders.path(folder)), None if tree is None else tree.root
-        )
+        return Receiving(KeptFolder(path), None if tree is None else tree.root)
 
     def _remember(self, folder: Folder, tree: Tree) -> None:
         self._indexes[folder.id] = tree

@@ -113,6 +113,7 @@ class Receiver:
         self._done = done
         self._keep = keep
         self._seen = seen
+        self._inodes: set[int] = set()  # of files with several names that are each said to be one
         self._names: list[bytes] = []
         self._stack = [_Folder(root, None, set(map(os.fsencode, os.listdir(root))))]
         self._arriving: dict[int, _Arriving] = {}
@@ -224,6 +225,9 @@ class Receiver:
             self._link(folder, name, said, here)
             return False
         same = here is not None and _same(here, mode, said, folder, name)
+        if same and here is not None and here.st_nlink > 1 and stat.S_ISREG(mode):
+            same = here.st_ino not in self._inodes
+            self._inodes.add(here.st_ino)
         self._tell(mode, said, number, same=same)
         if stat.S_ISDIR(mode):
             if here is None or not stat.S_ISDIR(here.st_mode):
