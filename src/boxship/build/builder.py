@@ -57,7 +57,7 @@ from boxship.build.solver.steps import known_layers, steps
 from boxship.build.sources.contexts import Contexts
 from boxship.build.sources.images import ImageSource
 from boxship.build.sources.layouts import LayoutSource
-from boxship.build.sources.source import Asker
+from boxship.build.sources.source import Asker, Looked
 from boxship.distribution.auth import Credentials
 from boxship.errors import BoxshipError
 from boxship.spec.platform import Platform
@@ -244,6 +244,16 @@ class Builder:
         with self.records.holding() as held:
             asker = await self._asker(replace(request, pull=pull), held)
             return await Finder(self.finder, self.layouts, asker).resolve(reference, platform)
+
+    async def look(
+        self, source: Source, platform: Platform, request: BuildRequest, *, objects: bool
+    ) -> tuple[Source, Looked | None]:
+        """Return a source as policies would have it, and what is known of it."""
+        with self.records.holding() as held:
+            asker = await self._asker(request, held)
+            doing = "error evaluating the source policy"
+            source = await asker.judges.admitted(source, platform, doing)
+            return source, await self.solver.look(source, asker, objects=objects)
 
     def _squashed(self, part: Part, job: Job, held: Held) -> Part:
         """Return a result with all layers that are not its base image's in one."""

@@ -31,6 +31,15 @@ _NETWORKS: Final = {
     "host": Network.HOST,
     "none": Network.NONE,
 }
+# What BuildKit calls limits of steps; the door of the classic builder has the longer names.
+BUILDKITS: Final = {
+    "memory-swap": "memswap",
+    "cpu-shares": "cpushares",
+    "cpu-period": "cpuperiod",
+    "cpu-quota": "cpuquota",
+    "cpuset-cpus": "cpusetcpus",
+    "cpuset-mems": "cpusetmems",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,15 +167,18 @@ def _ulimit(text: str) -> Ulimit:
 
 
 def _resources(attrs: Mapping[str, str]) -> Resources:
+    def text(name: str) -> str:
+        return attrs.get(name) or attrs.get(BUILDKITS.get(name, ""), "")
+
     def number(name: str) -> int:
-        text = attrs.get(name, "")
+        said = text(name)
         try:
-            return int(text) if text else 0
+            return int(said) if said else 0
         except ValueError:
             try:
-                return units.parse_ram(text)
+                return units.parse_ram(said)
             except ValueError:
-                raise InvalidRequest(f"invalid {name}: {text[:100]!r}") from None
+                raise InvalidRequest(f"invalid {name}: {said[:100]!r}") from None
 
     return Resources(
         memory=number("memory"),
@@ -174,8 +186,8 @@ def _resources(attrs: Mapping[str, str]) -> Resources:
         cpu_shares=number("cpu-shares"),
         cpu_period=number("cpu-period"),
         cpu_quota=number("cpu-quota"),
-        cpuset_cpus=attrs.get("cpuset-cpus", ""),
-        cpuset_mems=attrs.get("cpuset-mems", ""),
+        cpuset_cpus=text("cpuset-cpus"),
+        cpuset_mems=text("cpuset-mems"),
         cgroup_parent=attrs.get("cgroup-parent", ""),
         shm_size=number("shm-size"),
     )

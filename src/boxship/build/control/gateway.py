@@ -13,20 +13,20 @@ import asyncio
 import base64
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from boxship.build import ops
-from boxship.build.control import debugging, llb, llbwriting, looking, policies, subrequests
+from boxship.build.control import debugging, llb, llbwriting, looking, subrequests
 from boxship.build.control.containers import Containers
 from boxship.build.control.failures import DETAILS_LIMIT, failed, is_located, located
 from boxship.build.control.frontend import GATEWAY, SYNTAX, Frontend, Loaded, image_of, with_inputs
 from boxship.build.control.jobs import Job
 from boxship.build.control.needs import Builder
+from boxship.build.control.sourcemeta import SourceMeta, with_policies
 from boxship.build.ops import Ref
-from boxship.build.policy import Judges, Policy
 from boxship.build.progress import Report, Warned
 from boxship.build.request import BuildRequest, CacheOption, Dockerfile, Graph, Target
 from boxship.errors import BoxshipError, InvalidRequest, NotFound
@@ -108,6 +108,7 @@ class Bridge:
         self._undo = undo
         self._given = dict(given)
         self._held: dict[str, Held] = {}
+        self._sources = SourceMeta(means.builder, means.host)
         self.containers = Containers(means.builder, job.report)
         undo.push_async_callback(self.containers.close)
 
@@ -123,8 +124,7 @@ class Bridge:
 
     async def _solve(self, asked: pb.SolveRequest) -> pb.SolveResponse:
         result = pb.Result()
-        more = policies.read(asked.source_policies)
-        blank = replace(self._blank, judges=self._judges(more))
+        blank = with_policies(self._blank, asked.source_policies)
         if asked.cache_imports:
             said = [CacheOption(one.type, dict(one.attrs)) for one in asked.cache_imports]
             blank = replace(blank, cache_from=(*blank.cache_from, *said))
@@ -144,11 +144,6 @@ class Bridge:
         if not asked.allow_result_return:
             answer.ref = result.ref.id
         return answer
-
-    def _judges(self, more: Sequence[Policy]) -> Judges:
-        """Return who judges the sources of a call that brings policies of its own."""
-        judges = self._blank.judges
-        return replace(judges, policies=(*judges.policies, *more))
 
     async def _run_frontend(
         self, asked: pb.SolveRequest, blank: BuildRequest, result: pb.Result
@@ -350,38 +345,15 @@ class Bridge:
             raise failed(error, self.files) from error
         return pb.NewContainerResponse()
 
-    # Images
+    # Sources
 
     async def resolve(self, asked: pb.ResolveImageConfigRequest) -> pb.ResolveImageConfigResponse:
-        platform = self._host
-        if asked.HasField("platform"):
-            said = asked.platform
-            platform = Platform(said.os, said.architecture, said.variant, said.os_version)
-        more = policies.read(asked.source_policies)
-        request = replace(self._blank, judges=self._judges(more))
-        pull = asked.resolve_mode == "pull"
-        found = await self._builder.resolve(asked.ref, platform, request, pull=pull)
-        return pb.ResolveImageConfigResponse(
-            digest=str(found.digest or ""), config=found.config, ref=found.reference
-        )
+        return await self._sources.image(asked, self._blank)
 
     async def resolve_source(
         self, asked: pb.ResolveSourceMetaRequest
     ) -> pb.ResolveSourceMetaResponse:
-        answer = pb.ResolveSourceMetaResponse(source=asked.source)
-        scheme, _, rest = asked.source.identifier.partition("://")
-        if scheme == "docker-image":
-            wanted = pb.ResolveImageConfigRequest(ref=rest, resolve_mode=asked.resolve_mode)
-            if asked.HasField("platform"):
-                wanted.platform.CopyFrom(asked.platform)
-            found = await self.resolve(wanted)
-            answer.image.digest, answer.image.config = found.digest, found.config
-            if found.ref:
-                pinned = found.ref.partition("@")[0]
-                if found.digest:
-                    pinned += f"@{found.digest}"
-                answer.source.identifier = f"docker-image://{pinned}"
-        return answer
+        return await self._sources.source(asked, self._blank)
 
     # Small answers
 

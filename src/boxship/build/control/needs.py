@@ -12,6 +12,7 @@ from boxship.build.ops import Exec, Ref, Resources, Source
 from boxship.build.progress import Report
 from boxship.build.request import UNLIMITED, BuildRequest, Built, Graph
 from boxship.build.running.container import Container
+from boxship.build.sources.source import Looked
 from boxship.spec.platform import Platform
 
 
@@ -41,6 +42,14 @@ class Builder(Protocol):
         limits: Resources = UNLIMITED,
     ) -> AbstractAsyncContextManager[Container]:
         """Solve results, and have them as the mounts of `op` for processes of the caller's."""
+
+    async def look(
+        self, source: Source, platform: Platform, request: BuildRequest, *, objects: bool
+    ) -> tuple[Source, Looked | None]:
+        """Return a source as policies would have it, and what is known of it.
+
+        Nothing is known of a client's folder, and of images here: `resolve` finds them.
+        """
 
     async def resolve(
         self, reference: str, platform: Platform, request: BuildRequest, *, pull: bool

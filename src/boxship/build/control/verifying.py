@@ -15,13 +15,13 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from boxship.build.control import caps, llb, llbwriting
+from boxship.build.control import caps, llbwriting
 from boxship.build.control.needs import Builder
+from boxship.build.control.sourcemeta import SourceMeta
 from boxship.build.needs import ClientSession
 from boxship.build.ops import Source
 from boxship.build.policy import NOBODY, BadPolicy, SourceDenied
 from boxship.build.request import BuildRequest
-from boxship.errors import NotSupported
 from boxship.spec.buildkit import control_pb2 as control
 from boxship.spec.buildkit import gateway_pb2 as gateway
 from boxship.spec.buildkit import policysession_pb2 as pb
@@ -30,7 +30,6 @@ from boxship.spec.platform import Platform
 from boxship.wire.grpc import BadMessage
 
 ROUNDS: Final = 20
-IMAGE: Final = "docker-image://"
 
 
 class ClientPolicy:
@@ -40,7 +39,7 @@ class ClientPolicy:
         self, client: ClientSession, builder: Builder, blank: BuildRequest, host: Platform
     ) -> None:
         self._client = client
-        self._builder = builder
+        self._sources = SourceMeta(builder, host)
         self._request = replace(blank, judges=NOBODY)  # a look at a source is not judged again
         self._host = host
 
@@ -80,17 +79,9 @@ class ClientPolicy:
         self, asked: gateway.ResolveSourceMetaRequest, platform: Platform
     ) -> gateway.ResolveSourceMetaResponse:
         """Return what else there is to know of a source."""
-        name = asked.source.identifier
-        if not name.startswith(IMAGE):
-            raise NotSupported(f"nothing more is known of {name[:200]} before it is fetched")
-        if asked.HasField("platform"):
-            platform = llb.platform_of(asked.platform)
-        found = await self._builder.resolve(
-            name.removeprefix(IMAGE), platform, self._request, pull=asked.resolve_mode == "pull"
-        )
-        known = gateway.ResolveSourceMetaResponse(source=asked.source)
-        known.image.digest, known.image.config = str(found.digest or ""), found.config
-        return known
+        if not asked.HasField("platform"):
+            asked.platform.CopyFrom(llbwriting.platform_message(platform))
+        return await self._sources.source(asked, self._request)
 
 
 def _decided(source: Source, decision: pb.Decision) -> Source:

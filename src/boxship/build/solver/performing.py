@@ -22,7 +22,7 @@ from boxship.build.ops import Diff, Exec, Files, Merge, Source, Vertex
 from boxship.build.running import foreign
 from boxship.build.running.execution import Asked, Executions
 from boxship.build.solver.shared import Say
-from boxship.build.sources.source import Asker, Fetched, Fetcher, Tell
+from boxship.build.sources.source import Asker, Fetched, Fetcher, Looked, Looks, Tell
 from boxship.spec.platform import Platform
 
 
@@ -66,11 +66,20 @@ class Performing:
         """Bring a source here, or what policies would have instead."""
         doing = "error evaluating the source policy"
         source = await asker.judges.admitted(source, platform, doing)
-        scheme = source.identifier.partition("://")[0]
-        fetcher = self._fetchers.get(scheme)
+        return await self._fetcher(source).fetch(source, platform, asker, tell)
+
+    async def look(self, source: Source, asker: Asker, *, objects: bool) -> Looked | None:
+        """Say what a source is before it is used; None where there is nothing to say."""
+        fetcher = self._fetcher(source)
+        if not isinstance(fetcher, Looks):
+            return None
+        return await fetcher.look(source, asker, lambda told: None, objects=objects)
+
+    def _fetcher(self, source: Source) -> Fetcher:
+        fetcher = self._fetchers.get(source.identifier.partition("://")[0])
         if fetcher is None:
             raise BadGraph(f"no source is known for {source.identifier!r}")
-        return await fetcher.fetch(source, platform, asker, tell)
+        return fetcher
 
     async def perform(self, wish: Wish) -> dict[int, Value]:
         """Return the results of a vertex."""

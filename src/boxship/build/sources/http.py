@@ -20,7 +20,7 @@ from boxship.build.errors import BadGraph
 from boxship.build.filesystems import Files
 from boxship.build.ops import Source
 from boxship.build.sources import web
-from boxship.build.sources.source import Asker, Fetched, Tell, Told
+from boxship.build.sources.source import Asker, Fetched, Looked, Tell, Told
 from boxship.spec.platform import Platform
 
 if TYPE_CHECKING:
@@ -97,6 +97,12 @@ class HttpSource:
             {"sha256": known.digest.removeprefix("sha256:")},
             _moment(known.modified),
         )
+
+    async def look(self, source: Source, asker: Asker, tell: Tell, *, objects: bool) -> Looked:
+        """Say which file it is; it is fetched for that, unless it is here."""
+        found = await self.fetch(source, None, asker, tell)
+        digest = f"sha256:{found.digest['sha256']}"
+        return Looked(digest, filename=Shape.of(source).name, date=found.date)
 
     async def _current(
         self, url: str, shape: Shape, key: str, asker: Asker, tell: Tell

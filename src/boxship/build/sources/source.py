@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from boxship.build.cache.records import Held
 from boxship.build.filesystems import Value
@@ -68,6 +68,30 @@ class Fetched:
     uri: str = ""  # what it is called, and by which digests, in what is attested of a build
     digest: Mapping[str, str] = field(default_factory=dict)
     date: int | None = None  # of what time it says that it is, in seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What is known of a source before it is used.
+
+    checksum: of a repository's ref, which may be a tag's; of a file, with its algorithm. ref: the
+    whole name of what is meant. commit: what a tag points to. objects: the commit and the tag.
+    """
+
+    checksum: str
+    ref: str = ""
+    commit: str = ""
+    objects: tuple[bytes, bytes] = (b"", b"")
+    filename: str = ""
+    date: int | None = None  # in seconds
+
+
+@runtime_checkable
+class Looks(Protocol):
+    """A kind of source of which something is known before it is used."""
+
+    async def look(self, source: Source, asker: Asker, tell: Tell, *, objects: bool) -> Looked:
+        """Say what it is now; `objects`: with what is written in a commit and a tag."""
 
 
 class Fetcher(Protocol):

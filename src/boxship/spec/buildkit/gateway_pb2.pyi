@@ -512,12 +512,21 @@ class ResolveSourceMetaRequest(_message.Message):
     PLATFORM_FIELD_NUMBER: _builtins.int
     LOG_NAME_FIELD_NUMBER: _builtins.int
     RESOLVE_MODE_FIELD_NUMBER: _builtins.int
+    GIT_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    SOURCE_POLICIES_FIELD_NUMBER: _builtins.int
     log_name: _builtins.str
     resolve_mode: _builtins.str
     @_builtins.property
     def source(self) -> _solver_pb2.SourceOp: ...
     @_builtins.property
     def platform(self) -> _solver_pb2.Platform: ...
+    @_builtins.property
+    def git(self) -> Global___ResolveSourceGitRequest: ...
+    @_builtins.property
+    def image(self) -> Global___ResolveSourceImageRequest: ...
+    @_builtins.property
+    def source_policies(self) -> _containers.RepeatedCompositeFieldContainer[_control_pb2.Policy]: ...
     def __init__(
         self,
         *,
@@ -525,14 +534,55 @@ class ResolveSourceMetaRequest(_message.Message):
         platform: _solver_pb2.Platform | None = ...,
         log_name: _builtins.str = ...,
         resolve_mode: _builtins.str = ...,
+        git: Global___ResolveSourceGitRequest | None = ...,
+        image: Global___ResolveSourceImageRequest | None = ...,
+        source_policies: _abc.Iterable[_control_pb2.Policy] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["platform", b"platform", "source", b"source"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["git", b"git", "image", b"image", "platform", b"platform", "source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_name", b"log_name", "platform", b"platform", "resolve_mode", b"resolve_mode", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["git", b"git", "image", b"image", "log_name", b"log_name", "platform", b"platform", "resolve_mode", b"resolve_mode", "source", b"source", "source_policies", b"source_policies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResolveSourceMetaRequest: _TypeAlias = ResolveSourceMetaRequest  # noqa: Y015
+
+@_typing.final
+class ResolveSourceGitRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RETURN_OBJECT_FIELD_NUMBER: _builtins.int
+    return_object: _builtins.bool
+    def __init__(
+        self,
+        *,
+        return_object: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["return_object", b"return_object"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveSourceGitRequest: _TypeAlias = ResolveSourceGitRequest  # noqa: Y015
+
+@_typing.final
+class ResolveSourceImageRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NO_CONFIG_FIELD_NUMBER: _builtins.int
+    no_config: _builtins.bool
+    def __init__(
+        self,
+        *,
+        no_config: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["no_config", b"no_config"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveSourceImageRequest: _TypeAlias = ResolveSourceImageRequest  # noqa: Y015
 
 @_typing.final
 class ResolveSourceMetaResponse(_message.Message):

@@ -28,7 +28,7 @@ async def write_files(git: Git, commit: str, path: str, wanted: Wanted) -> int:
 
     Returns when it was committed, in seconds.
     """
-    has_modules = wanted.submodules and await _has(git, f"{commit}:.gitmodules")
+    has_modules = wanted.submodules and await has(git, f"{commit}:.gitmodules")
     if wanted.keeps or has_modules:
         inner = git.within(path)
         await _clone(inner, git.folder, commit, wanted)
@@ -48,7 +48,8 @@ async def write_files(git: Git, commit: str, path: str, wanted: Wanted) -> int:
     return seconds
 
 
-async def _has(git: Git, what: str) -> bool:
+async def has(git: Git, what: str) -> bool:
+    """Whether a repository has an object."""
     try:
         await git.run("cat-file", "-e", what)
     except GitFailed:
@@ -58,7 +59,7 @@ async def _has(git: Git, what: str) -> bool:
 
 async def has_commit(git: Git, commit: str) -> bool:
     """Whether a repository has a commit already."""
-    return await _has(git, f"{commit}^{{commit}}")
+    return await has(git, f"{commit}^{{commit}}")
 
 
 async def _clone(git: Git, source: str, commit: str, wanted: Wanted) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from boxship.build.cache.folders import Folders
@@ -20,10 +21,10 @@ from boxship.build.filesystems import Files
 from boxship.build.ops import Source
 from boxship.build.running.helpers import Helpers
 from boxship.build.sources.git.access import access
-from boxship.build.sources.git.checkout import FETCH, has_commit, part, write_files
+from boxship.build.sources.git.checkout import FETCH, has, has_commit, part, write_files
 from boxship.build.sources.git.command import Git, GitFailed
 from boxship.build.sources.git.remote import COMMIT, Wanted, shown
-from boxship.build.sources.source import Asker, Fetched, Tell, Told
+from boxship.build.sources.source import Asker, Fetched, Looked, Tell, Told
 from boxship.errors import BoxshipError, InvalidRequest, NotFound
 from boxship.spec.platform import Platform
 
@@ -59,6 +60,25 @@ class GitSource:
         date = int(checkout.note) if checkout.note else None
         return Fetched(Files(path), f"git {commit} {kept}", uri, {kind: commit}, date)
 
+    async def look(self, source: Source, asker: Asker, tell: Tell, *, objects: bool) -> Looked:
+        """Say which commit a ref means now, and fetch it only if its objects are wanted."""
+        wanted = Wanted.of(source)
+        key = joined("git", [wanted.remote])
+        async with self._folders.turn(key), AsyncExitStack() as undo:
+            store = await self._store(key, wanted, asker)
+            way = await access(wanted, asker, self._known_hosts, undo)
+            path = self._folders.path(store)
+            git = Git(self._helpers, path, way.environment, way.settings)
+            with _changing(os.path.dirname(path)):
+                meant = await _resolve(git, way.remote, wanted.ref)
+                _check_commit(meant.commit, wanted)
+                said = b"", b""
+                if objects:
+                    said = await _objects(git, way.remote, meant)
+            await asyncio.to_thread(self._folders.keep, store)
+        tagged = meant.commit if meant.object != meant.commit else ""
+        return Looked(meant.object, ref=meant.name, commit=tagged, objects=said)
+
     async def _checked_out(self, wanted: Wanted, commit: str, asker: Asker) -> Folder | None:
         """Return a commit's files if they are here."""
         folder = self._folders.find(Kind.GIT, _key(wanted, commit))
@@ -77,13 +97,14 @@ class GitSource:
             path = self._folders.path(store)
             git = Git(self._helpers, path, way.environment, way.settings)
             with _changing(os.path.dirname(path)):
-                commit, fetched_as = await _resolve(git, way.remote, wanted.ref)
+                meant = await _resolve(git, way.remote, wanted.ref)
+                commit = meant.commit
                 _check_commit(commit, wanted)
                 tell(Told(shown(wanted.remote), f"commit {commit}", done=True))
                 checkout = await self._checked_out(wanted, commit, asker)
                 if checkout is None:
                     if not await has_commit(git, commit):
-                        await _fetch(git, way.remote, commit, fetched_as)
+                        await _fetch(git, way.remote, commit, meant.name)
                     checkout = await self._check_out(git, commit, wanted, asker)
             await asyncio.to_thread(self._folders.keep, store)
         return commit, checkout
@@ -138,27 +159,49 @@ def _changing(folder: str) -> Iterator[None]:
     os.unlink(mark)
 
 
-async def _resolve(git: Git, remote: str, ref: str) -> tuple[str, str]:
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """What a ref means: a commit, what names it directly (a tag, or itself), and its whole name."""
+
+    commit: str
+    object: str
+    name: str
+
+
+async def _resolve(git: Git, remote: str, ref: str) -> Meant:
     """Return the commit that is meant, and by what name it can be fetched."""
     if COMMIT.fullmatch(ref):
-        return ref, ref
-    listed = await git.run("ls-remote", "--", remote)
+        return Meant(ref, ref, ref)
+    listed = await git.run("ls-remote", "--symref", "--", remote)
     known: dict[str, str] = {}
+    branches: dict[str, str] = {}
     for line in listed.splitlines():
         commit, _, name = line.partition("\t")
+        if commit.startswith("ref: "):
+            branches[name] = commit.removeprefix("ref: ")
         if COMMIT.fullmatch(commit):
             known[name] = commit
     ref = ref or "HEAD"
     partly = next((name for name in known if name.endswith(f"/{ref}")), ref)
     for name in (ref, f"refs/tags/{ref}", f"refs/heads/{ref}", partly):
         if name in known:
-            return known.get(f"{name}^{{}}", known[name]), name
+            commit = known.get(f"{name}^{{}}", known[name])
+            return Meant(commit, known[name], branches.get(name, name))
     raise NotFound(f"repository does not contain ref {ref}")
 
 
 def _check_commit(commit: str, wanted: Wanted) -> None:
     if wanted.checksum and not commit.startswith(wanted.checksum):
         raise InvalidRequest(f"expected checksum to match {wanted.checksum}, got {commit}")
+
+
+async def _objects(git: Git, remote: str, meant: Meant) -> tuple[bytes, bytes]:
+    """Return what is written in a commit, and in the tag that names it."""
+    if not await has_commit(git, meant.commit) or not await has(git, meant.object):
+        await _fetch(git, remote, meant.commit, meant.name)
+    commit = await git.run("cat-file", "commit", meant.commit)
+    tag = await git.run("cat-file", "tag", meant.object) if meant.object != meant.commit else ""
+    return commit.encode("utf-8", "surrogateescape"), tag.encode("utf-8", "surrogateescape")
 
 
 async def _fetch(git: Git, remote: str, commit: str, fetched_as: str) -> None:
