@@ -1,0 +1,100 @@
+"""The daemon with named points before and after its durable steps, at which it fails once.
+
+Run as a program in place of the daemon's own: FAIL_AT names the point, FAIL_BY what happens there:
+`kill`, `error` or `delay`. Hits are noted in the file FAIL_NOTES. The product has nothing of this:
+its functions are wrapped from outside.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import importlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+# "module:qualified name"; each has a point before and one after it
+STEPS = {
+    "a record is committed": "boxship.store.database:Database._commit",
+    "a container is kept": "boxship.container.tables:Table.put",
+    "a container is dropped": "boxship.container.tables:Table.drop",
+    "a volume is kept": "boxship.volume.tables:Table.put",
+    "a volume is dropped": "boxship.volume.tables:Table.delete",
+    "a network is kept": "boxship.network.tables:Table.put",
+    "a network is dropped": "boxship.network.tables:Table.delete",
+    "a file appears": "boxship.lib.atomicfile:write",
+    "a blob is committed": "boxship.content.store:Blobs.commit",
+    "a blob is flushed": "boxship.content.store:Blobs.flush",
+    "a blob is deleted": "boxship.content.store:Blobs.delete",
+    "a layer is unpacked": "boxship.snapshot.snapshots:Snapshots.unpack",
+    "a layer is committed": "boxship.snapshot.snapshots:Snapshots.commit",
+    "a layer is removed": "boxship.snapshot.snapshots:Snapshots.remove_layer",
+    "a root is prepared": "boxship.snapshot.snapshots:Snapshots.prepare",
+    "a root is removed": "boxship.snapshot.snapshots:Snapshots.remove",
+    "an image is tagged": "boxship.image.images:Images.tag",
+}
+POINTS = [f"{when} {step}" for step in STEPS for when in ("before", "after")]
+DELAY = 5.0
+
+
+def wrap(step: str, place: str, hit: Callable[[str], None]) -> None:
+    """Put both points around a function."""
+    module, _, path = place.partition(":")
+    owner: Any = importlib.import_module(module)
+    *parents, name = path.split(".")
+    for parent in parents:
+        owner = getattr(owner, parent)
+    inner = getattr(owner, name)
+
+    @functools.wraps(inner)
+    def around(*arguments: Any, **options: Any) -> Any:
+        hit(f"before {step}")
+        value = inner(*arguments, **options)
+        hit(f"after {step}")
+        return value
+
+    setattr(owner, name, around)
+
+
+def failing(point: str, way: str, notes: str) -> Callable[[str], None]:
+    """Return what notes each point, and fails once at one."""
+    lock = threading.Lock()
+    seen: set[str] = set()
+
+    def hit(here: str) -> None:
+        with lock:
+            fresh = here not in seen
+            seen.add(here)
+        if not fresh:
+            return
+        with open(notes, "a", encoding="utf-8") as file:
+            file.write(f"{here}\n")
+        if here != point:
+            return
+        match way:
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "error":
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            case _:
+                time.sleep(DELAY)
+
+    return hit
+
+
+def main() -> None:
+    hit = failing(os.environ["FAIL_AT"], os.environ["FAIL_BY"], os.environ["FAIL_NOTES"])
+    from boxship.daemon import main as daemon  # its path is what PYTHONPATH says
+
+    for step, place in STEPS.items():
+        wrap(step, place, hit)
+    sys.exit(daemon.main())
+
+
+if __name__ == "__main__":
+    main()
