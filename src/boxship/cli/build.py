@@ -172,11 +172,13 @@ def _asked(shell: Shell, context: str, given: dict[str, Any]) -> Asked:
 
 def _resources(given: dict[str, Any]) -> dict[str, str]:
     from boxship.cli.building.checks import hosts_of
-    from boxship.cli.building.resources import resources_of
+    from boxship.cli.building.resources import NUMBERS, TEXTS, option, resources_of
 
     options = resources_of(given["resource"])
-    numbers = ("memory", "memory-swap", "cpu-period", "cpu-quota", "cpu-shares", "shm-size")
-    for name in (*numbers, "cpuset-cpus", "cpuset-mems", "cgroup-parent"):
+    for name in (*NUMBERS, *TEXTS):
+        if value := given[name.replace("-", "_")]:
+            options[option(name)] = str(value)
+    for name in ("cgroup-parent", "shm-size"):
         if value := given[name.replace("-", "_")]:
             options[name] = str(value)
     if given["ulimit"]:

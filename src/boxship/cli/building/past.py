@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from boxship.cli.building import pastfilters
-from boxship.cli.building.records import ago, moment
+from boxship.cli.building.records import ago
 from boxship.cli.building.remembered import Records, one_of, records_of
 from boxship.errors import InvalidRequest, NotFound, NotSupported
 from boxship.spec.buildkit import control_pb2 as pb
@@ -51,7 +51,9 @@ def do(shell: Shell, words: Sequence[str], given: Mapping[str, Any]) -> int:
         case "inspect" if attached:
             return _attachment(shell, records, [*found, *named[1:]], given)
         case "inspect":
-            return _inspect(shell, one_of(records, ref), given["format"])
+            from boxship.cli.building.inspecting import inspect
+
+            return inspect(shell, records, one_of(records, ref), given["format"])
         case "logs":
             return _logs(shell, records, ref, given["progress"])
         case "rm":
@@ -146,98 +148,12 @@ def took(one: pb.HistoryRecord) -> str:
     return f"{spent:.1f}s" if spent < 60 else f"{int(spent // 60)}m {int(spent % 60)}s"
 
 
-def document(one: pb.HistoryRecord) -> dict[str, Any]:
-    """Return what is known of a build."""
-    attrs = dict(sorted(one.frontend_attrs.items()))
-    arguments = _named(attrs, "build-arg:")
-    return {
-        "Name": name_of(one),
-        "Ref": one.ref,
-        "Context": attrs.get("context", ""),
-        "Dockerfile": attrs.get("filename", "Dockerfile"),
-        "Target": attrs.get("target", ""),
-        "Platform": [part for part in attrs.get("platform", "").split(",") if part],
-        "Status": state_of(one).lower(),
-        "Error": {"Code": one.error.code, "Message": one.error.message},
-        "CreatedAt": one.created_at.ToJsonString(),
-        "CompletedAt": one.completed_at.ToJsonString() if one.HasField("completed_at") else None,
-        "NumCompletedSteps": one.completed_steps,
-        "NumTotalSteps": one.total_steps,
-        "NumCachedSteps": one.cached_steps,
-        "NumWarnings": one.warnings,
-        "BuildArgs": arguments,
-        "Labels": _named(attrs, "label:"),
-        "Image": one.exporter_response.get("containerimage.digest", ""),
-        "Attachments": [
-            {
-                "Digest": each.digest,
-                "Platform": platform,
-                "Type": each.annotations.get(PREDICATE, each.media_type),
-            }
-            for platform, each in attachments_of(one)
-        ],
-    }
-
-
-def _named(attrs: Mapping[str, str], prefix: str) -> list[dict[str, str]]:
-    return [
-        {"Name": key.removeprefix(prefix), "Value": value}
-        for key, value in attrs.items()
-        if key.startswith(prefix)
-    ]
-
-
 def attachments_of(one: pb.HistoryRecord) -> list[tuple[str, pb.Descriptor]]:
     """Return what belongs to a record, with its platform where there are several."""
     found = [("", each) for each in one.result.attestations]
     for platform, result in sorted(one.results.items()):
         found += [(platform, each) for each in result.attestations]
     return found
-
-
-def _inspect(shell: Shell, one: pb.HistoryRecord, form: str) -> int:
-    said = document(one)
-    if form == "json":
-        shell.out.line(json.dumps(said, indent=2, ensure_ascii=False))
-        return 0
-    if form not in ("", "pretty"):
-        from boxship.cli.formatter import Listing, render
-
-        fields = {key: (key.upper(), lambda row, key=key: row[key]) for key in said}
-        shell.out.write(render(Listing("*history.inspectOutput", "", fields), [said], form))
-        return 0
-    lines = [
-        ("Name", said["Name"]),
-        ("Context", said["Context"]),
-        ("Dockerfile", said["Dockerfile"]),
-        ("Target", said["Target"]),
-        ("Platforms", ", ".join(said["Platform"])),
-        ("Ref", one.ref),
-        ("", "-"),
-        ("Started", moment(one.created_at)),
-        ("Duration", took(one)),
-        ("Build Steps", f"{one.completed_steps}/{one.total_steps}"
-         + (f" ({100 * one.cached_steps // one.total_steps}% cached)" if one.total_steps else "")),
-        ("Status", state_of(one)),
-        ("Error", one.error.message),
-        ("Warnings", str(one.warnings) if one.warnings else ""),
-        ("Image", said["Image"]),
-    ]  # fmt: skip
-    for key, value in lines:
-        if value:
-            shell.out.line(f"{key + ':':<14}{value}" if key else "")
-    for title, pairs in (("BUILD ARG", said["BuildArgs"]), ("LABEL", said["Labels"])):
-        if pairs:
-            shell.out.line(f"\n{title:<24}VALUE")
-            for pair in pairs:
-                shell.out.line(f"{pair['Name']:<24}{pair['Value']}")
-    if said["Attachments"]:
-        shell.out.line(f"\n{'DIGEST':<74}TYPE")
-        for each in said["Attachments"]:
-            shell.out.line(f"{each['Digest']:<74}{each['Type']}")
-    if one.error.message:
-        shell.out.line(f"\nPrint build logs: boxship buildx history logs {one.ref}")
-    return 0
 
 
 def _attachment(
