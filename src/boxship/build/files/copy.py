@@ -59,13 +59,9 @@ class Beneath:
 
     `begin` is told what a copy will make in which empty folder, and returns what takes the layer's
     archive, if that is wanted, and the same copy of last time, if that is known.
-
-    With `links` files may get second names: nothing else is copied to the same layer, in which two
-    names of one file would be a link.
     """
 
     root: int
-    links: bool
     begin: Callable[[bytes, Sequence[Picked]], tuple[LayerTar | None, Last | None]]
 
 
@@ -85,8 +81,7 @@ class Copying:
         self._wanted = wanted
         self._given = given
         self._beneath = beneath
-        links = beneath is not None and beneath.links
-        self._pour = Pour(source, wanted, given, links) if isinstance(source, Tree) else None
+        self._pour = Pour(source, wanted, given) if isinstance(source, Tree) else None
         self._links: dict[tuple[int, int], bytes] = {}
 
     def one(self, match: Match) -> None:

@@ -8,8 +8,11 @@ A client says what has changed, and by what it says of owners, modes, sizes and 
 which files it need not send again. It can only hide changes from itself by that: digests and sizes
 are those of the bytes that are here.
 
-Files are replaced and never written to by a later transfer, and so layers may have them too, under
-second names. Only plain folders have an index, as with archives: see `tree`.
+What a copy takes is copied once, and from then on linked from the layer of last time (see `last`).
+Files here get no second names: two copies of one file into two layers would be one file in a
+container, and programs look at that.
+
+Only plain folders have an index, as with archives: see `tree`.
 """
 
 from __future__ import annotations
@@ -32,9 +35,6 @@ from boxship.wire.fsutil import Said
 
 READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 PLAIN: Final = paths.RESOLVE_BENEATH | paths.RESOLVE_NO_SYMLINKS
-UNLINKED: Final = frozenset(
-    (errno.ENOENT, errno.EMLINK, errno.EXDEV, errno.EPERM, errno.ENAMETOOLONG)
-)
 CHUNK: Final = 1 << 20
 
 
@@ -119,17 +119,6 @@ class KeptFolder:
     def part(self, node: Node) -> tuple[Opened, int]:
         """Return what opens a file when it is wanted."""
         return _Later(self, node), 0
-
-    def link(self, node: Node, folder: int, name: bytes) -> bool:
-        """Give a file a second name; False where that cannot be."""
-        assert isinstance(node, KeptNode)
-        try:
-            os.link(node.path, name, src_dir_fd=self.root, dst_dir_fd=folder, follow_symlinks=False)
-        except OSError as failure:
-            if failure.errno in UNLINKED:
-                return False
-            raise
-        return True
 
     def hashed(self, node: Node) -> bytes:
         """Return the digest of a file's content."""

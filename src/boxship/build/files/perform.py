@@ -70,8 +70,7 @@ class FileChanges:
         """
         with ExitStack() as undo:
             work = _Work(self, inputs, description, held, made, undo)
-            work.alone = len(op.actions) == 1
-            work.lasting = lasting and work.alone
+            work.lasting = lasting and len(op.actions) == 1
             work.users = Counter(action.input - len(inputs) for action in op.actions)
             for action in op.actions:
                 work.act(action)
@@ -102,7 +101,7 @@ class _Work:
         self._tars = changes.tars
         self._archive: Packed | None = None
         self._source: Indexed | None = None
-        self.alone = self.lasting = False
+        self.lasting = False
         self.users: Counter[int] = Counter()  # how many actions work on an action's result
 
     def act(self, action: Action) -> None:
@@ -185,8 +184,7 @@ class _Work:
             beneath: Beneath | None = None
             if isinstance(value, FolderOfFiles) and value.archive is not None:
                 self._source = value.archive if self.lasting and len(matches) == 1 else None
-                alone = self.alone and len(matches) == 1
-                key = last.key(wanted, given) if alone else ""
+                key = last.key(wanted, given) if len(matches) == 1 else ""
                 beneath = self._beneath(writable, key, opened)
             for match in matches:
                 if wanted.unpack and unpack.unpack(source, target, match, wanted.target, given):
@@ -198,7 +196,7 @@ class _Work:
         if root is None:
             return None
         opened.callback(os.close, root)
-        return Beneath(root, bool(key), partial(self._begin, writable, key, opened))
+        return Beneath(root, partial(self._begin, writable, key, opened))
 
     def _begin(
         self,

@@ -98,9 +98,8 @@ class LayerTar:
 class Pour:
     """One copy out of an archive, or of a folder that has an index."""
 
-    def __init__(self, tree: Tree, wanted: Copy, given: Given, links: bool) -> None:
+    def __init__(self, tree: Tree, wanted: Copy, given: Given) -> None:
         self._content = tree.spool
-        self._links = links
         self._wanted = wanted
         self._given = given
         self._special = 0o7000 | tree.umask
@@ -147,7 +146,7 @@ class Pour:
                 else:
                     known, _, _ = self._known.get(one.rel, UNKNOWN)
                     if known != facts or not _linked(before, here, name):
-                        self._file(here, name, entry, node)
+                        self._make(here, name, entry, node)
         finally:
             while stack:
                 _leave(stack.pop())
@@ -216,11 +215,6 @@ class Pour:
         times = (entry.mtime, entry.mtime)
         os.utime(name, ns=times, dir_fd=here, follow_symlinks=False)
 
-    def _file(self, here: int, name: bytes, entry: tar.Entry, node: Node) -> None:
-        if self._links and _is_as_wanted(node, entry) and self._content.link(node, here, name):
-            return
-        self._make(here, name, entry, node)
-
     def _make(self, here: int, name: bytes, entry: tar.Entry, node: Node) -> None:
         size = node.st_size
         data = self._content.read(node) if 0 < size <= SMALL else b""
@@ -243,16 +237,6 @@ class Pour:
 def _entry(facts: Facts, name: bytes) -> tar.Entry:
     mode, uid, gid, mtime, _ = facts
     return tar.Entry(name, mode=stat.S_IMODE(mode), uid=uid, gid=gid, mtime=mtime)
-
-
-def _is_as_wanted(node: Node, entry: tar.Entry) -> bool:
-    """Whether a file has all that the copy is given, with a time that every filesystem keeps."""
-    return (
-        stat.S_IMODE(node.st_mode) == entry.mode
-        and (node.st_uid, node.st_gid) == (entry.uid, entry.gid)
-        and node.st_mtime_ns == entry.mtime
-        and 0 <= entry.mtime < LATEST
-    )
 
 
 def _inside(before: int, name: bytes) -> int:

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from _thread import start_new_thread
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import ClassVar, Final, Protocol
 
@@ -38,6 +38,7 @@ SMALL: Final = 1 << 20
 CHUNK: Final = 1 << 20
 WAITED_FOR: Final = 16 << 20
 GATHERED: Final = 1 << 17
+AHEAD: Final = 64  # pieces of that size wait to be hashed, for each of two
 UNNAMED: Final = frozenset((errno.EOPNOTSUPP, errno.EISDIR))  # where files must have a name
 PLAIN: Final = frozenset((tar.FILE, tar.FOLDER, tar.SYMLINK))
 
@@ -96,9 +97,6 @@ class Content(Protocol):
     def part(self, node: Node) -> tuple[Opened, int]:
         """Return what has a file open, and where its bytes begin in that."""
 
-    def link(self, node: Node, folder: int, name: bytes) -> bool:
-        """Give a file a second name; False where it has none that this could be done with."""
-
 
 class Spool:
     """An archive in a file; it stays for as long as anybody has this object."""
@@ -152,10 +150,6 @@ class Spool:
         """Return what has a file open: the archive."""
         return self, node.at
 
-    def link(self, node: Node, folder: int, name: bytes) -> bool:
-        """What is in an archive is no file that could have a second name."""
-        return False
-
     def whole(self) -> Iterator[bytes]:
         """Yield the archive."""
         return self._pieces(0, sys.maxsize)
@@ -171,11 +165,11 @@ class Tree:
     """What a plain archive holds."""
 
     def __init__(
-        self, spool: Content, root: Node, umask: int, helper: Helper | None = None
+        self, spool: Content, root: Node, umask: int, helpers: Sequence[Helper] = ()
     ) -> None:
-        """What is large is hashed by the helper, and known when that has ended."""
+        """What is large is hashed by the helpers, one after the other, and known when they end."""
         self.spool = spool
-        self._helper = helper
+        self._helpers = helpers
         self._hashing: list[tuple[Node, hashlib._Hash]] = []
         self._folders = {b"": root}
         self.root = root
@@ -225,17 +219,18 @@ class Tree:
         return True
 
     def _hash(self, node: Node, reader: tar.Reader) -> None:
-        if node.st_size <= SMALL or self._helper is None:
+        if node.st_size <= SMALL or not self._helpers:
             node.digest = hashlib.sha256(reader.read(SMALL)).digest()
             return
         whole = hashlib.sha256()
+        helper = self._helpers[len(self._hashing) % len(self._helpers)]
         self._hashing.append((node, whole))
         for part in reader.content():
-            self._helper.do(partial(whole.update, part))
+            helper.do(partial(whole.update, part))
 
     def complete(self) -> None:
-        """Note what the helper has found out."""
-        self._helper = None
+        """Note what the helpers have found out."""
+        self._helpers = ()
         for node, whole in self._hashing:
             node.digest = whole.digest()
         self._hashing.clear()
@@ -330,8 +325,8 @@ def indexed(pieces: Iterable[bytes], spool: Spool, mode: int, umask: int) -> Tre
     `mode` is the root folder's, where no entry speaks of it.
     """
     root = Node(stat.S_IFDIR | mode, os.geteuid(), os.getegid(), time.time_ns())
-    with Helper() as writer, Helper() as hasher:
-        tree: Tree | None = Tree(spool, root, umask, hasher)
+    with Helper() as writer, Helper(AHEAD) as one, Helper(AHEAD) as other:
+        tree: Tree | None = Tree(spool, root, umask, (one, other))
         reader = tar.Reader(spool.taking(pieces, writer))
         for entry in reader:
             if tree is not None and not tree.add(entry, reader):
