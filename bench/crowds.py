@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from bench.api import Api
 from bench.engines import Peer
 from bench.measure import FAILURES, Effort, Row, Stage, stopwatch, tell
-from bench.processes import cpu_seconds, engine_processes, memory
+from bench.processes import engine_processes, memory, share_of_core
 from bench.workloads import cli_ps, create, listing, middle, remove
 
 WATCHED = 20
@@ -141,10 +141,7 @@ class Looks:
         for row, before, after in zip(self._each, self._before[peer.name], now, strict=True):
             row.add(peer, (after - before) / self._effort.crowd)
         self._whole.add(peer, now[0])
-        pids = engine_processes(peer)
-        before = cpu_seconds(pids)
-        time.sleep(self._effort.idle)
-        self._cpu.add(peer, 100 * (cpu_seconds(pids) - before) / self._effort.idle)
+        self._cpu.add(peer, share_of_core(peer, self._effort.idle, time.sleep)[0])
         for _ in range(5):
             self._ps.add(peer, listing(peer))
             self._cli_ps.add(peer, cli_ps(peer))
@@ -199,10 +196,8 @@ def watched() -> Stage:
                 )
                 chosen.register(stream, selectors.EVENT_READ)
             _count(chosen, 2.0)  # until all have begun
-            pids = engine_processes(peer)
-            before = cpu_seconds(pids)
-            came = _count(chosen, effort.idle)
-            share.add(peer, 100 * (cpu_seconds(pids) - before) / effort.idle)
+            used, came = share_of_core(peer, effort.idle, lambda asked: _count(chosen, asked))
+            share.add(peer, used)
             rate.add(peer, came / effort.idle)
 
     return Stage([share, rate], measure)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from bench.engines import Peer
+
+_Answer = TypeVar("_Answer")
 
 
 def engine_processes(peer: Peer) -> list[int]:
@@ -41,11 +45,27 @@ def memory(pids: Sequence[int], kind: str) -> float:
     return total / 1024
 
 
-def cpu_seconds(pids: Sequence[int]) -> float:
-    """Return the CPU time that processes have used."""
-    ticks = 0
+def cpu_times(pids: Sequence[int]) -> dict[int, float]:
+    """Return the CPU time that each process has used, in seconds."""
+    times = {}
     for pid in pids:
         with contextlib.suppress(OSError):
             fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+            times[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return times
+
+
+def share_of_core(
+    peer: Peer, seconds: float, meanwhile: Callable[[float], _Answer]
+) -> tuple[float, _Answer]:
+    """Return the share of a core, in percent, that an engine uses while something is done.
+
+    Of a process that ends meanwhile nothing is known.
+    """
+    before = cpu_times(engine_processes(peer))
+    began = time.monotonic()
+    answer = meanwhile(seconds)
+    took = time.monotonic() - began
+    after = cpu_times(engine_processes(peer))
+    used = sum(spent - before.get(pid, 0.0) for pid, spent in after.items())
+    return 100 * used / took, answer

@@ -112,11 +112,10 @@ class Container:
         self._loop = loop
         self._sight = _see(request.bundle)
         self._runtime = host.runtime(request.runtime)
-        self._journal = open_journal(request.log)
         self._memory: MemoryEvents | None = None
         self._memory_watch: int | None = None
         self._shares_processes = False
-        self.streams = Streams(loop, self._journal, on_detach, raw=request.tty)
+        self.streams = Streams(loop, open_journal(request.log), on_detach, raw=request.tty)
 
     @property
     def cgroup(self) -> str:
@@ -130,7 +129,7 @@ class Container:
     @property
     def log_lost(self) -> int:
         """How many bytes of the log a full disk did not take."""
-        return self._journal.lost if self._journal else 0
+        return self.streams.log.lost
 
     @property
     def oom_kills(self) -> int:
@@ -253,12 +252,11 @@ class Container:
 
     def close_journal(self) -> None:
         """Write the last of the log. `lost` stays known."""
-        if self._journal and not self._journal.is_finished:
-            self._journal.finish()
+        self.streams.log.finish()
 
     def tidy(self) -> bool:
         """Do a little of what can wait; False when there is nothing left of it."""
-        return self._journal.tidy() if self._journal else False
+        return self.streams.log.tidy()
 
     def exit_record(self, now: int) -> record.ExitRecord:
         """Return how it ended."""

@@ -89,9 +89,14 @@ class Journal:
         if made := b"".join([record(cut, now) for cut in cuts]):
             self._file.write(made)
 
+    @property
+    def is_untidy(self) -> bool:
+        """Whether there is something to compress."""
+        return not self.is_finished and self._file.has_more
+
     def tidy(self) -> bool:
-        """Compress a little of what was rotated; False when there is nothing to do."""
-        return not self.is_finished and self._file.step()
+        """Compress a little of what was rotated; False when there is nothing left to do."""
+        return self._file.step()
 
     @property
     def lost(self) -> int:

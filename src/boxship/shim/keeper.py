@@ -364,7 +364,8 @@ class Keeper:
         container.init.ended(status)
         container.close_journal()
         how = container.exit_record(time_ns())
-        _attempt(lambda: record.write_exit(container.request.exit_record, how))
+        where = container.request.exit_record
+        _attempt(lambda: self._loop.aside(lambda: record.write_exit(where, how)))
         self._clear(container, how, monotonic() + EMPTY_WITHIN)
 
     def _clear(self, container: Container, how: record.ExitRecord, until: float) -> None:

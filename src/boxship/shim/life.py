@@ -23,6 +23,7 @@ from boxship.shim.keeper import Keeper, Shared, report
 from boxship.shim.loop import Loop, Moment
 from boxship.shim.memory import trim
 from boxship.shim.needs import Host
+from boxship.shim.relief import Relief
 from boxship.shim.starter import Planning
 from boxship.shim.starters import Starters
 
@@ -57,24 +58,23 @@ class Life:
         self._takes_more = True
         self._tidies: Moment | None = None
         self._at_first = (0, 0)
+        self._relief = Relief(loop, self._has_work, _to_the_end)
 
     def live(self) -> None:
         """Keep containers; never returns."""
-        status = 1
-        try:
-            os.setsid()
-            processes.become_subreaper()
-            self._set_title(READY)
-            self._shared.starters.prepare()
-            self._at_first = _pages(), self._lost()
-            self._loop.watch(self._spawner.fileno(), self._on_spawner)
-            while self._takes_more or self._keepers:
-                self._loop.turn()
-            status = 0
-        except BaseException as failure:
-            report(failure)
-        finally:
-            os._exit(status)
+        _to_the_end(self._live)
+
+    def _live(self) -> None:
+        os.setsid()
+        processes.become_subreaper()
+        self._set_title(READY)
+        self._shared.starters.prepare()
+        self._at_first = _pages(), self._lost()
+        self._loop.watch(self._spawner.fileno(), self._on_spawner)
+        self._relief.lead()
+
+    def _has_work(self) -> bool:
+        return self._takes_more or bool(self._keepers)
 
     def _on_spawner(self, _events: int) -> None:
         try:
@@ -134,6 +134,18 @@ class Life:
     def _lost(self) -> int:
         """Return how many descriptors there are that belong to no starter."""
         return len(os.listdir("/proc/self/fd")) - 2 * len(self._shared.starters)
+
+
+def _to_the_end(work: Callable[[], None]) -> None:
+    """Do what is done until this process ends."""
+    status = 1
+    try:
+        work()
+        status = 0
+    except BaseException as failure:
+        report(failure)
+    finally:
+        os._exit(status)
 
 
 _SPAWN: Final = msgspec.msgpack.Decoder(protocol.Spawn)

@@ -113,17 +113,17 @@ class LogFile:
             records = records[end:]
 
     def _append(self, records: bytes) -> None:
+        written = 0
         try:
-            written = os.write(self._fd, records)
+            while written < len(records):
+                written += os.write(self._fd, records[written:] if written else records)
         except OSError:
+            # The disk is full. No half record stays.
             self.lost += len(records)
+            if written:
+                os.ftruncate(self._fd, self._size)
             return
-        if written == len(records):
-            self._size += written
-            return
-        # The disk is full. What fits stays, up to the last whole record.
-        self.lost += len(records)
-        os.ftruncate(self._fd, self._size)
+        self._size += written
 
     def _rotate(self) -> None:
         """Give every file the next number, and begin a new one; the oldest goes."""
@@ -148,6 +148,11 @@ class LogFile:
         os.rename(self._path, f"{self._path}.1")
         if self._compress:
             self._compressing = Compression(f"{self._path}.1")
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something is to be compressed."""
+        return self._compressing is not None
 
     def step(self) -> bool:
         """Compress a little of what was rotated; False when nothing is left to do."""

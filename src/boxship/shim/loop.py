@@ -6,9 +6,23 @@ import select
 from collections.abc import Callable
 from select import POLLIN
 from time import monotonic
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 Callback = Callable[[int], None]
+_Answer = TypeVar("_Answer")
+
+
+class Aside(Protocol):
+    """Makes a call that may take long, where others may go on with the loop meanwhile."""
+
+    def __call__(
+        self, call: Callable[[], _Answer], on_leave: Callable[[], None] | None = None
+    ) -> _Answer: ...
+
+
+def here(call: Callable[[], _Answer], on_leave: Callable[[], None] | None = None) -> _Answer:
+    """Make a call that all wait for."""
+    return call()
 
 
 class Moment(NamedTuple):
@@ -31,7 +45,13 @@ class Loop:
         self._later: list[Moment] = []
         self._chores: list[Callable[[], bool]] = []
         self._has_more = False
+        self._absences = 0
         self._on_error = on_error
+        self.aside: Aside = here
+
+    def was_away(self) -> None:
+        """Others have turned the loop while a callback was at a call: poll has to be asked anew."""
+        self._absences += 1
 
     def watch(self, fd: int, callback: Callback, events: int = POLLIN) -> None:
         """Call `callback` with what poll(2) says of `fd`; watching again replaces."""
@@ -64,10 +84,14 @@ class Loop:
 
     def turn(self) -> None:
         """Wait for the next thing to happen and deal with it."""
-        for fd, events in self._poll.poll(self._patience()):
+        ready = self._poll.poll(self._patience())
+        absences = self._absences
+        for fd, events in ready:
             # An earlier callback of this turn may have forgotten this one.
             if callback := self._watched.get(fd):
                 self._call(callback, fd, events)
+            if self._absences != absences:
+                break
         if self._later:
             self._run_due()
         waiting = [

@@ -49,8 +49,12 @@ class Ring:
             self._held += len(records)
             self._changed.notify()
 
-    def step(self) -> bool:
+    @property
+    def has_more(self) -> bool:
         """There is nothing to do for anybody but the thread."""
+        return False
+
+    def step(self) -> bool:
         return False
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ from typing import Final
 
 from boxship.shim.clients import Client
 from boxship.shim.journal import Journal
+from boxship.shim.log import Log
 from boxship.shim.loop import Loop
 from boxship.shim.protocol import Attachment
 from boxship.wire import multiplex
@@ -47,6 +48,8 @@ class Output:
         self.is_open = True
 
     def on_readable(self, _events: int) -> None:
+        if self._streams.log.is_busy:
+            return
         if self._moved >= WIDE:
             self._gather()
         client = self._only_client()
@@ -59,7 +62,7 @@ class Output:
     def _only_client(self) -> Client | None:
         """Return the client to which bytes can go without coming through here, if so."""
         streams = self._streams
-        if streams.journal or self._terminal or len(streams.clients) != 1:
+        if streams.log or self._terminal or len(streams.clients) != 1:
             return None
         client = streams.clients[0]
         return client if client.wants[self.stream] and not client.is_busy else None
@@ -212,7 +215,7 @@ class Streams:
         """`raw` streams are those of a terminal: one, without frames, with detach keys."""
         self._raw = raw
         self.loop = loop
-        self.journal = journal
+        self.log = Log(loop, journal, on_delay=self.settle)
         self.clients: list[Client] = []
         self.outputs: list[Output] = []
         self.input: Input | None = None
@@ -308,8 +311,8 @@ class Streams:
 
     def deliver(self, stream: int, data: bytes) -> None:
         """Log output and pass it to whoever wants it."""
-        if self.journal:
-            self.journal.write(stream, data)
+        if self.log:
+            self.log.write(stream, data)
         for client in list(self.clients):
             if client.wants[stream] and not client.leaving:
                 try:
@@ -319,6 +322,7 @@ class Streams:
 
     def drain(self) -> None:
         """Read all that the program has written; it has ended, so that is bounded."""
+        self.log.wait()
         for output in self.outputs:
             if output.remaining:
                 # A frame for this much was begun: its client gets it from here instead.
@@ -455,7 +459,9 @@ class Streams:
         for output in self.outputs:
             if not output.is_open:
                 continue
-            held = any(client.is_busy and client.wants[output.stream] for client in self.clients)
+            held = self.log.is_busy or any(
+                client.is_busy and client.wants[output.stream] for client in self.clients
+            )
             if self._terminal is not None:
                 typing = self.input is not None and self.input.is_busy
                 self._watch_terminal(output.fd, reading=not held, writing=typing)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 
@@ -70,11 +71,27 @@ def test_half_a_local_record_is_removed(tmp_path, cut):
     assert (tmp_path / "log").read_bytes() == one
 
 
+def test_a_write_that_a_signal_cut_short_is_no_full_disk(tmp_path, monkeypatch):
+    file = log(tmp_path / "log")
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
+    file.write(b"one\ntwo\n")
+    assert (tmp_path / "log").read_bytes() == b"one\ntwo\n"
+    assert file.lost == 0
+
+
 def test_a_full_disk_costs_log_lines_only(tmp_path, monkeypatch):
     file = log(tmp_path / "log")
     file.write(b"before\n")
     write = os.write
-    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
+    room = [3]
+
+    def takes_what_fits(fd, data):
+        if not (fits := room.pop() if room else 0):
+            raise OSError(errno.ENOSPC, "no space")
+        return write(fd, data[:fits])
+
+    monkeypatch.setattr(os, "write", takes_what_fits)
     file.write(b"does not fit\n")
     monkeypatch.setattr(os, "write", write)
     file.write(b"after\n")
