@@ -61,7 +61,7 @@ CLIENTS = ".clients"  # in the checkout's disk: what the tests drive the engine 
 FETCHED_INTO = ".cache/clients"  # by packaging/setup/clients
 FETCHED = ("docker", "docker-20.10", "docker-registry", "cli-plugins/docker-buildx")
 WHAT = ("tests/kernel", "tests/contract", "tests/system")  # without arguments
-PATIENCE = 8  # how many times as long an emulated machine may take
+PATIENCE = float(os.environ.get("TEST_PATIENCE", 8))  # times as long an emulated machine may take
 LIMIT = 120 * PATIENCE  # seconds for one test, where it does not name its own
 AT_ONCE = ("-n", "3", "--dist", "loadgroup")
 
