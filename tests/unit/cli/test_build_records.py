@@ -17,6 +17,7 @@ from boxship.build.control import spans
 from boxship.build.progress import PartState, Told, VertexState
 from boxship.cli.building import pastfilters, recordtext
 from boxship.cli.building.imported import RECORD, Imported, unpacked
+from boxship.cli.building.localstate import LocalState, LocalStates
 from boxship.cli.building.tracing import drawn, jaeger, read
 from boxship.errors import InvalidRequest
 from boxship.spec.buildkit import control_pb2 as pb
@@ -163,3 +164,31 @@ def test_conditions_of_a_list_all_hold() -> None:
     for wrong in ("ref>x", "duration=1s", "size=3", "startedAt<soon", "nothing"):
         with pytest.raises(InvalidRequest):
             pastfilters.read([wrong], 0)
+
+
+@pytest.mark.parametrize(
+    ("context", "dockerfile", "name"),
+    [
+        ("/a/proj", "/a/proj/Dockerfile", "proj"),
+        ("/a/proj", "/a/proj/docker/x.Dockerfile", "proj/docker/x.Dockerfile"),
+        ("/a/proj", "/a/proj/sub/Dockerfile", "proj/sub"),
+        ("/a/proj", "/b/files/x.Dockerfile", "files/x.Dockerfile"),
+        ("/a/proj", "/b/files/Dockerfile", "files"),
+        ("/a/proj", "-", "proj"),
+        ("-", "-", ""),
+        ("https://example.org/x.git", "", ""),
+    ],
+)
+def test_a_build_is_called_by_where_it_was_done(context: str, dockerfile: str, name: str) -> None:
+    assert LocalState(context, dockerfile).name() == name
+
+
+@pytest.mark.parametrize("ref", ["../kept", "a/../../kept", ".", ""])
+def test_what_a_builder_calls_its_builds_is_no_path(ref: str, tmp_path: Path) -> None:
+    states = LocalStates.__new__(LocalStates)
+    states._folder = str(tmp_path / "refs")
+    (tmp_path / "refs/a").mkdir(parents=True)
+    (tmp_path / "kept").write_text('{"LocalPath": "/x"}')
+    assert states.of(ref).context == ""
+    states.forget([ref])
+    assert (tmp_path / "kept").exists()

@@ -24,6 +24,7 @@ from google.protobuf.message import DecodeError
 
 from boxship.cli.building import recordtext
 from boxship.cli.building.builders import Builder
+from boxship.cli.building.localstate import REF
 from boxship.errors import InvalidRequest, NotFound
 from boxship.lib import atomicfile
 from boxship.spec.buildkit import control_pb2 as pb
@@ -35,7 +36,6 @@ IMPORTED: Final = Builder(".imported", "imported", node="_")
 PREFIX: Final = f"{IMPORTED.name}/{IMPORTED.node}/"
 RECORD: Final = "application/vnd.buildkit.historyrecord.v0"
 INDEX: Final = "application/vnd.oci.image.index.v1+json"
-REF: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 BLOB: Final = re.compile(r"blobs/sha256/([0-9a-f]{64})")
 LARGEST: Final = 256 << 20  # bytes that an archive may come to
 MOST: Final = 20_000  # members of one

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from boxship.cli.building.localstate import LocalState, LocalStates
 from boxship.cli.building.past import attachments_of, name_of, state_of, took
 from boxship.cli.building.records import moment
 from boxship.cli.building.remembered import Records
@@ -47,7 +49,8 @@ Document = dict[str, Any]
 
 def inspect(shell: Shell, records: Records, one: pb.HistoryRecord, form: str) -> int:
     """Print it: for people, as JSON, or by a template."""
-    said = document(one, _materials(records, one))
+    local = LocalStates(shell, records.builder).of(one.ref)
+    said = document(one, _materials(records, one), local)
     if form == "json":
         always = ("Ref", "NumCompletedSteps", "NumTotalSteps", "NumCachedSteps", "Config")
         kept = {key: value for key, value in said.items() if value or key in always}
@@ -64,7 +67,7 @@ def inspect(shell: Shell, records: Records, one: pb.HistoryRecord, form: str) ->
     return 0
 
 
-def document(one: pb.HistoryRecord, materials: Sequence[Document]) -> Document:
+def document(one: pb.HistoryRecord, materials: Sequence[Document], local: LocalState) -> Document:
     """Return what is known of a build."""
     attrs = dict(sorted(one.frontend_attrs.items()))
     done = one.HasField("completed_at")
@@ -72,10 +75,10 @@ def document(one: pb.HistoryRecord, materials: Sequence[Document]) -> Document:
     error = {"Code": one.error.code, "Message": one.error.message}
     here = "context" not in attrs
     return {
-        "Name": name_of(one),
+        "Name": name_of(one, local),
         "Ref": one.ref,
-        "Context": attrs.get("context", ""),
-        "Dockerfile": attrs.get("filename", "Dockerfile"),
+        "Context": attrs.get("context") or _near(local.context, os.getcwd()),
+        "Dockerfile": _near(local.dockerfile, local.context) or attrs.get("filename", "Dockerfile"),
         "VCSRepository": attrs.get("vcs:source", "") if here else "",
         "VCSRevision": attrs.get("vcs:revision", "") if here else "",
         "Target": attrs.get("target", ""),
@@ -105,6 +108,13 @@ def document(one: pb.HistoryRecord, materials: Sequence[Document]) -> Document:
             for platform, each in attachments_of(one)
         ],
     }
+
+
+def _near(path: str, folder: str) -> str:
+    """Return a path from a folder, if it is beneath it."""
+    if not (os.path.isabs(path) and os.path.isabs(folder)):
+        return path
+    return os.path.relpath(path, folder) if f"{path}/".startswith(f"{folder}/") else path
 
 
 def _named(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from boxship.cli.building import pastfilters
+from boxship.cli.building.localstate import LocalState, LocalStates
 from boxship.cli.building.records import ago
 from boxship.cli.building.remembered import Records, one_of, records_of
 from boxship.errors import InvalidRequest, NotFound, NotSupported
@@ -22,6 +24,7 @@ TABLE: Final = "table {{.Ref}}\t{{.Name}}\t{{.Status}}\t{{.CreatedAt}}\t{{.Durat
 SHORT: Final = 36
 VERBS: Final = ("ls", "inspect", "logs", "rm", "export", "import", "open", "trace")
 MOST_WORDS: Final = {"inspect": 1, "logs": 1, "open": 1, "trace": 1, "rm": -1, "export": -1}
+NAME: Final = "build-arg:BUILDKIT_BUILD_NAME"
 PREDICATE: Final = "in-toto.io/predicate-type"
 
 
@@ -92,19 +95,34 @@ def _list(shell: Shell, records: Records, given: Mapping[str, Any]) -> int:
     from boxship.cli.formatter import render
 
     asked, admits = pastfilters.read(given["filter"], time.time_ns())
+    every = records.every(asked)
+    states = LocalStates(shell, records.builder)
+    if not asked:
+        states.tidy(one.ref for one in every)
+    found = [one for one in every if admits(one)]
     if given["local"]:
-        raise NotSupported("--local is not supported: builds do not tell their repository")
-    found = [one for one in records.every(asked) if admits(one)]
-    listing = _listing(records, no_trunc=given["no_trunc"])
+        root = _repository()
+        found = [one for one in found if states.of(one.ref).is_beneath(root)]
+    listing = _listing(records, states, no_trunc=given["no_trunc"])
     shell.out.write(render(listing, found, given["format"] or "table"))
     return 0
 
 
-def _listing(records: Records, *, no_trunc: bool) -> Listing:
+def _repository() -> str:
+    """Return the repository that the current folder is in."""
+    folder = os.getcwd()
+    while not os.path.exists(os.path.join(folder, ".git")):
+        if folder == "/":
+            raise InvalidRequest("--local: the current folder is in no git repository")
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def _listing(records: Records, states: LocalStates, *, no_trunc: bool) -> Listing:
     from boxship.cli.formatter import Listing
 
     def name(one: pb.HistoryRecord) -> str:
-        shown = name_of(one)
+        shown = name_of(one, states.of(one.ref))
         return shown if no_trunc or len(shown) <= SHORT else shown[: SHORT - 1] + "…"
 
     builder = records.builder
@@ -125,12 +143,15 @@ def _listing(records: Records, *, no_trunc: bool) -> Listing:
     )
 
 
-def name_of(one: pb.HistoryRecord) -> str:
+def name_of(one: pb.HistoryRecord, local: LocalState) -> str:
     """Return what a build was of: its context, Dockerfile and target."""
     attrs = one.frontend_attrs
+    if name := attrs.get(NAME, ""):
+        return name
     file, target = attrs.get("filename", "Dockerfile"), attrs.get("target", "")
     context = attrs.get("context", "")
-    return "/".join(part for part in (context, file) if part) + (f" ({target})" if target else "")
+    name = context or local.name() or attrs.get("vcs:source", "") or file
+    return name + (f" ({target})" if target else "")
 
 
 def state_of(one: pb.HistoryRecord) -> str:
@@ -195,6 +216,7 @@ def _forget(shell: Shell, records: Records, refs: Sequence[str], *, everything: 
     chosen = records.every() if everything else [one_of(records, ref) for ref in refs]
 
     records.remove(chosen)
+    LocalStates(shell, records.builder).forget(one.ref for one in chosen)
     for one in chosen:
         shell.out.line(one.ref)
     return 0

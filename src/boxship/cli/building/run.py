@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from boxship.cli.building.asked import Asked, Prepared, links, prepare
 from boxship.cli.building.builders import Builder
 from boxship.cli.building.failure import told
+from boxship.cli.building.localstate import LocalStates
 from boxship.cli.building.show import EVERY, MODES, Heading, display
 from boxship.cli.building.tracking import prefixed
 from boxship.client.builds import CONFIG, Builds, Graph
@@ -87,6 +88,7 @@ async def _build_all(
             try:
                 prepared = await open_request(asked, builds, undo, heard)
                 request = prepared.request
+                LocalStates(shell, builder).keep(request.ref, name, asked)
                 answer = await builds.solve(request, heard)
                 prepared.layouts.finish(answer.exporter_response)
             except Failed as failure:
