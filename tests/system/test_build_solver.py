@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import signal
 import subprocess
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -38,6 +40,7 @@ from boxship.build.ops import (
     Vertex,
 )
 from boxship.build.request import CacheOption
+from boxship.build.solver.solver import _Solving
 from boxship.errors import NotFound, NotSupported
 from boxship.image import bootstrap
 from boxship.spec.platform import Platform
@@ -195,6 +198,76 @@ def test_a_cancelled_build_ends_its_processes_and_leaves_nothing() -> None:
         assert not shop.builder.running
 
     tell(story, 4)
+
+
+@pytest.mark.parametrize("first", ["kill", "cancel"])
+def test_a_build_cancelled_as_its_keeper_is_killed_leaves_nothing(first: str) -> None:
+    """Whichever the engine hears of first: neither the process nor its group is left."""
+
+    async def story(shop: Workshop) -> None:
+        heard = Heard()
+        slow = run(image("busybox"), "echo begun; exec sleep 1000", f"slow {first}")
+        building = asyncio.create_task(shop.build(slow, heard))
+        await heard.wait("begun")
+        (name,) = shop.builder.running
+        (process,) = {pid for group in groups(name) for pid in processes_in(group)}
+        keeper = int(re.findall(r"PPid:\s*(\d+)", Path(f"/proc/{process}/status").read_text())[0])
+        if first == "kill":  # nothing is awaited in between: it is not heard of before
+            os.kill(keeper, signal.SIGKILL)
+            building.cancel()
+        else:
+            building.cancel()
+            await asyncio.sleep(0)
+            os.kill(keeper, signal.SIGKILL)
+        await asyncio.wait([building])
+        assert building.cancelled()
+        assert not groups(name)  # nor a process: a group that has one cannot be removed
+
+    tell(story, 30 + len(first))
+
+
+def groups(name: str) -> list[str]:
+    """Return the control groups of a process."""
+    return [folder for folder, _, _ in os.walk("/sys/fs/cgroup") if name in folder]
+
+
+def processes_in(group: str) -> list[int]:
+    return [int(line) for line in Path(group, "cgroup.procs").read_text().split()]
+
+
+def test_a_step_that_another_build_has_done_meanwhile_is_not_done_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The second build looks the step up before the first has done it, and waits until it has."""
+
+    async def story(shop: Workshop) -> None:
+        first, second = Heard(), Heard()
+        keyed, done = asyncio.Event(), asyncio.Event()
+        values = _Solving._values
+        below = run(image("busybox"), "echo below", "below")
+        step = run(below, "echo x >> /count; cat /count; head -c 8 /dev/urandom > /random", "step")
+
+        async def held_up(self: Any, vertex: Vertex, numbers: Any) -> Any:
+            found = await values(self, vertex, numbers)
+            if vertex == step.vertex and self._job.report is second:
+                keyed.set()
+                await done.wait()
+            return found
+
+        monkeypatch.setattr(_Solving, "_values", held_up)
+        slow = asyncio.create_task(shop.build(step, second, tags=("again:2",)))
+        await keyed.wait()
+        await shop.build(step, first, tags=("again:1",))
+        done.set()
+        await slow
+        assert "step" in first.ran()
+        assert "x\n" in first.output
+        assert "x\n" not in second.output
+        assert second.state("step").cached
+        images = shop.engine.images
+        assert images.get("again:1").id == images.get("again:2").id
+
+    tell(story, 35)
 
 
 def test_mounts_are_there_while_the_process_runs_and_not_in_the_result() -> None:

@@ -57,6 +57,10 @@ class Ended:
     oom: bool = False
 
 
+class KeeperLost(Exception):
+    """A process's keeper is gone; the cause is what has ended the waiting for it."""
+
+
 class Runner:
     """Runs processes; what one took is given back when it has ended."""
 
@@ -121,9 +125,9 @@ class Runner:
                 request = _request(program, talk)
                 try:
                     return await self._follow(shim, request, fds, ours, theirs, output, talk)
-                except ShimLost:
-                    await asyncio.to_thread(self._settle, keeper)  # nobody else ends it
-                    raise
+                except KeeperLost as lost:
+                    await _wholly(asyncio.to_thread(self._settle, keeper))  # nobody else ends it
+                    raise lost.__cause__ or lost from None
 
     async def join(self, shim: Shim, program: Program, root: int, talk: Talk) -> int:
         """Run one more program where another runs already; return its exit code.
@@ -202,6 +206,7 @@ class Runner:
         """Start, pass the output on, and wait for the end."""
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[Ended] = loop.create_future()
+        ended.add_done_callback(lambda done: done.cancelled() or done.exception())  # if nobody asks
 
         def heard(event: ShimEvent) -> None:
             if ended.done():
@@ -226,8 +231,11 @@ class Runner:
                 talk.begin(shim, ours)
                 await talk.listen()
             return await asyncio.shield(ended)
-        except asyncio.CancelledError:
-            await _wholly(_kill(shim, starting, ended, heard))
+        except BaseException as error:
+            killing = asyncio.ensure_future(_kill(shim, starting, ended, heard))
+            await settled(killing)
+            if killing.result():
+                raise KeeperLost from error
             raise
 
     async def recover(self) -> None:
@@ -294,14 +302,22 @@ async def _kill(
     starting: asyncio.Future[Started],
     ended: asyncio.Future[Ended],
     heard: Callable[[ShimEvent], None],
-) -> None:
-    """End a process that nobody wants any more, whether or not it has begun."""
-    with suppress(BoxshipError, TimeoutError):
+) -> bool:
+    """End a process that nobody wants any more, whether or not it has begun.
+
+    Returns whether its keeper was lost: then it may run on.
+    """
+    try:
         await starting
         shim.on_event = heard
         await shim.signal(protocol.INIT, signal.SIGKILL)
         async with asyncio.timeout(ENDS_WITHIN):
             await asyncio.shield(ended)
+    except ShimLost:
+        return True
+    except (BoxshipError, TimeoutError):
+        return False
+    return False
 
 
 async def _kill_joined(shim: Shim, starting: asyncio.Future[Started], talk: Talk) -> None:
