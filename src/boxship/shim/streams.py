@@ -7,7 +7,6 @@ blocks: all descriptors but the program's own ends are non-blocking.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 from collections.abc import Callable
@@ -17,14 +16,14 @@ from time import monotonic, sleep
 from typing import Final
 
 from boxship.shim.clients import Client
+from boxship.shim.input import Input
 from boxship.shim.journal import Journal
 from boxship.shim.log import Log
 from boxship.shim.loop import Loop
+from boxship.shim.pipes import SMALL, SPLICE, WIDE, readable, widen
 from boxship.shim.protocol import Attachment
 from boxship.wire import multiplex
 
-SMALL: Final = 64 << 10  # a pipe as the kernel makes it
-WIDE: Final = 1 << 20  # a pipe through which much goes
 CHUNK: Final = 256 << 10  # the most that is read at once
 TYPED: Final = 16 << 10  # the most that is read from a keyboard at once
 OFTEN: Final = 0.001  # seconds between reads, in a stream that does not pause
@@ -85,7 +84,7 @@ class Output:
     def splice(self, client: Client) -> None:
         """Move what is in the pipe to the client's socket, without reading it."""
         if not self.remaining:
-            size = _readable(self.fd)
+            size = readable(self.fd)
             if not size:
                 self.read()  # the end, or nothing
                 return
@@ -97,9 +96,7 @@ class Output:
         try:
             client.flush()
             while self.remaining and not client.backlog:
-                self.remaining -= os.splice(
-                    self.fd, client.fd, self.remaining, flags=_SPLICE_NONBLOCK
-                )
+                self.remaining -= os.splice(self.fd, client.fd, self.remaining, flags=SPLICE)
         except BlockingIOError:
             return
         except OSError:
@@ -122,7 +119,7 @@ class Output:
         Without this each of its writes would cost a turn of ours, and half the speed.
         """
         now = monotonic()
-        if now - self._last < OFTEN and _readable(self.fd) < SMALL:
+        if now - self._last < OFTEN and readable(self.fd) < SMALL:
             sleep(PAUSE)
             now = monotonic()
         self._last = now
@@ -134,71 +131,6 @@ class Output:
             if not self._terminal:
                 os.close(self.fd)
             self._streams.output_ended()
-
-
-_SPLICE_NONBLOCK: Final = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
-
-
-class Input:
-    """The way into the program: the other end of its pipe, or its terminal's master side."""
-
-    def __init__(self, streams: Streams, fd: int, *, terminal: bool, once: bool) -> None:
-        os.set_blocking(fd, False)
-        self.fd = fd
-        self.is_open = True
-        self.terminal = terminal
-        self.ends_with_client = once and not terminal
-        self._streams = streams
-        self._backlog = b""
-        self._closing = False
-        self._wide = False
-
-    @property
-    def is_busy(self) -> bool:
-        return bool(self._backlog)
-
-    def write(self, data: bytes) -> None:
-        """Take what a client sent; what the program does not take now is kept."""
-        self._backlog += data
-        self.flush()
-
-    def flush(self) -> None:
-        """Give the program what it takes."""
-        while self._backlog:
-            try:
-                sent = os.write(self.fd, self._backlog)
-            except BlockingIOError:
-                return
-            except OSError:
-                self._backlog = b""
-                self.close()
-                return
-            self._backlog = self._backlog[sent:]
-        if self._closing:
-            self.close()
-
-    def splice_from(self, client: Client) -> bool | None:
-        """Move input without reading it. True: some; False: the client's end; None: not now."""
-        try:
-            moved = os.splice(client.fd, self.fd, WIDE, flags=_SPLICE_NONBLOCK)
-        except BlockingIOError:
-            return None
-        if moved >= SMALL and not self._wide:
-            self._wide = True
-            widen(self.fd)
-        return moved > 0
-
-    def finish(self) -> None:
-        """Tell the program that no more input comes, once it has got what there is."""
-        self._closing = True
-        self.flush()
-
-    def close(self) -> None:
-        if self.is_open:
-            self.is_open = False
-            if not self.terminal:
-                self._streams.loop.forget(self.fd)
-                os.close(self.fd)
 
 
 class Streams:
@@ -500,20 +432,3 @@ class Streams:
     def _wants_input(self) -> bool:
         way = self.input
         return way is not None and way.is_open and not way.is_busy and not self._full
-
-
-def widen(pipe: int) -> None:
-    """Make a pipe hold more, if the kernel lets us."""
-    try:
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, WIDE)
-    except OSError:
-        pass
-
-
-def _readable(fd: int) -> int:
-    """Return how many bytes a pipe holds."""
-    answer = fcntl.ioctl(fd, _FIONREAD, b"\0\0\0\0")
-    return int.from_bytes(answer, "little")
-
-
-_FIONREAD: Final = 0x541B
