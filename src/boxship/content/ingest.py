@@ -8,18 +8,20 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from boxship.content.errors import WrongContent
 from boxship.content.partial import Begun
 from boxship.content.writeback import Writeback
-from boxship.lib.beside import Beside
+from boxship.lib.beside import Helper
 from boxship.lib.pipe import Abandoned
 from boxship.spec.digest import Digest
 
 CHUNK: Final = 1 << 18
 FOLLOWED: Final = 4 << 20  # so many bytes are worth waking up for
 GATHERED: Final = 1 << 19  # so many bytes are hashed and written at a time
+AHEAD: Final = 8  # so many pieces wait for that at most
 
 
 class Ingest:
@@ -76,10 +78,10 @@ class Ingest:
         if len(first) < GATHERED:
             self.write(first)
             return
-        with Beside(self.write) as beside:
-            beside.put(first)
+        with Helper(AHEAD) as writer:
+            writer.do(partial(self.write, first))
             for piece in pieces:
-                beside.put(piece)
+                writer.do(partial(self.write, piece))
 
     @property
     def digest(self) -> Digest:

@@ -1,4 +1,4 @@
-"""Pieces taken by a thread of their own, while whoever makes them goes on."""
+"""Work done by a thread of its own, in order, while whoever hands it over goes on."""
 
 from __future__ import annotations
 
@@ -6,47 +6,6 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Final
-
-from boxship.lib.pipe import Abandoned, Pipe
-
-ROOM: Final = 4 << 20
-
-
-class Beside:
-    """The thread of one block: `take` gets what is `put`, in order; its failure is the block's."""
-
-    def __init__(self, take: Callable[[bytes], None], room: int = ROOM) -> None:
-        self._take = take
-        self._pipe = Pipe(room)
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="beside")
-
-    def __enter__(self) -> Beside:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._pipe.end(None if error is None else Abandoned())
-        self._thread.join()
-        if self._failure is not None and (error is None or isinstance(error, Abandoned)):
-            raise self._failure
-
-    def put(self, piece: bytes) -> None:
-        """Hand over a piece; wait while too many wait to be taken."""
-        self._pipe.put(piece)
-
-    def _run(self) -> None:
-        try:
-            for piece in self._pipe:
-                self._take(piece)
-        except BaseException as error:  # the block raises it
-            self._failure = error
 
 
 class Helper:

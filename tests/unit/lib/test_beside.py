@@ -1,4 +1,4 @@
-"""Pieces that a thread of their own takes."""
+"""What a thread of its own does."""
 
 from __future__ import annotations
 
@@ -7,48 +7,7 @@ from functools import partial
 
 import pytest
 
-from boxship.lib.beside import Beside, Helper, gathered
-
-
-def test_pieces_are_taken_in_order_by_another_thread() -> None:
-    taken: list[bytes] = []
-    who: set[threading.Thread] = set()
-
-    def take(piece: bytes) -> None:
-        who.add(threading.current_thread())
-        taken.append(piece)
-
-    with Beside(take, room=2) as beside:
-        for number in range(100):
-            beside.put(b"%d" % number)
-    assert taken == [b"%d" % number for number in range(100)]
-    assert threading.current_thread() not in who
-
-
-def test_what_fails_beside_fails_the_block() -> None:
-    def take(piece: bytes) -> None:
-        raise OSError(28, "no space")
-
-    def fill() -> None:
-        with Beside(take, room=1) as beside:
-            while True:
-                beside.put(b"more")
-
-    with pytest.raises(OSError, match="no space"):
-        fill()
-
-
-def test_a_block_that_fails_ends_its_thread() -> None:
-    before = threading.active_count()
-
-    def fill() -> None:
-        with Beside(lambda piece: None) as beside:
-            beside.put(b"x")
-            raise ValueError
-
-    with pytest.raises(ValueError):
-        fill()
-    assert threading.active_count() == before
+from boxship.lib.beside import Helper, gathered
 
 
 def test_pieces_are_gathered() -> None:
@@ -58,16 +17,36 @@ def test_pieces_are_gathered() -> None:
 
 def test_a_helper_does_things_in_order_and_hands_its_failure_over() -> None:
     done: list[int] = []
+    who: set[threading.Thread] = set()
+
+    def work(number: int) -> None:
+        who.add(threading.current_thread())
+        done.append(number)
+
     with Helper(2) as helper:
         for number in range(50):
-            helper.do(partial(done.append, number))
+            helper.do(partial(work, number))
     assert done == list(range(50))
+    assert threading.current_thread() not in who
 
     def fail() -> None:
         raise OSError(5, "no")
 
     with pytest.raises(OSError, match="no"), Helper(2) as helper:
         helper.do(fail)
+
+
+def test_who_hands_over_without_end_hears_of_a_failure() -> None:
+    def fail() -> None:
+        raise OSError(28, "no space")
+
+    def fill() -> None:
+        with Helper(1) as helper:
+            while True:
+                helper.do(fail)
+
+    with pytest.raises(OSError, match="no space"):
+        fill()
 
 
 def test_a_block_that_fails_itself_ends_its_helper() -> None:

@@ -19,6 +19,7 @@ from boxship.container.execs import Exec
 from boxship.container.lifecycle import State
 from boxship.container.record import NEVER, Container, MountPoint, Run
 from boxship.container.registry import Cell
+from boxship.errors import NotFound
 from boxship.lib import duration, moments
 from boxship.spec.engine.container import EndpointSettings
 
@@ -110,7 +111,7 @@ def inspected_document(
         "HostConfig": host_config(record),
         "GraphDriver": {
             "Name": record.driver,
-            "Data": containers.snapshots.mount_info(record.id),
+            "Data": folders(containers, record),
         },
         "Mounts": mounts(record.mounts),
         "Config": config(record, version),
@@ -119,6 +120,16 @@ def inspected_document(
     if version >= MANIFEST_SINCE and record.manifest:
         shown[MANIFEST_KEY] = msgspec.Raw(record.manifest)
     return shown
+
+
+def folders(containers: Containers, record: Container) -> dict[str, str] | None:
+    """Return where the root is; a container that is going may have none any more."""
+    try:
+        return containers.snapshots.mount_info(record.id)
+    except NotFound:
+        if record.state in (State.REMOVING, State.DEAD):
+            return None
+        raise
 
 
 def state(record: Container) -> dict[str, Any]:

@@ -24,9 +24,7 @@ def make(folder: str, mount: str, prepare: Callable[[str], None]) -> Iterator[st
     `prepare` is called for every folder above, new or not, that the next one is to be made in;
     with the folder itself being there already, what was left in it is removed first.
     """
-    above = os.path.dirname(folder)
-    yield from _make_above(above, mount, prepare)
-    prepare(above)
+    yield from _make_above(folder, mount, prepare)
     try:
         _mkdir(folder)
     except FileExistsError:
@@ -36,17 +34,14 @@ def make(folder: str, mount: str, prepare: Callable[[str], None]) -> Iterator[st
 
 
 def _make_above(folder: str, mount: str, prepare: Callable[[str], None]) -> Iterator[str]:
-    """Make a group for others to be made in, where it is missing; somebody else may do the same."""
-    if folder == mount or os.path.isdir(folder):
-        return
+    """Make the groups above one that are missing; somebody else may do the same."""
     above = os.path.dirname(folder)
-    yield from _make_above(above, mount, prepare)
+    if above != mount and not os.path.isdir(above):
+        yield from _make_above(above, mount, prepare)
+        with suppress(FileExistsError):
+            _mkdir(above)
+            yield above
     prepare(above)
-    try:
-        _mkdir(folder)
-    except FileExistsError:
-        return
-    yield folder
 
 
 def _mkdir(folder: str) -> None:
