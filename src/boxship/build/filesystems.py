@@ -6,7 +6,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from boxship.build.cache.record import Folder, Layer
@@ -39,7 +39,7 @@ class Files:
 
     path: str
     archive: Indexed | None = None
-    folder: Folder | None = None  # that of a client, to be held by who looks into it
+    folder: Folder | None = field(default=None, compare=False)  # a client's, to be held meanwhile
 
 
 Value = Layers | Files

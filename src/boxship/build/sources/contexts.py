@@ -29,7 +29,7 @@ from boxship.spec.platform import Platform
 CONTEXT: Final = "context://"
 LOCAL: Final = "local://"
 MOST_INDEXES: Final = 32
-MOST_INDEXED: Final = 200_000  # files, of all folders together
+MOST_INDEXED: Final = 200_000  # files, of all folders together, where there are several
 
 
 class Contexts:
@@ -141,9 +141,9 @@ class LocalSource:
         self._indexes[folder.id] = tree
         for gone in set(self._indexes) - set(self._records.folders):
             del self._indexes[gone]
-        while (
-            len(self._indexes) > MOST_INDEXES
-            or sum(one.count for one in self._indexes.values()) > MOST_INDEXED
+        while len(self._indexes) > MOST_INDEXES or (
+            len(self._indexes) > 1
+            and sum(one.count for one in self._indexes.values()) > MOST_INDEXED
         ):
             del self._indexes[next(iter(self._indexes))]
 
