@@ -45,7 +45,7 @@ KERNEL_ARGUMENTS = (
 SNAPSHOT = "booted"
 SOURCE_DISK, ENVIRONMENT_DISK = "1G", "2G"  # sparse; a snapshot remembers its disks' sizes
 LEFT_OUT = (".git", ".venv", ".cache", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis")
-SILENCE = 90.0  # seconds without a sign of life before a booting machine counts as stuck
+SILENCE = 240.0  # seconds without a sign of life before a booting machine counts as stuck
 MOUNTS = """
 mkdir -p /mnt/source /mnt/environment /mnt/top /src
 modprobe -a br_netfilter fuse loop
@@ -63,7 +63,7 @@ FETCHED = ("docker", "docker-20.10", "docker-registry", "cli-plugins/docker-buil
 WHAT = ("tests/kernel", "tests/contract", "tests/system")  # without arguments
 PATIENCE = float(os.environ.get("TEST_PATIENCE", 8))  # times as long an emulated machine may take
 LIMIT = 120 * PATIENCE  # seconds for one test, where it does not name its own
-AT_ONCE = ("-n", "3", "--dist", "loadgroup")
+AT_ONCE = ("-n", PROCESSORS, "--dist", "loadgroup")
 
 
 class Stuck(Exception):
@@ -305,6 +305,7 @@ def in_guest(command: Sequence[str], **environment: str) -> int:
     """Run a command in the checkout's folder in a fresh guest; return its exit status."""
     with tempfile.TemporaryDirectory(prefix="boxship-vm-disks-") as folder:
         with alone():
+            say("looking for the image; one that is missing is built, which takes minutes")
             made = image.ensure(CACHE)
             disks = [source_disk(Path(folder)), environment_disk()]
             ensure_snapshot(made, accelerator_here(made))
@@ -317,10 +318,12 @@ def in_guest(command: Sequence[str], **environment: str) -> int:
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Hold the cache against others that would fill it meanwhile."""
+    """Hold the cache against others that would fill it meanwhile, and clear what was cut short."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        for unfinished in CACHE.glob("building-*"):
+            shutil.rmtree(unfinished, ignore_errors=True)
         yield
 
 
