@@ -30,6 +30,7 @@ from boxship.build.uploads import Upload, Uploads
 from boxship.errors import BoxshipError, InvalidRequest, NotFound, NotSupported
 from boxship.kernel import paths
 from boxship.lib import ignore
+from boxship.lib.finishing import in_thread
 from boxship.lib.pipe import Abandoned, Pipe
 from boxship.lib.urls import without_login
 from boxship.spec.buildkit import solver_pb2 as solver
@@ -196,8 +197,7 @@ class Frontend:
     ) -> tuple[str, bytes, bytes | None]:
         """Fetch from the folders that the client offers."""
         client = await self._sessions.find(next(iter(request.sessions), ""))
-        upload = await asyncio.to_thread(self._uploads.make)
-        try:
+        async with in_thread(self._uploads.making()) as upload:
             name = asked.filename
             title = f"[internal] load build definition from {name}"
             wanted = [name, ignore.file_for(name)]
@@ -213,8 +213,6 @@ class Frontend:
                         f"failed to read dockerfile: open {name}: no such file or directory"
                     )
             patterns = upload.read(ignore.file_for(name), ignore.SIZE_LIMIT)
-        finally:
-            await asyncio.to_thread(upload.remove)
         if patterns is None and local:
             patterns = await self._ignore_file(client, asked, request, report)
         return name, text, patterns
@@ -245,32 +243,28 @@ class Frontend:
             return None
         client = await self._sessions.find(next(iter(request.sessions), ""))
         found: dict[str, bytes | None] = {}
-        upload = await asyncio.to_thread(self._uploads.make)
-        try:
-            async with told(report, request.ref, "[internal] load included files") as part:
-                while wanted and len(found) < INCLUDED:
-                    followed = [path.lstrip("/") for path in wanted]
-                    await _fetch(client, request.judges, asked.context_name, followed, upload, part)
-                    read = {path: upload.read(path, SIZE_LIMIT) for path in wanted}
-                    found |= read
-                    inner = [include.named(data, nested=True) for data in read.values() if data]
-                    wanted = [path for paths in inner for path in paths if path not in found]
-        finally:
-            await asyncio.to_thread(upload.remove)
+        async with (
+            in_thread(self._uploads.making()) as upload,
+            told(report, request.ref, "[internal] load included files") as part,
+        ):
+            while wanted and len(found) < INCLUDED:
+                followed = [path.lstrip("/") for path in wanted]
+                await _fetch(client, request.judges, asked.context_name, followed, upload, part)
+                read = {path: upload.read(path, SIZE_LIMIT) for path in wanted}
+                found |= read
+                inner = [include.named(data, nested=True) for data in read.values() if data]
+                wanted = [path for paths in inner for path in paths if path not in found]
         return found.get
 
     async def _ignore_file(
         self, client: Client, asked: Asked, request: BuildRequest, report: Report
     ) -> bytes | None:
-        upload = await asyncio.to_thread(self._uploads.make)
-        try:
+        async with in_thread(self._uploads.making()) as upload:
             async with told(report, request.ref, "[internal] load .dockerignore") as part:
                 await _fetch(
                     client, request.judges, asked.context_name, [ignore.NAME], upload, part
                 )
             return upload.read(ignore.NAME, ignore.SIZE_LIMIT)
-        finally:
-            await asyncio.to_thread(upload.remove)
 
     async def _from_context(
         self, asked: Asked, request: BuildRequest, report: Report
