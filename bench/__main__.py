@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,8 +35,17 @@ def fresh_filesystem(size: str = "12G") -> Iterator[Path]:
     try:
         yield mounted
     finally:
-        subprocess.run(["umount", "-R", str(mounted)], check=False)
+        unmount(mounted)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def unmount(folder: Path) -> None:
+    """Unmount what an engine has left a moment ago, and perhaps not all of its processes yet."""
+    for _ in range(20):
+        if subprocess.run(["umount", "-R", str(folder)], check=False).returncode == 0:
+            return
+        time.sleep(0.5)
+    subprocess.run(["umount", "-R", "-l", str(folder)], check=False)
 
 
 def stages(effort: Effort) -> Iterator[Stage]:

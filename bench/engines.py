@@ -57,8 +57,17 @@ class Peer:
             f"{self.name} does not answer: {(self.root / 'log').read_text()[-2000:]}"
         )
 
+    def clear(self) -> None:
+        """Remove the containers that a failure has left: they would keep the disk in use."""
+        with contextlib.suppress(OSError, RuntimeError, ValueError):
+            api = self.api()
+            for container in api.call("GET", "/containers/json?all=1"):
+                with contextlib.suppress(RuntimeError):
+                    api.call("DELETE", f"/containers/{container['Id']}?force=1")
+
     def stop(self) -> None:
         if self.process is not None:
+            self.clear()
             self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(30)
