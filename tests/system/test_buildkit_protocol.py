@@ -45,6 +45,17 @@ def test_the_builder_answers_over_plain_http2(engine: Engine) -> None:
     on_engine(engine, story)
 
 
+def test_spans_of_clients_are_taken(engine: Engine) -> None:
+    """As OTLP has it: the answer is an empty message, and so nothing was refused."""
+    path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+
+    async def story(client: Http2) -> None:
+        for spans in (b"", b"\x0a\x04\x12\x02\x12\x00"):
+            assert await client.ask(path, spans) == b""
+
+    on_engine(engine, story)
+
+
 def test_a_definition_is_solved_and_its_progress_told(engine: Engine) -> None:
     made = run("sh", "-c", "echo from a definition; echo x > /made")
     copied = ops.Files((ops.Action(ops.Copy("/made", "/"), ops.SCRATCH, 0, output=0),))
