@@ -45,6 +45,7 @@ from boxship.spec.platform import Platform
 
 JSON: Final = {"Content-Type": "application/json"}
 PRUNE_FILTERS: Final = frozenset({"label", "label!", "until"})
+LOG_AT_ONCE: Final = 128 << 10  # bytes of a log that one visit to a thread brings at least
 MULTIPLEXED_SINCE: Final = ApiVersion(1, 42)
 SIGNAL_SINCE: Final = ApiVersion(1, 42)
 MULTIPLE_ENDPOINTS_SINCE: Final = ApiVersion(1, 44)
@@ -340,8 +341,22 @@ async def logs(call: Call, containers: Containers) -> Stream:
 
 
 async def _in_threads(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-        yield piece
+    is_over = False
+    while not is_over:
+        piece, is_over = await asyncio.to_thread(_some, pieces)
+        if piece:
+            yield piece
+
+
+def _some(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
+    """Return the next of the log, and whether that was all: a short log takes one visit."""
+    parts: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        parts.append(piece)
+        if (size := size + len(piece)) >= LOG_AT_ONCE:
+            return b"".join(parts), False
+    return b"".join(parts), True
 
 
 def _log_query(query: Query, *, tty: bool) -> LogQuery:
