@@ -59,8 +59,7 @@ METADATA: Final = "/run/config/buildkit/metadata"
 TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 LIMITS: Final = Resources(memory=2 << 30, memory_swap=2 << 30, pids=4096)
 IDLE: Final = 600.0  # seconds without a call, and without one that waits for an answer
-ENDS_WITHIN: Final = 10.0  # seconds for a program that has hung up after it has returned
-DIES_WITHIN: Final = 3.0  # seconds for one that has hung up before: how it ended says more
+ENDS_WITHIN: Final = 10.0  # seconds for a program that has returned, or closed its output
 DEEPEST: Final = 4  # frontends that run frontends
 
 CLOSED: Final = "frontend grpc server closed unexpectedly"
@@ -129,9 +128,8 @@ class FrontendImages:
             every: list[asyncio.Future[object]] = [running, hung_up, idle]  # type: ignore[list-item]
             try:
                 await asyncio.wait(every, return_when=asyncio.FIRST_COMPLETED)
-                if hung_up.done() and not running.done():
-                    patience = ENDS_WITHIN if bridge.returned.done() else DIES_WITHIN
-                    await asyncio.wait([running], timeout=patience)
+                if bridge.returned.done() or stdio.silent:  # how it ends says more
+                    await asyncio.wait([running], timeout=ENDS_WITHIN)
                 if running.done():
                     return _ended(running)
                 said = CLOSED if hung_up.done() else f"frontend did nothing for {IDLE:.0f} seconds"

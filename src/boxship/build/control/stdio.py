@@ -17,6 +17,7 @@ class Stdio:
 
     def __init__(self, heard: Callable[[bytes], None]) -> None:
         self.talk = Talk(self._hear, Streams(stdin=True))
+        self.silent = False  # it has closed its output, most often by ending
         self._heard = heard
         self._came: asyncio.Queue[bytes] = asyncio.Queue(PIECES)
 
@@ -24,6 +25,7 @@ class Stdio:
         if stream == STDERR:
             self._heard(data)
         else:
+            self.silent = self.silent or not data
             await self._came.put(data)
 
     async def take(self) -> bytes:
