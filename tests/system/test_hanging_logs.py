@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -29,6 +30,16 @@ def state(engine: Engine, name: str) -> dict[str, object]:
 def shim_of(engine: Engine, name: str) -> str:
     status = Path(f"/proc/{state(engine, name)['Pid']}/stat").read_text()
     return status.rsplit(")", 1)[1].split()[1]
+
+
+def starters_of(shim: str) -> list[int]:
+    """Return the processes that start programs for a shim."""
+    children = Path(f"/proc/{shim}/task/{shim}/children").read_text().split()
+    return [
+        int(child)
+        for child in children
+        if b"boxship-starter" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
 
 
 @contextmanager
@@ -91,10 +102,15 @@ def test_neighbours_run_on_and_nothing_of_the_log_is_lost(engine: Engine, name: 
         engine.docker("kill", other)
         assert engine.docker("wait", other).stdout == "137\n"
         assert engine.docker("logs", other).stdout == "said\n"
-        assert engine.docker("run", "--rm", IMAGE, "echo", "new").stdout == "new\n"
+        for starter in starters_of(shim):
+            os.kill(starter, signal.SIGKILL)
+        others.append(f"{name}-late")
+        engine.docker("run", "-d", "--name", others[-1], IMAGE, "sleep", "3600")
         # What has ended cannot be told before its log is written.
         assert state(engine, name)["Status"] == "running"
         records = [json.loads(line) for line in read(engine, name, disk).splitlines()]
         assert [int(record["log"]) for record in records] == list(range(1, LINES + 1))
         assert state(engine, name)["ExitCode"] == 0
+        # What was started meanwhile is there after who started it has gone back to waiting.
+        assert engine.docker("exec", others[-1], "echo", "here").stdout == "here\n"
         engine.docker("rm", "-f", *others)
