@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.support.engine import Engine
+from tests.system.conftest import Start, inside, resident
 
 pytestmark = pytest.mark.root
 LAYER = 320 << 20
@@ -151,3 +152,30 @@ def test_several_images_share_their_layers_in_one_archive(engine: Engine) -> Non
         for container in engine.docker("ps", "-aq").stdout.split():
             engine.docker("rm", container)
         engine.docker("rmi", "shared:1", "shared:2")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runs", [True, False], ids=["running", "stopped"])
+def test_a_copy_of_more_than_a_gigabyte(engine: Engine, start: Start, runs: bool) -> None:
+    """More than what is put aside for a container that does not run; memory stays as it is."""
+    size = 1200 << 20
+    container = start()
+    if not runs:
+        container.stop(timeout=0)
+    entry = tarfile.TarInfo("large")
+    entry.size = size
+
+    def pieces() -> Iterator[bytes]:
+        yield entry.tobuf()
+        for number in range(size >> 20):
+            yield number.to_bytes(4, "big") * (1 << 18)
+        yield bytes(1024)
+
+    before = resident(engine)
+    assert container.put_archive("/tmp", pieces())
+    assert resident(engine) - before < 64 << 10
+    if not runs:
+        container.start()
+    last = inside(container, "sh", "-c", "wc -c < /tmp/large; tail -c 4 /tmp/large | od -An -tx1")
+    assert last.split() == [str(size), "00", "00", "04", "af"]
+    inside(container, "rm", "/tmp/large")
