@@ -17,6 +17,7 @@ from tests.support.buildkit import (
     plain_http2,
     session,
 )
+from tests.support.debian_registry import debian_registry
 from tests.support.engine import Engine
 
 from boxship.build.control.frontendimages import LIMITS
@@ -99,6 +100,24 @@ def test_a_named_context_stands_in_for_a_frontend(engine: Engine, tmp_path: Path
     instead = f"docker/dockerfile:1=docker-image://{NAME}"
     doors.build(engine, "boxship", "-t", "instead", "--build-context", instead, str(tmp_path))
     assert said_by(engine, "instead")["text"] == "# syntax=docker/dockerfile:1\nno Dockerfile\n"
+
+
+def test_a_frontend_is_pulled_where_it_is_missing(
+    engine: Engine, frontend: str, tmp_path: Path
+) -> None:
+    with debian_registry(tmp_path / "registry") as host:
+        name = f"{host}/team/frontend:2"
+        engine.docker("tag", frontend, name)
+        engine.docker("push", "-q", name)
+        engine.docker("rmi", name)
+        folder = tmp_path / "context"
+        folder.mkdir()
+        (folder / "Dockerfile").write_text(f"# syntax={name}\n")
+        doors.build(engine, "boxship", "-t", "pulled", str(folder))
+        options = said_by(engine, "pulled")["options"]
+        assert isinstance(options, dict)
+        assert options["source"] == name
+        engine.docker("rmi", name)
 
 
 # Asked for by calls
