@@ -14,7 +14,9 @@ from typing import Any
 
 from boxship.shim import protocol
 from boxship.shim.client import Lost, Shim, ShimEvent, Started
+from boxship.shim.protocol import Attachment
 from boxship.shim.spawning import Spawner
+from boxship.wire.multiplex import Demultiplexer, Stream
 from tests.support.engine import PATIENCE
 
 REPOSITORY = str(Path(__file__).resolve().parents[2])
@@ -179,3 +181,29 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(10 * PATIENCE):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
+
+
+BOTH = Attachment(stdout=True, stderr=True, multiplex=True)
+ALL = Attachment(stdin=True, stdout=True, stderr=True, multiplex=True)
+
+
+def story(tell):
+    """Run an async test that takes a World."""
+
+    def test(tmp_path):
+        async def run():
+            async with world(tmp_path) as made, asyncio.timeout(60 * PATIENCE):
+                await tell(made)
+
+        asyncio.run(run())
+
+    test.__name__ = tell.__name__
+    test.__doc__ = tell.__doc__
+    return test
+
+
+def streams(wire: bytes) -> dict[Stream, bytes]:
+    got: dict[Stream, list[bytes]] = {}
+    for frame in Demultiplexer().feed(wire):
+        got.setdefault(frame.stream, []).append(frame.payload)
+    return {stream: b"".join(parts) for stream, parts in got.items()}
