@@ -203,6 +203,38 @@ def test_r3_1_lives_with_an_exec_and_a_stop_cost_nothing(
     assert abs(after[0] - before[0]) <= 4
 
 
+# R3.2
+
+
+@pytest.mark.parametrize("rounds", [2, pytest.param(100, marks=pytest.mark.slow)])
+def test_r3_2_networks_come_and_go(
+    engine: Engine, api: docker.DockerClient, start: Start, rounds: int
+) -> None:
+    """With containers that are connected while they run; addresses do not run out."""
+    made = [start() for _ in range(10 if rounds > 2 else 2)]
+
+    def come_and_go(count: int) -> None:
+        for number in range(count):
+            network = api.networks.create(f"comes-and-goes-{number % 7}")
+            for one in made:
+                network.connect(one)
+            made[1].reload()
+            address = made[1].attrs["NetworkSettings"]["Networks"][network.name]["IPAddress"]
+            assert inside(made[0], "ping", "-c", "3", "-W", "10", address)
+            for one in made:
+                network.disconnect(one)
+            network.remove()
+
+    come_and_go(1)
+    before, size, opened = kept(engine), resident(engine), settled(lambda: held(engine))
+    come_and_go(rounds)
+    wait_clean(engine, before)
+    after = settled(lambda: held(engine))
+    print(f"{rounds} networks: {resident(engine) - size} KiB more, {opened} to {after}")
+    assert after[0] - opened[0] <= 24  # the client keeps some connections
+    assert resident(engine) - size <= 8 << 10
+
+
 # R3.6, R4.4
 
 
