@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
 import os
 import resource
-import socket
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from tests.support.engine import PATIENCE, Engine
+from tests.support.wire import Wire
 from tests.system.conftest import IMAGE, Start, inside
 
 from boxship.runtime import cgroups
@@ -24,26 +22,6 @@ pytestmark = pytest.mark.usefixtures("unharmed")
 OFTEN = 0.05
 
 
-class Talk(http.client.HTTPConnection):
-    """One connection to an engine, which needs no further descriptor once it stands."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__("localhost", timeout=180 * PATIENCE)
-        self._path = engine.socket
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-    def ask(self, method: str, path: str, body: object = None) -> tuple[int, object]:
-        headers = {"Content-Type": "application/json"} if body is not None else {}
-        self.request(method, path, None if body is None else json.dumps(body), headers)
-        answer = self.getresponse()
-        data = answer.read()
-        return answer.status, json.loads(data) if data.strip().startswith(b"{") else data
-
-
 @pytest.fixture
 def group() -> Iterator[Cgroup]:
     """A group to limit the engine's own processes with; it goes when they have."""
@@ -53,13 +31,13 @@ def group() -> Iterator[Cgroup]:
 
 
 @pytest.fixture
-def talk(own_engine: Engine) -> Iterator[Talk]:
+def talk(own_engine: Engine) -> Iterator[Wire]:
     own_engine.boxship("image", "bootstrap", "busybox")
-    with contextlib.closing(Talk(own_engine)) as made:
+    with contextlib.closing(Wire(own_engine)) as made:
         yield made
 
 
-def created(talk: Talk) -> str:
+def created(talk: Wire) -> str:
     status, answer = talk.ask(
         "POST", "/containers/create", {"Image": IMAGE, "Cmd": ["sleep", "600"]}
     )
@@ -68,14 +46,14 @@ def created(talk: Talk) -> str:
     return str(answer["Id"])
 
 
-def state(talk: Talk, container: str) -> str:
+def state(talk: Wire, container: str) -> str:
     status, answer = talk.ask("GET", f"/containers/{container}/json")
     assert status == 200
     assert isinstance(answer, dict)
     return str(answer["State"]["Status"])
 
 
-def tried(talk: Talk, container: str, free: Callable[[], None] = lambda: None) -> bool:
+def tried(talk: Wire, container: str, free: Callable[[], None] = lambda: None) -> bool:
     """Try to start a container; what does not work leaves it as it was. Tell whether it works.
 
     `free` gives back what there is too little of, once the start has been answered.
@@ -94,7 +72,7 @@ def tried(talk: Talk, container: str, free: Callable[[], None] = lambda: None) -
     return False
 
 
-def check_recovered(engine: Engine, talk: Talk, container: str) -> None:
+def check_recovered(engine: Engine, talk: Wire, container: str) -> None:
     assert tried(talk, container)
     begun = time.monotonic()
     assert talk.ask("GET", "/_ping")[0] == 200
@@ -104,7 +82,7 @@ def check_recovered(engine: Engine, talk: Talk, container: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_sec_118_without_descriptors_nothing_is_half_made(own_engine: Engine, talk: Talk) -> None:
+def test_sec_118_without_descriptors_nothing_is_half_made(own_engine: Engine, talk: Wire) -> None:
     container = created(talk)
     assert tried(talk, container)
     assert own_engine.process is not None
@@ -126,7 +104,7 @@ def test_sec_118_without_descriptors_nothing_is_half_made(own_engine: Engine, ta
 
 @pytest.mark.usefixtures("group")  # it outlives the engine that is in it
 def test_sec_118_without_processes_nothing_is_half_made(
-    group: Cgroup, own_engine: Engine, talk: Talk
+    group: Cgroup, own_engine: Engine, talk: Wire
 ) -> None:
     """The engine itself, with the process that makes keepers, may have no more of them."""
     container = created(talk)

@@ -2,63 +2,44 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import random
-import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.support.engine import PATIENCE, Engine
+from tests.support.engine import Engine
 from tests.support.history import Operation, unexplained
+from tests.support.wire import Wire
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(3000), pytest.mark.usefixtures("unharmed")]
 CLIENTS = 16
 NAMES = 6
 
 
-class Client(http.client.HTTPConnection):
-    """One connection to the engine's socket."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__("localhost", timeout=120 * PATIENCE)
-        self._path = engine.socket
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-    def ask(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, str]]:
-        headers = {"Content-Type": "application/json"}
-        self.request(method, path, None if body is None else json.dumps(body), headers)
-        answer = self.getresponse()
-        data = answer.read()
-        found = json.loads(data) if data.startswith(b"{") else {}
-        return answer.status, found
+Do = Callable[[Wire, str, str], str]
 
 
-Do = Callable[[Client, str, str], str]
-
-
-def container(client: Client, name: str, what: str) -> str:
+def container(client: Wire, name: str, what: str) -> str:
     """Do something to a container's name; return what the model is to explain."""
     match what:
         case "make":
             wanted = {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"NetworkMode": "none"}}
-            status, told = client.ask("POST", f"/containers/create?name={name}", wanted)
-            return told["Id"] if status == 201 else str(status)
+            return named(client.ask("POST", f"/containers/create?name={name}", wanted), 201)
         case "remove":
             return str(client.ask("DELETE", f"/containers/{name}?force=1")[0])
         case _:
-            status, told = client.ask("GET", f"/containers/{name}/json")
-            return told["Id"] if status == 200 else str(status)
+            return named(client.ask("GET", f"/containers/{name}/json"), 200)
 
 
-def tag(client: Client, name: str, what: str) -> str:
+def named(answer: tuple[int, object], good: int) -> str:
+    """Return the ID in an answer, or its status."""
+    status, told = answer
+    return told["Id"] if status == good and isinstance(told, dict) else str(status)
+
+
+def tag(client: Wire, name: str, what: str) -> str:
     """Do something to a tag, which may be set again and again."""
     match what:
         case "make":
@@ -107,7 +88,7 @@ def test_r4_3_every_answer_fits_one_story(engine: Engine, do: Do, each: int) -> 
     histories: defaultdict[str, list[Operation]] = defaultdict(list)
 
     def run(number: int) -> list[tuple[str, Operation]]:
-        pick, client = random.Random(number), Client(engine)
+        pick, client = random.Random(number), Wire(engine)
         found = []
         for _ in range(each):
             name = f"story{pick.randrange(NAMES)}"
@@ -122,7 +103,7 @@ def test_r4_3_every_answer_fits_one_story(engine: Engine, do: Do, each: int) -> 
         for some in pool.map(run, range(CLIENTS)):
             for name, one in some:
                 histories[name].append(one)
-    client = Client(engine)
+    client = Wire(engine)
     for name in histories:
         do(client, name, "remove")
     client.close()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import io
 import json
 import lzma
 import os
-import socket
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,9 +13,10 @@ from pathlib import Path
 
 import docker
 import pytest
-from tests.support.engine import PATIENCE, Engine
+from tests.support.engine import Engine
 from tests.support.images import archive, docker_archive
 from tests.support.waiting import wait_until
+from tests.support.wire import Wire
 from tests.system.conftest import IMAGE, Start, inside
 from tests.unit.image.test_hostile_archives import CONFINED, TRAVERSALS
 
@@ -102,19 +101,6 @@ DOCUMENTS = {
     "not closed": b'{"Image":"busybox"',
     "more behind": b'{"Image":"busybox"} {"Image":"busybox"}',
 }  # fmt: skip
-
-
-class Wire(http.client.HTTPConnection):
-    """A connection to an engine's socket."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__("localhost", timeout=60 * PATIENCE)
-        self._path = engine.socket
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 @pytest.mark.parametrize("kind", DOCUMENTS)
