@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NewType, Protocol
+from typing import NewType, Protocol, Self
 
 from boxship.snapshot import trees
-from boxship.snapshot.extract import Extraction
+from boxship.snapshot.extract import Extraction, Whiteouts
 from boxship.snapshot.trees import Node, Usage
 from boxship.spec.digest import Digest
 
@@ -53,6 +53,17 @@ class Stage:
     path: str  # of the folder that `Driver.commit` takes, or `Driver.discard` removes
     extraction: Extraction
     root: int
+
+    @classmethod
+    def beneath(cls, path: str, name: str, whiteouts: Whiteouts) -> Self:
+        """Begin to unpack into the folder `name` of one of ours."""
+        folder = os.path.join(path, name)
+        root = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return cls(path, Extraction(root, whiteouts), root)
+        except BaseException:
+            os.close(root)
+            raise
 
     def usage(self) -> Usage:
         """Measure what has been unpacked."""

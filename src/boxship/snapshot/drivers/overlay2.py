@@ -32,7 +32,7 @@ from boxship.snapshot.drivers import initlayer, layerfile, upperdir
 from boxship.snapshot.drivers.kept import Kept
 from boxship.snapshot.drivers.layerfile import LayerFile
 from boxship.snapshot.errors import CannotUnpack, SnapshotExists, TooDeep
-from boxship.snapshot.extract import Extraction, Whiteouts, is_whiteout, link
+from boxship.snapshot.extract import Whiteouts, is_whiteout, link
 from boxship.snapshot.trees import Usage
 
 DEPTH: Final = 125
@@ -79,12 +79,7 @@ class Overlay2(Kept):
             diff = os.path.join(path, "diff")
             os.mkdir(diff, 0o755)
             os.chmod(diff, 0o755)
-            root = os.open(diff, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                return Stage(path, Extraction(root, Whiteouts.OVERLAY), root)
-            except BaseException:
-                os.close(root)
-                raise
+            return Stage.beneath(path, "diff", Whiteouts.OVERLAY)
 
     def commit(self, stage: Stage, chain: ChainId, parent: ChainId | None) -> None:
         """Settle what needs the layers below, measure, and give the folder its name."""

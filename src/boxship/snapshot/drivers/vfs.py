@@ -20,7 +20,7 @@ from boxship.snapshot.drivers import initlayer, layerfile, upperdir
 from boxship.snapshot.drivers.kept import Kept
 from boxship.snapshot.drivers.layerfile import LayerFile
 from boxship.snapshot.errors import SnapshotExists
-from boxship.snapshot.extract import Extraction, Whiteouts
+from boxship.snapshot.extract import Whiteouts
 from boxship.snapshot.trees import Usage
 
 
@@ -39,12 +39,7 @@ class Vfs(Kept):
     def stage(self, parent: ChainId | None) -> Stage:
         """Begin a layer with a copy of what is below it."""
         with self._copied(self._tree(parent)) as path:
-            root = os.open(os.path.join(path, "tree"), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                return Stage(path, Extraction(root, Whiteouts.REMOVE), root)
-            except BaseException:
-                os.close(root)
-                raise
+            return Stage.beneath(path, "tree", Whiteouts.REMOVE)
 
     def commit(self, stage: Stage, chain: ChainId, parent: ChainId | None) -> None:
         """Measure what was added, and give the tree its name."""
