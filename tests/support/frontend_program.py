@@ -169,12 +169,6 @@ async def dockerfile(bridge: Bridge) -> None:
     await bridge.give_back(result)
 
 
-async def again(bridge: Bridge) -> None:
-    """Run the same image once more, for ever."""
-    result = await bridge.solve(frontend="gateway.v0", frontend_opt=bridge.options)
-    await bridge.give_back(result)
-
-
 async def other(bridge: Bridge) -> None:
     """Let the same image play another story."""
     options = {**bridge.options, "build-arg:STORY": "image"}
@@ -229,7 +223,7 @@ async def old(bridge: Bridge) -> None:
 STORIES: dict[str, Callable[[Bridge], Awaitable[None]]] = {
     story.__name__: story
     for story in (
-        image, failure, step, nothing, code, hang_up, sleep, solving, dockerfile, again, other,
+        image, failure, step, nothing, code, hang_up, sleep, solving, dockerfile, other,
         container, question, rude, old,
     )
 }  # fmt: skip

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from boxship.build.control import frontend, frontendimages
-from boxship.build.control.frontendimages import Calls, Image
+from boxship.build.control.frontendimages import Calls, FrontendImages, Image
 from boxship.build.control.gateway import Wanted, blank_text
 from boxship.build.dockerfile import image as images
 from boxship.build.ops import Ref, Source, Vertex
@@ -93,6 +94,17 @@ def test_an_image_must_be_able_to_do_what_is_needed(
         frontendimages._check_caps(wanted, image)
     assert failure.value.code is Code.UNIMPLEMENTED
     assert b"FrontendCap" in failure.value.details
+
+
+def test_frontends_that_run_frontends_come_to_an_end() -> None:
+    async def worker() -> Any:
+        raise AssertionError
+
+    runs = FrontendImages(cast(Any, None), worker, AMD64)
+    wanted = Wanted("x", {}, {}, BuildRequest(frontend=blank_text()))
+    deep = SimpleNamespace(depth=frontendimages.DEEPEST + 1)
+    with pytest.raises(InvalidRequest, match="too deep"):
+        asyncio.run(runs.run(wanted, cast(Any, deep), lambda told: None))
 
 
 class Slow:

@@ -82,7 +82,7 @@ def test_what_is_removed_takes_only_what_is_its_own(tmp_path: Path) -> None:
         history = again(tmp_path)
         for ref in ("one", "two"):
             await ended(history, ref, built=Built(attested=attested))
-        assert len(list(history.kept.all())) == 5  # two logs, two traces, and provenance that both have
+        assert len(list(history.kept.all())) == 5  # logs, traces; provenance that both have
         await history.update(pb.HistoryUpdateRequest(ref="one", delete=True))
         assert len(list(history.kept.all())) == 3
         with pytest.raises(NoSuchBuild):
