@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from tests.support.buildkit import Bridge, driven, on_engine
@@ -100,8 +99,8 @@ def test_policies_are_asked_about_what_is_looked_at(engine: Engine, served: Serv
 
     async def story(client: Http2) -> None:
         async with driven(client, "meta-denied") as bridge:
+            policies = [{"rules": [denied]}]
             with pytest.raises(Failed, match="denied by policy"):
-                policies = [{"rules": [denied]}]
                 await ask(bridge, f"{served.site.url}/file.txt", source_policies=policies)
 
     on_engine(engine, story)
