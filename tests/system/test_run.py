@@ -219,6 +219,13 @@ def test_an_exec_runs_beside_the_program(engine: Engine, name: str) -> None:
         engine.docker("rm", "-f", name)
 
 
+def test_what_is_started_again_and_again_can_be_removed_at_any_moment(engine: Engine) -> None:
+    """Its next start may be on its way when it is to be removed."""
+    for _ in range(15):
+        made = engine.docker("run", "-d", "--restart", "always", IMAGE, "false").stdout.strip()
+        assert engine.docker("rm", "-f", made).stdout.strip() == made
+
+
 def test_a_restart_policy_starts_a_failing_program_again(engine: Engine, name: str) -> None:
     engine.docker(
         "run",

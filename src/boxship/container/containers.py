@@ -362,6 +362,11 @@ class Containers:
     async def remove(self, ref: str, *, force: bool = False, volumes: bool = False) -> None:
         """Remove a container, with its anonymous volumes when asked; `force` kills it first."""
         cell = self.find(ref)
+        while not await self._remove_now(cell, ref, force=force, volumes=volumes):
+            pass  # it was being started again: now it is known to be unwanted
+
+    async def _remove_now(self, cell: Cell, ref: str, *, force: bool, volumes: bool) -> bool:
+        """Remove a container; False when it runs, but is to be killed, once the turn is had."""
         if force and cell.record.state.has_process:
             self._endings.spare(cell)
             await self._mark_stopped(cell)
@@ -372,9 +377,12 @@ class Containers:
             raise Conflict(f"removal of container {ref} is already in progress")
         async with cell.turn.take("remove", ref):
             if self.registry.get(cell.id) is not cell:
-                return
+                return True
+            if force and cell.record.state.has_process:
+                return False
             self._forget_plan(cell)
             await self._removal.remove(cell, volumes=volumes)
+            return True
 
     # ---- for others of this package
 
