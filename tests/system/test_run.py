@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import time
 
@@ -221,9 +222,12 @@ def test_an_exec_runs_beside_the_program(engine: Engine, name: str) -> None:
 
 def test_what_is_started_again_and_again_can_be_removed_at_any_moment(engine: Engine) -> None:
     """Its next start may be on its way when it is to be removed."""
-    for _ in range(15):
-        made = engine.docker("run", "-d", "--restart", "always", IMAGE, "false").stdout.strip()
-        assert engine.docker("rm", "-f", made).stdout.strip() == made
+    with contextlib.closing(engine.api()) as api:
+        for number in range(30):
+            again = {"Name": "always"}
+            made = api.containers.run(IMAGE, ["false"], restart_policy=again, detach=True)
+            time.sleep(0.08 + number * 0.002)
+            made.remove(force=True)
 
 
 def test_a_restart_policy_starts_a_failing_program_again(engine: Engine, name: str) -> None:
