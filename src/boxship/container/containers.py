@@ -197,10 +197,11 @@ class Containers:
 
     async def _end(self, cell: Cell, number: int, patience: float | None) -> None:
         """Bring the process to its end, SIGKILL after `patience`."""
-        with contextlib.suppress(NotRunning):
+        with contextlib.suppress(NotRunning):  # its end is about to be settled
             await self._signal(cell, number)
-            if await self._wait_ended(cell, patience):
-                return
+        if await self._wait_ended(cell, patience):
+            return
+        with contextlib.suppress(NotRunning):
             await self._signal(cell, signal.SIGKILL)
             if not await self._wait_ended(cell, KILLED_WITHIN):
                 raise Undeliverable(
@@ -378,7 +379,7 @@ class Containers:
         async with cell.turn.take("remove", ref):
             if self.registry.get(cell.id) is not cell:
                 return True
-            if force and cell.record.state.has_process:
+            if force and (cell.record.state.has_process or cell.record.state is State.RESTARTING):
                 return False
             self._forget_plan(cell)
             await self._removal.remove(cell, volumes=volumes)
