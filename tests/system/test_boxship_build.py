@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.engine import BOXSHIP, PATIENCE, Engine, docker_command, link_plugins
+from tests.support.waiting import wait_until
 
 Finished = subprocess.CompletedProcess[str]
 Build = Callable[..., Finished]
@@ -131,6 +132,23 @@ def test_secrets_come_from_files_and_the_environment(
     (context / "Dockerfile").write_text(SECRET % expected)
     build("--secret", flag, "--build-arg", f"N={flag}", "ctx",
           TOKEN="from the environment", one="its own name")  # fmt: skip
+
+
+def test_a_layer_that_is_made_twice_is_kept_once(
+    engine: Engine, build: Build, context: Path, tmp_path: Path
+) -> None:
+    """Steps that differ, and change nothing: their layers have one name once they are packed."""
+    (tmp_path / "file").write_text("x")
+    (context / "Dockerfile").write_text(SECRET % "x")
+    before = left_over(engine)
+    for number in range(3):
+        build("--secret", "id=one,src=file", "--build-arg", f"N=twice {number}", "ctx")
+    wait_until(lambda: left_over(engine) <= before)
+
+
+def left_over(engine: Engine) -> set[str]:
+    """Return what the engine has and nothing needs."""
+    return set(engine.boxship("system", "check", check=False).stdout.splitlines())
 
 
 def test_stages_that_are_named_are_done_again(build: Build, context: Path) -> None:

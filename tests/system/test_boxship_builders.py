@@ -128,10 +128,15 @@ def test_the_cache_is_shown_as_buildx_shows_it(engine: Engine, run: Run, tmp_pat
     assert table(run("buildx", "du").stdout) == table(real(engine, "du"))
 
 
+def shown(text: str) -> list[list[str]]:
+    """What a listing says; the real client has a line, and wider columns, once it has built."""
+    return [line.split() for line in text.splitlines() if not line.startswith("Last Activity:")]
+
+
 def test_builders_are_shown_as_buildx_shows_them(engine: Engine, run: Run) -> None:
     template = "{{.Name}} {{.DriverEndpoint}} {{.Status}} {{.Buildkit}} {{.Platforms}}"
     for words in (["inspect"], ["inspect", "--bootstrap"], ["ls", "--format", template]):
-        assert run("buildx", *words).stdout == real(engine, *words)
+        assert shown(run("buildx", *words).stdout) == shown(real(engine, *words))
     (ours,) = map(json.loads, run("buildx", "ls", "--format", "json").stdout.splitlines())
     theirs = json.loads(real(engine, "ls", "--format", "json").splitlines()[0])
     assert ours.pop("Current") is True

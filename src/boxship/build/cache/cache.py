@@ -116,6 +116,7 @@ class Cache:
             self._folders.discard(folder)
         if going:
             self._records.drop_all_keys()
+        if self._records.take_litter() or going:
             self._images.collect()
         return going
 

@@ -73,6 +73,7 @@ class Records:
         self._database = database
         self._clock = clock
         self._held: set[Held] = set()
+        self._is_littered = False
         database.migrate("build", tables.MIGRATIONS)
         self.layers: dict[ChainId, Layer] = {}
         self.folders: dict[str, Folder] = {}
@@ -138,6 +139,17 @@ class Records:
         with self.turn:
             wanted = {layer.diff_id for layer in self.layers.values() if layer.diff_id}
             return wanted.union(*(held.blobs for held in self._held))
+
+    def litter(self) -> None:
+        """Note that there are layers under names that nobody has a use for any more."""
+        self._is_littered = True
+
+    def take_litter(self) -> bool:
+        """Whether there are, and no build is at work that may still stand on them."""
+        with self.turn:
+            is_littered = self._is_littered and not self._held
+            self._is_littered = self._is_littered and not is_littered
+            return is_littered
 
     def held_chains(self) -> Counter[ChainId]:
         """Return which layers builds work with now."""

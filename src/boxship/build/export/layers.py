@@ -99,7 +99,8 @@ class LayerPacker:
         if diff_id is None:
             diff_id = self._blobs.ingest(self._snapshots.layer_diff(one), lease)
         name = ChainId(chain(parent, diff_id))
-        self._snapshots.rename(one, name, parent)
+        if not self._snapshots.rename(one, name, parent):
+            self._records.litter()  # the layer was there; running steps may stand on this one
         self._records.renamed(one, name, parent, diff_id)
         self._tars.named(made, name, diff_id)
         return self._described(diff_id, name, name)
