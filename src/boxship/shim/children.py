@@ -17,7 +17,7 @@ from typing import Final
 from boxship.kernel import processes
 from boxship.shim.loop import Loop
 
-LOOKS: Final = 1.0  # seconds between looks at those that have to wait
+LOOKS: Final = 0.05  # seconds between looks at those that have to wait
 
 OnEnd = Callable[[int], None]
 """Called with the status of wait(2)."""
@@ -83,7 +83,9 @@ class Children:
     def finish(self, number: int) -> None:
         """Note that this child is known, or will never be."""
         self._pending.discard(number)
-        if not self._pending and self._owes:
+        if self._pending:
+            self._take_old()
+        elif self._owes:
             self._take_all()
 
     def _on_signal(self, _events: int) -> None:
@@ -119,17 +121,24 @@ class Children:
         self._seen = {pid: self._seen.get(pid, self._last) for pid in now}
 
     def _look(self) -> None:
-        """Wait for those that were there before all that is pending now."""
         self._looks = False
+        self._take_old()
+        if self._seen:
+            self._looks = True
+            self._loop.after(LOOKS, self._look)
+
+    def _take_old(self) -> None:
+        """Wait for those that were there before all that is pending now.
+
+        What is pending may itself wait for them: a container's first process ends when all others
+        in it have been waited for.
+        """
         oldest = min(self._pending, default=self._last + 1)
         for pid, last in list(self._seen.items()):
             if last < oldest:
                 del self._seen[pid]
-                with suppress(ChildProcessError):
-                    os.waitpid(pid, os.WNOHANG | processes.ANY_CHILD)
-        if self._seen:
-            self._looks = True
-            self._loop.after(LOOKS, self._look)
+                if pid not in self._known:
+                    reap(pid)
 
 
 def reap(pid: int) -> None:

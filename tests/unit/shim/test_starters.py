@@ -94,6 +94,20 @@ def has_children():
     return True
 
 
+@alone
+def test_who_ended_before_all_that_is_pending_is_waited_for_though_something_is(case):
+    """What is pending may itself wait for that."""
+    first = case.children.begin()
+    if not os.fork():
+        os._exit(0)
+    case.loop.turn()  # until it is told of the end
+    second = case.children.begin()
+    assert has_children()
+    case.children.finish(first)
+    assert not has_children()
+    case.children.finish(second)
+
+
 def descriptors():
     return len(os.listdir("/proc/self/fd"))
 
