@@ -263,5 +263,5 @@ def test_a_thousand_lives_cost_no_memory_and_leave_nothing(engine: Engine) -> No
         lives(1000 if PATIENCE == 1 else 200)
         time.sleep(0.5)
         assert resident() - before <= 8 << 10
-        assert descriptors() - open_before <= 4  # others may have gone: earlier tests had this engine
+        assert descriptors() - open_before <= 4  # those of earlier tests may have gone
         assert not ledger.take(*names).beyond(kept)
