@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.api import sample_routes
 from tests.api.conftest import Serve
+from tests.support.engine import PATIENCE
 from tests.support.serving import Served
 
-from boxship.wire import websocket
+from boxship.transport.server import Server
+from boxship.transport.upgrade import Upgraded
+from boxship.wire import http, websocket
 
 Diary = sample_routes.Diary
 
@@ -297,3 +302,49 @@ def test_http2_is_recognised_and_refused_in_its_own_terms(served: Served) -> Non
     received = exchange(served, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0")
     assert received[3] == 4
     assert b"HTTP/2 is not spoken here" in received
+
+
+def test_what_comes_before_somebody_speaks_http2_is_kept_for_them(tmp_path: Path) -> None:
+    """The engine's builder is loaded for its first client: some tenths of a second."""
+    pieces = [http.HTTP2_PREFACE, b"what", b"follows", b"end"]
+    came = bytearray()
+    taken = 0
+
+    async def story() -> None:
+        begun, ready, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        class Heard(asyncio.Protocol):
+            def data_received(self, data: bytes) -> None:
+                came.extend(data)
+                if came.endswith(pieces[-1]):
+                    ended.set()
+
+        async def speak(upgraded: Upgraded) -> None:
+            nonlocal taken
+            taken += 1
+            begun.set()
+            await ready.wait()
+            upgraded.adopt(Heard())
+
+        server = Server(no_requests, b"", http2=speak)
+        sock = socket.socket(socket.AF_UNIX)
+        sock.bind(str(tmp_path / "s"))
+        await server.listen(sock)
+        _, client = await asyncio.open_unix_connection(tmp_path / "s")
+        client.write(pieces[0])
+        await begun.wait()
+        for piece in pieces[1:]:
+            client.write(piece)
+            await asyncio.sleep(0.02)
+        ready.set()
+        await ended.wait()
+        client.close()
+        await server.stop(1)
+
+    asyncio.run(asyncio.wait_for(story(), 20 * PATIENCE))
+    assert bytes(came) == b"".join(pieces)
+    assert taken == 1
+
+
+async def no_requests(_exchange: object) -> None:
+    raise AssertionError("nobody asks here")

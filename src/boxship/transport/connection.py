@@ -262,7 +262,11 @@ class Connection(asyncio.Protocol):
         if self._fresh and buffer[:3] == b"PRI":
             if len(buffer) >= len(http.HTTP2_PREFACE):
                 self._disarm()
-                self._host.speak_http2(self, bytes(buffer))
+                self._pause_reading()  # until somebody speaks it: that may take a while
+                self._state = "upgraded"
+                pending = bytes(buffer)
+                buffer.clear()
+                self._host.speak_http2(self, pending)
                 return
             self._arm(HEAD_WITHIN, self._too_slow)
             return
