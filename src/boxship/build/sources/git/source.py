@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,18 +64,11 @@ class GitSource:
         """Say which commit a ref means now, and fetch it only if its objects are wanted."""
         wanted = Wanted.of(source)
         key = joined("git", [wanted.remote])
-        async with self._folders.turn(key), AsyncExitStack() as undo:
-            store = await self._store(key, wanted, asker)
-            way = await access(wanted, asker, self._known_hosts, undo)
-            path = self._folders.path(store)
-            git = Git(self._helpers, path, way.environment, way.settings)
-            with _changing(os.path.dirname(path)):
-                meant = await _resolve(git, way.remote, wanted.ref)
-                _check_commit(meant.commit, wanted)
-                said = b"", b""
-                if objects:
-                    said = await _objects(git, way.remote, meant)
-            await asyncio.to_thread(self._folders.keep, store)
+        async with (
+            self._folders.turn(key),
+            self._repository(key, wanted, asker) as (git, remote, meant),
+        ):
+            said = await _objects(git, remote, meant) if objects else (b"", b"")
         tagged = meant.commit if meant.object != meant.commit else ""
         return Looked(meant.object, ref=meant.name, commit=tagged, objects=said)
 
@@ -91,6 +84,21 @@ class GitSource:
         self, key: str, wanted: Wanted, asker: Asker, tell: Tell
     ) -> tuple[str, Folder]:
         """Ask the remote which commit is meant, and fetch that if it is not here."""
+        async with self._repository(key, wanted, asker) as (git, remote, meant):
+            commit = meant.commit
+            tell(Told(shown(wanted.remote), f"commit {commit}", done=True))
+            checkout = await self._checked_out(wanted, commit, asker)
+            if checkout is None:
+                if not await has_commit(git, commit):
+                    await _fetch(git, remote, commit, meant.name)
+                checkout = await self._check_out(git, commit, wanted, asker)
+        return commit, checkout
+
+    @asynccontextmanager
+    async def _repository(
+        self, key: str, wanted: Wanted, asker: Asker
+    ) -> AsyncIterator[tuple[Git, str, Meant]]:
+        """Open what is kept of a repository, with its remote and what the ref means there."""
         async with AsyncExitStack() as undo:
             store = await self._store(key, wanted, asker)
             way = await access(wanted, asker, self._known_hosts, undo)
@@ -98,16 +106,9 @@ class GitSource:
             git = Git(self._helpers, path, way.environment, way.settings)
             with _changing(os.path.dirname(path)):
                 meant = await _resolve(git, way.remote, wanted.ref)
-                commit = meant.commit
-                _check_commit(commit, wanted)
-                tell(Told(shown(wanted.remote), f"commit {commit}", done=True))
-                checkout = await self._checked_out(wanted, commit, asker)
-                if checkout is None:
-                    if not await has_commit(git, commit):
-                        await _fetch(git, way.remote, commit, meant.name)
-                    checkout = await self._check_out(git, commit, wanted, asker)
+                _check_commit(meant.commit, wanted)
+                yield git, way.remote, meant
             await asyncio.to_thread(self._folders.keep, store)
-        return commit, checkout
 
     async def _store(self, key: str, wanted: Wanted, asker: Asker) -> Folder:
         folder = self._folders.find(Kind.GIT, key)
