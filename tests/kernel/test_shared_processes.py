@@ -134,10 +134,8 @@ def test_what_is_mounted_at_proc_is_looked_at(box: Boxes, monkeypatch: pytest.Mo
             procfs.shared(space, held)
 
 
-def test_the_second_process_comes_last(
-    box: Boxes, native: NativeRuntime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In the plan, nothing that takes rights comes after the process that others can see."""
+def noted_calls(native: NativeRuntime, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the system calls of what is planned from now on, by name, as they are planned."""
     calls: list[str] = []
     plan = native.plans.first
 
@@ -146,8 +144,16 @@ def test_the_second_process_comes_last(
         calls.extend(call.name for call in made.program.calls)
         return made
 
-    first = box.start(box.spec("sleep", "60"))
     monkeypatch.setattr(native.plans, "first", noted)
+    return calls
+
+
+def test_the_second_process_comes_last(
+    box: Boxes, native: NativeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the plan, nothing that takes rights comes after the process that others can see."""
+    first = box.start(box.spec("sleep", "60"))
+    calls = noted_calls(native, monkeypatch)
     box.start(box.spec("sleep", "60", linux=by_path(box, first)))
     after = calls[calls.index("clone") :]
     assert set(after) <= {
@@ -207,16 +213,8 @@ def test_what_such_a_filter_changes_of_the_order(
     box: Boxes, native: NativeRuntime, monkeypatch: pytest.MonkeyPatch, quiet: bool
 ) -> None:
     """All is set up before the second process is made; with rights is only what gives them up."""
-    calls: list[str] = []
-    plan = native.plans.first
-
-    def noted(*arguments: Any, **options: Any) -> Any:
-        made = plan(*arguments, **options)
-        calls.extend(call.name for call in made.program.calls)
-        return made
-
     first = box.start(box.spec("sleep", "60"))
-    monkeypatch.setattr(native.plans, "first", noted)
+    calls = noted_calls(native, monkeypatch)
     linux = {**by_path(box, first), "seccomp": forbidding_clone()}
     box.start(box.spec("sleep", "60", linux=linux, process={"no_new_privileges": quiet}))
     divided = calls.index("clone")

@@ -7,37 +7,27 @@ import os
 import stat
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tests.support.pouring import USUAL, Stores
 
 from boxship.build.cache.record import Layer
 from boxship.build.cache.records import Records
 from boxship.build.digests import Digests, hash_file
-from boxship.build.files import pour
 from boxship.build.files.kept import KeptContext, KeptFolder, KeptNode, Receiving
-from boxship.build.files.last import LastCopies
-from boxship.build.files.perform import FileChanges
-from boxship.build.files.tars import Tars
 from boxship.build.files.tree import Node, Tree
 from boxship.build.filesystems import EMPTY, Files, Filesystems
 from boxship.build.ops import Action, Copy, Owner
-from boxship.build.ops import Files as FilesOp
-from boxship.content.store import Blobs
 from boxship.snapshot import trees
 from boxship.snapshot.driver import ChainId
-from boxship.snapshot.snapshots import Snapshots
 from boxship.spec.buildkit.session_pb2 import Packet, Stat
 from boxship.store.database import Database
 from boxship.transport.filesync.receive import Receiver, Transferred
 from boxship.transport.filesync.send import Tree as Offered
 from boxship.wire.fsutil import Kind
 
-USUAL: dict[str, Any] = {
-    "follow_links": True, "contents_only": True, "make_parents": True, "wildcard": True,
-}  # fmt: skip
 LARGE = os.urandom(1 << 10) * 300
 
 
@@ -249,24 +239,12 @@ def test_a_kept_file_that_is_no_longer_what_it_was_fails_the_copy(tmp_path: Path
 # ---- layers
 
 
-@dataclass
-class Bench:
-    root: Path
-    snapshots: Snapshots
-    tars: Tars
-    blobs: Blobs
-    changes: FileChanges
-
+class Bench(Stores):
     def perform(self, source: Files, wanted: Copy, *more: Copy) -> Layer:
-        made: list[Layer] = []
         actions = [Action(wanted, 0, 1, output=-1 if more else 0)]
         for number, one in enumerate(more, start=1):
             actions.append(Action(one, number + 1, 1, output=0 if number == len(more) else -1))
-        op = FilesOp(tuple(actions))
-        held = cast(Any, Held())
-        lasting = source.archive is not None
-        self.changes.perform(op, [EMPTY, source], "a step", held, made, lasting=lasting)
-        return made[-1]
+        return self.done(tuple(actions), [EMPTY, source], lasting=source.archive is not None)
 
     def file(self, layer: Layer, path: str) -> Path:
         files = self.snapshots.layer_files(layer.chain)
@@ -296,23 +274,12 @@ class Bench:
             return b"".join(self.blobs.chunks(digest))
 
 
-class Held:
-    def chain(self, chain: object) -> None:
-        """Nothing is collected here."""
-
-
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(pour, "MANY", 0)
-    snapshots = Snapshots.at(str(tmp_path / "snapshots"))
-    if snapshots.driver != "overlay2":
-        pytest.skip("needs overlayfs")
-    blobs = Blobs(str(tmp_path / "blobs"))
-    tars = Tars(blobs, LastCopies(str(tmp_path / "copies"), snapshots, "this boot"))
-    changes = FileChanges(Filesystems(snapshots, lambda: 1), cast(Any, None), tars)
-    yield Bench(tmp_path, snapshots, tars, blobs, changes)
-    for chain in list(snapshots.layers()):
-        tars.end(chain)
+    made = Bench.at(tmp_path, monkeypatch)
+    yield made
+    for chain in list(made.snapshots.layers()):
+        made.tars.end(chain)
 
 
 def described(top: Path) -> dict[str, tuple[object, ...]]:

@@ -13,38 +13,25 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
+from tests.support.pouring import USUAL, Stores
 
 from boxship.build.cache.record import Layer
-from boxship.build.files import pour
 from boxship.build.files.archive import Archive
-from boxship.build.files.last import LastCopies
-from boxship.build.files.perform import FileChanges
-from boxship.build.files.tars import Tars
 from boxship.build.files.tree import Spool, indexed
-from boxship.build.filesystems import EMPTY, Files, Filesystems, Layers, Value
+from boxship.build.filesystems import EMPTY, Files, Layers, Value
 from boxship.build.ops import Action, Copy, MakeFile, MakeFolder, Owner
-from boxship.build.ops import Files as FilesOp
 from boxship.content.store import Blobs, Lease
 from boxship.snapshot import trees
 from boxship.snapshot.driver import ChainId
-from boxship.snapshot.snapshots import Snapshots
 from boxship.spec.digest import Digest
 from boxship.spec.digest import chain as chain_of
 
 pytestmark = pytest.mark.root
-USUAL: dict[str, Any] = {
-    "follow_links": True, "contents_only": True, "make_parents": True, "wildcard": True,
-}  # fmt: skip
 NANO = 123_456_789
 LARGE = os.urandom(1 << 10) * 300
-
-
-class Held:
-    def chain(self, chain: object) -> None:
-        """Nothing is collected here."""
 
 
 def context(changed: bytes = b"one", **more: Any) -> bytes:
@@ -78,12 +65,7 @@ def context(changed: bytes = b"one", **more: Any) -> bytes:
 
 
 @dataclass
-class Bench:
-    root: Path
-    snapshots: Snapshots
-    tars: Tars
-    blobs: Blobs
-    changes: FileChanges
+class Bench(Stores):
     archives: list[Archive] = field(default_factory=list)
 
     def archive(self, data: bytes) -> Files:
@@ -95,11 +77,7 @@ class Bench:
         return Files(archive.folder, archive)
 
     def perform(self, base: Value, source: Value, does: Any, **more: Any) -> Layer:
-        made: list[Layer] = []
-        op = FilesOp((Action(does, 0, 1, output=0),))
-        held = cast(Any, Held())
-        self.changes.perform(op, [base, source], "a step", held, made, **more)
-        return made[-1]
+        return self.done((Action(does, 0, 1, output=0),), [base, source], **more)
 
     def contents(self, layer: Layer) -> dict[bytes, tuple[object, ...]]:
         """What is in a layer and those below; times of folders that nobody gave one are left."""
@@ -123,14 +101,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(pour, "MANY", 0)
-    snapshots = Snapshots.at(str(tmp_path / "snapshots"))
-    if snapshots.driver != "overlay2":
-        pytest.skip("needs overlayfs")
-    blobs = Blobs(str(tmp_path / "blobs"))
-    tars = Tars(blobs, LastCopies(str(tmp_path / "copies"), snapshots, "this boot"))
-    changes = FileChanges(Filesystems(snapshots, lambda: 1), cast(Any, None), tars)
-    made = Bench(tmp_path, snapshots, tars, blobs, changes)
+    made = Bench.at(tmp_path, monkeypatch)
     yield made
     for archive in made.archives:
         archive.close()
