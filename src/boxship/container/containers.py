@@ -364,10 +364,10 @@ class Containers:
         """Remove a container, with its anonymous volumes when asked; `force` kills it first."""
         cell = self.find(ref)
         while not await self._remove_now(cell, ref, force=force, volumes=volumes):
-            pass  # it was being started again: now it is known to be unwanted
+            pass  # it was being started again, and that can be seen and ended now
 
     async def _remove_now(self, cell: Cell, ref: str, *, force: bool, volumes: bool) -> bool:
-        """Remove a container; False when it runs, but is to be killed, once the turn is had."""
+        """Remove a container; False when it was started again before its turn came."""
         if force and cell.record.state.has_process:
             self._endings.spare(cell)
             await self._mark_stopped(cell)

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from boxship.cli.command import Command, Flag
+from boxship.cli.buildx.refusal import refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
-COMMAND = Command(
-    usage="dap",
-    summary="Refused: there is no debug adapter",
-    names=("buildx dap", "builder dap"),
-    flags=(
-        Flag("builder", "", "Refused", "string", "", hidden=True),
-        Flag("debug", "D", "Refused", hidden=True),
-    ),
-    hidden=True,
-    stops=True,
-)
+COMMAND = refused("dap", "there is no debug adapter")
 
 
 def run(shell: Shell, words: list[str], **given: object) -> int:

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from boxship.cli.command import Command, Flag
+from boxship.cli.buildx.refusal import refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
-COMMAND = Command(
-    usage="debug",
-    summary="Refused: docker buildx debug works with this engine",
-    names=("buildx debug", "builder debug"),
-    flags=(
-        Flag("builder", "", "Refused", "string", "", hidden=True),
-        Flag("debug", "D", "Refused", hidden=True),
-        Flag("invoke", "", "Refused", "string", "", hidden=True),
-        Flag("on", "", "Refused", "string", "", hidden=True),
-    ),
-    hidden=True,
-    stops=True,
-)
+COMMAND = refused("debug", "docker buildx debug works with this engine", "invoke", "on")
 
 
 def run(shell: Shell, words: list[str], **given: object) -> int:

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from boxship.cli.command import Command, Flag
+from boxship.cli.buildx.refusal import refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from boxship.cli.shell import Shell
 
-COMMAND = Command(
-    usage="policy",
-    summary="Refused: policies in Rego are not evaluated",
-    names=("buildx policy", "builder policy"),
-    flags=(
-        Flag("builder", "", "Refused", "string", "", hidden=True),
-        Flag("debug", "D", "Refused", hidden=True),
-    ),
-    hidden=True,
-    stops=True,
-)
+COMMAND = refused("policy", "policies in Rego are not evaluated")
 
 
 def run(shell: Shell, words: list[str], **given: object) -> int:
