@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from boxship.distribution.auth import ANONYMOUS, Credentials
 from boxship.distribution.client import Registry
@@ -16,6 +19,7 @@ from boxship.image.push import Pushes
 from boxship.spec.platform import Platform
 from boxship.spec.reference import Reference
 from tests.support import images as made
+from tests.support.faulty_registry import FaultyRegistry
 
 QUICK = Settings(attempts=3, back_off=0.0, stall_timeout=5.0, connect_timeout=5.0, certificates=())
 
@@ -100,3 +104,22 @@ class Puller:
     def is_clean(self) -> bool:
         """Whether the store is as it was before anything was pulled."""
         return self.engine.stored() == self.empty and not self.engine.images.list()
+
+
+LOW = made.archive(("low", b"low", {}))
+HIGH = made.archive(("high", b"high" * 100_000, {}), ("big", bytes(range(256)) * 8192, {}))
+
+
+@pytest.fixture
+def two_layers() -> Iterator[FaultyRegistry]:
+    """A registry that has `a/b:1`, of LOW and HIGH, which packed is small."""
+    with FaultyRegistry() as running:
+        running.add("a/b", "1", [LOW, HIGH])
+        yield running
+
+
+@pytest.fixture
+def quick_puller(tmp_path: Path) -> Iterator[Puller]:
+    found = Puller(tmp_path)
+    yield found
+    found.close()

@@ -10,13 +10,13 @@ import random
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zstandard
 from tests.support import images as made
+from tests.support import pulling
 from tests.support.engine import PATIENCE
 from tests.support.faulty_registry import (
     INDEX,
@@ -28,7 +28,7 @@ from tests.support.faulty_registry import (
     two,
     wait_until,
 )
-from tests.support.pulling import QUICK, Puller
+from tests.support.pulling import HIGH, LOW, QUICK, Puller
 
 from boxship.distribution.auth import Credentials
 from boxship.errors import BoxshipError
@@ -37,23 +37,7 @@ from boxship.image.pull import Pulls
 from boxship.spec.reference import Reference
 
 pytestmark = pytest.mark.root
-BIG = bytes(range(256)) * 8192  # 2 MiB; packed it is small
-LOW = made.archive(("low", b"low", {}))
-HIGH = made.archive(("high", b"high" * 100_000, {}), ("big", BIG, {}))
-
-
-@pytest.fixture
-def registry() -> Iterator[FaultyRegistry]:
-    with FaultyRegistry() as running:
-        running.add("a/b", "1", [LOW, HIGH])
-        yield running
-
-
-@pytest.fixture
-def puller(tmp_path: Path) -> Iterator[Puller]:
-    found = Puller(tmp_path)
-    yield found
-    found.close()
+registry, puller = pulling.two_layers, pulling.quick_puller
 
 
 def layer(registry: FaultyRegistry, number: int) -> str:

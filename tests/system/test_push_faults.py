@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support import images as made
-from tests.support.faulty_registry import (
-    FaultyRegistry,
-    refused,
-)
-from tests.support.pulling import Puller
+from tests.support import pulling
+from tests.support.faulty_registry import FaultyRegistry, refused
+from tests.support.pulling import HIGH, Puller
 
 from boxship.errors import BoxshipError
 
 pytestmark = pytest.mark.root
-BIG = bytes(range(256)) * 8192  # 2 MiB; packed it is small
-LOW = made.archive(("low", b"low", {}))
-HIGH = made.archive(("high", b"high" * 100_000, {}), ("big", BIG, {}))
-
-
-@pytest.fixture
-def registry() -> Iterator[FaultyRegistry]:
-    with FaultyRegistry() as running:
-        running.add("a/b", "1", [LOW, HIGH])
-        yield running
-
-
-@pytest.fixture
-def puller(tmp_path: Path) -> Iterator[Puller]:
-    found = Puller(tmp_path)
-    yield found
-    found.close()
+registry, puller = pulling.two_layers, pulling.quick_puller
 
 
 def test_an_image_is_pushed_as_the_bytes_it_is(puller: Puller, registry: FaultyRegistry) -> None:
