@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from tests.support import ledger
 from tests.support.engine import PATIENCE, SPREAD, Engine, engine_number, private_engine
 
 settings.register_profile("untimed", deadline=None)  # a loaded machine is no failure
@@ -37,11 +36,8 @@ def engine() -> Iterator[Engine]:
     """An engine shared by this process's tests, with a busybox image; it must leave nothing."""
     number = engine_number()
     with private_engine(number) as made:
-        names = (str(made.root), made.bridge, made.cgroup_parent)
         made.boxship("image", "bootstrap", "busybox")
         yield made
-    left = ledger.take(*names).beyond(ledger.Ledger(*[frozenset()] * 7))
-    assert not left, f"the engine left behind: {left}"
 
 
 @pytest.fixture
@@ -49,7 +45,4 @@ def own_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """An engine for one test, which may kill and restart it."""
     flags = getattr(request, "param", ())
     with private_engine(engine_number() + SPREAD, flags) as made:
-        names = (str(made.root), made.bridge, made.cgroup_parent)
         yield made
-    left = ledger.take(*names).beyond(ledger.Ledger(*[frozenset()] * 7))
-    assert not left, f"the engine left behind: {left}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import select
 import signal
 import sys
 import time
@@ -15,7 +16,7 @@ from tests.support.boxes import SPACES, USUAL_CAPS, Boxes
 
 from boxship.kernel import namespaces
 from boxship.kernel.capabilities import bits
-from boxship.runtime import hooks
+from boxship.runtime import cgroups, hooks
 from boxship.runtime.api import CreateRequest, Stdio
 from boxship.runtime.errors import StartFailed, WrongState
 from boxship.runtime.native import NativeRuntime
@@ -189,10 +190,11 @@ def children() -> str:
 
 def test_a_container_ends_with_the_process_that_keeps_it(box: Boxes) -> None:
     reading, writing = os.pipe()
+    spec = box.spec("sleep", "60")
     keeper = os.fork()
     if keeper == 0:
         with contextlib.suppress(BaseException):
-            name = box.start(box.spec("sleep", "60"))
+            name = box.start(spec)
             os.write(writing, str(box.running[name].pid).encode())
             signal.pause()
         os._exit(0)
@@ -200,11 +202,12 @@ def test_a_container_ends_with_the_process_that_keeps_it(box: Boxes) -> None:
     watched = os.pidfd_open(pid)
     os.kill(keeper, signal.SIGKILL)
     os.waitpid(keeper, 0)
-    import select
-
     assert select.select([watched], [], [], 5)[0]
     for descriptor in (reading, writing, watched):
         os.close(descriptor)
+    assert spec.linux is not None
+    assert spec.linux.cgroups_path is not None
+    cgroups.detect().open(spec.linux.cgroups_path).remove()
 
 
 def test_hooks_run_where_and_when_they_should(box: Boxes) -> None:

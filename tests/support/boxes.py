@@ -6,6 +6,7 @@ Needs root. Everything is below one temporary folder and one cgroup, and gone at
 from __future__ import annotations
 
 import contextlib
+import glob
 import itertools
 import os
 import shutil
@@ -239,8 +240,7 @@ def boxes(runtime: Runtime) -> Iterator[Boxes]:
 
 
 def remove_group(name: str) -> None:
-    for tree in os.listdir("/sys/fs/cgroup"):
-        with contextlib.suppress(OSError):
-            os.rmdir(f"/sys/fs/cgroup/{tree}/{name}")
-    with contextlib.suppress(OSError):
-        os.rmdir(f"/sys/fs/cgroup/{name}")
+    """Remove a cgroup from every hierarchy; it fails while a container's is left in it."""
+    for folder in (f"/sys/fs/cgroup/{name}", *glob.glob(f"/sys/fs/cgroup/*/{name}")):
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(folder)

@@ -17,6 +17,8 @@ from pathlib import Path
 import docker
 import pytest
 
+from tests.support import ledger
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 BOXSHIP = [sys.executable, "-I", "-S", str(CHECKOUT / "src/boxship/cli/launch.py")]
 CLIENTS = CHECKOUT / ".cache/clients"  # what packaging/setup/clients has fetched
@@ -59,6 +61,17 @@ class Engine:
     @property
     def socket(self) -> str:
         return f"{self.root}/s"
+
+    def ledger(self) -> ledger.Ledger:
+        """Count what carries this engine's marks."""
+        return ledger.take(str(self.root), self.bridge, self.cgroup_parent)
+
+    def left(self) -> dict[str, list[str]]:
+        """Return what is left when it has ended without containers; its processes end after it."""
+        deadline = time.monotonic() + 5 * PATIENCE
+        while (left := self.ledger().left(self.bridge)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return left
 
     @property
     def host(self) -> str:
@@ -199,7 +212,7 @@ def link_plugins(config: Path) -> bool:
 
 @contextlib.contextmanager
 def private_engine(number: int, flags: Sequence[str] = ()) -> Iterator[Engine]:
-    """An engine that exists for the block; its roots are removed with it."""
+    """An engine that exists for the block; it must leave nothing, and its roots are removed."""
     root = Path(tempfile.mkdtemp(prefix=f"bxt{number}-", dir="/tmp"))
     link_plugins(root / "config")
     engine = Engine(root, number, flags)
@@ -208,6 +221,7 @@ def private_engine(number: int, flags: Sequence[str] = ()) -> Iterator[Engine]:
         yield engine
         engine.remove_everything()
         engine.stop()
+        assert not (left := engine.left()), f"the engine left behind: {left}"
     finally:
         engine.kill()
         sweep(engine)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,14 @@ class Ledger:
     namespaces: frozenset[str]
     sockets: frozenset[str]
 
+    def left(self, bridge: str) -> dict[str, list[str]]:
+        """Return what should not be here once an engine without containers has ended, by kind.
+
+        Its bridge stays, and the bridge's rules with it, as another engine's do.
+        """
+        kept = [line for line in self.tables if line.split()[-1] == f"boxship_{bridge}"]
+        return self.beyond(replace(EMPTY, links=frozenset({bridge}), tables=frozenset(kept)))
+
     def beyond(self, before: Ledger) -> dict[str, list[str]]:
         """Return what is here now and was not before, by kind."""
         gained = {
@@ -28,6 +37,9 @@ class Ledger:
             for field in fields(self)
         }
         return {kind: names for kind, names in gained.items() if names}
+
+
+EMPTY = Ledger(*[frozenset[str]()] * 7)
 
 
 def _lines(*command: str) -> list[str]:
@@ -45,10 +57,11 @@ def _processes(root: str) -> Iterator[tuple[str, str]]:
 
 
 def _cgroups(parent: str) -> Iterator[str]:
-    for folder, names, _ in os.walk("/sys/fs/cgroup"):
-        for name in names:
-            if name == parent.strip("/"):
-                yield os.path.join(folder, name)
+    """Every group below one, in every hierarchy; the parent itself is an engine's to keep."""
+    name = parent.strip("/")
+    for top in (f"/sys/fs/cgroup/{name}", *glob.glob(f"/sys/fs/cgroup/*/{name}")):
+        for folder, names, _ in os.walk(top):
+            yield from (os.path.join(folder, below) for below in names)
 
 
 def _namespaces(bridge: str) -> Iterator[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+from collections.abc import Iterator
 
 from boxship.runtime.ahead import Ahead, Unsuited
 from boxship.runtime.api import CreateRequest, ExecRequest, Init, Stdio
@@ -30,9 +32,19 @@ class PlannedRuntime(NativeRuntime):
             with self._ahead.first(request, list(given), low) as (plan, fds):
                 self.adopt(request.id, plan.cgroup)
                 self.planned += 1
-                return _follow(self._performer.begin(plan, fds, given, low))
+                with self._undone(request.id):
+                    return _follow(self._performer.begin(plan, fds, given, low))
         except Unsuited:
             return super().run(request)
+
+    @contextlib.contextmanager
+    def _undone(self, container: str) -> Iterator[None]:
+        """Remove the cgroup, as a shim does, should the start fail."""
+        try:
+            yield
+        except BaseException:
+            self.delete(container)
+            raise
 
     def exec(self, request: ExecRequest) -> Init:
         given = {"init": request.init.pidfd, **_streams(request.stdio)}

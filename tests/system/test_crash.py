@@ -20,7 +20,6 @@ from pathlib import Path
 import docker
 import pytest
 import requests
-from tests.support import ledger
 from tests.support.engine import PATIENCE, Engine
 from tests.system.conftest import IMAGE
 
@@ -258,10 +257,9 @@ def test_a_thousand_lives_cost_no_memory_and_leave_nothing(engine: Engine) -> No
 
         lives(100)
         before, open_before = resident(), descriptors()
-        names = (str(engine.root), engine.bridge, engine.cgroup_parent)
-        kept = ledger.take(*names)
+        kept = engine.ledger()
         lives(1000 if PATIENCE == 1 else 200)
         time.sleep(0.5)
         assert resident() - before <= 8 << 10
         assert descriptors() - open_before <= 4  # those of earlier tests may have gone
-        assert not ledger.take(*names).beyond(kept)
+        assert not engine.ledger().beyond(kept)

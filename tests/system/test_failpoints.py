@@ -14,7 +14,6 @@ import docker
 import pytest
 import requests
 import urllib3
-from tests.support import ledger
 from tests.support.engine import CHECKOUT, PATIENCE, Engine
 from tests.support.failpoints import POINTS
 from tests.support.images import archive, docker_archive
@@ -120,9 +119,7 @@ def fail_at(own: Engine, point: str, way: str, notes: Path) -> None:
         story(api, again)
         assert again[-1] == "all removed", (point, way)
     own.stop()
-    left = ledger.take(str(own.root), own.bridge, own.cgroup_parent)
-    assert not left.processes, (point, way)
-    assert not left.mounts, (point, way)
+    assert not (left := own.left()), (point, way, left)
 
 
 @pytest.mark.parametrize(("way", "point"), FAST)

@@ -17,8 +17,8 @@ from pathlib import Path
 import docker
 import pytest
 from docker.models.containers import Container
-from tests.support import ledger
 from tests.support.engine import PATIENCE, Engine
+from tests.support.ledger import Ledger
 from tests.support.waiting import wait_until
 from tests.system.conftest import IMAGE, Start, inside, ping_time, resident
 
@@ -26,14 +26,10 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(3000)]
 CALL = 120 * PATIENCE
 
 
-def kept(engine: Engine) -> ledger.Ledger:
-    return ledger.take(str(engine.root), engine.bridge, engine.cgroup_parent)
-
-
-def wait_clean(engine: Engine, before: ledger.Ledger) -> None:
+def wait_clean(engine: Engine, before: Ledger) -> None:
     """Wait until nothing is there that was not before."""
     deadline = time.monotonic() + 60 * PATIENCE
-    while left := kept(engine).beyond(before):
+    while left := engine.ledger().beyond(before):
         assert time.monotonic() < deadline, left
         time.sleep(0.1)
 
@@ -58,7 +54,7 @@ def test_r1_5_the_state_is_true_soon_after_a_kill(
     """Within 2 s, and with nothing left; a starter's death is not even noticed."""
     start("true").wait(timeout=CALL)  # so that the bridge is there
     slowest = 0.0
-    before, problems = kept(engine), checked(engine)
+    before, problems = engine.ledger(), checked(engine)
     for _ in range(rounds):
         made = start()
         init = int(made.attrs["State"]["Pid"])
@@ -195,7 +191,7 @@ def test_r3_1_lives_with_an_exec_and_a_stop_cost_nothing(
 
     for _ in range(min(100, rounds)):
         live()
-    names, size = kept(engine), resident(engine)
+    names, size = engine.ledger(), resident(engine)
     before = settled(lambda: held(engine))
     taken.clear()
     for _ in range(rounds):
@@ -231,7 +227,7 @@ def test_r3_2_networks_come_and_go(
             network.remove()
 
     come_and_go(1)
-    before, size, opened = kept(engine), resident(engine), settled(lambda: held(engine))
+    before, size, opened = engine.ledger(), resident(engine), settled(lambda: held(engine))
     come_and_go(rounds)
     wait_clean(engine, before)
     after = settled(lambda: held(engine))

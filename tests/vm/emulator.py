@@ -31,7 +31,7 @@ def ensure(cache: Path) -> Path | None:
     if made.returncode:
         shutil.rmtree(beside, ignore_errors=True)
         return None
-    write_program(beside, program.parent)
+    write_program(beside)
     beside.rename(program.parent)
     if subprocess.run([program, "--version"], stdout=subprocess.DEVNULL, check=False).returncode:
         shutil.rmtree(program.parent)
@@ -39,12 +39,13 @@ def ensure(cache: Path) -> Path | None:
     return program
 
 
-def write_program(unpacked: Path, later: Path) -> None:
-    """Write what runs the emulator once its folder is at `later`."""
+def write_program(unpacked: Path) -> None:
+    """Write what runs the emulator from wherever its folder is then."""
     loader = next(unpacked.glob("**/ld-linux-x86-64.so.2")).relative_to(unpacked)
     program = unpacked / "run"
     program.write_text(
-        f"#!/bin/sh\ncd {later} || exit\nexport QEMU_MODULE_DIR={later}/{LIBRARIES}/qemu\n"
+        '#!/bin/sh\ncd "$(dirname "$(readlink -f "$0")")" || exit\n'
+        f'export QEMU_MODULE_DIR="$PWD/{LIBRARIES}/qemu"\n'
         f"exec {loader} --library-path {LIBRARIES} usr/bin/{OWN} "
         '-L usr/share/qemu -L usr/share/seabios "$@"\n'
     )

@@ -95,7 +95,9 @@ class Machine:
         while b"\n" not in self.pending:
             if not select.select([self.channel], [], [], within)[0]:
                 raise Stuck("the machine is silent\n" + self.console())
-            data = self.channel.recv(65536)
+            data = b""
+            with contextlib.suppress(ConnectionResetError):
+                data = self.channel.recv(65536)
             if not data:
                 raise Stuck("the machine has stopped\n" + self.console())
             self.pending += data
@@ -136,11 +138,12 @@ def start(made: Path, disks: Sequence[Path], accelerator: str, *, resume: Path |
     """Start a guest with a root disk of its own over the image; booting, or resumed."""
     folder = Path(tempfile.mkdtemp(prefix="boxship-vm-"))
     root = folder / "root.qcow2"
+    base = ("-b", str(made / "root.ext4"), "-F", "raw", str(root))
     if resume:
         run("cp", "--sparse=always", str(resume), str(root))
+        run("qemu-img", "rebase", "-u", "-f", "qcow2", *base)  # the checkout may have been moved
     else:
-        base = str(made / "root.ext4")
-        run("qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", str(root))
+        run("qemu-img", "create", "-q", "-f", "qcow2", *base)
     drives = [f"file={root},format=qcow2,cache=unsafe"]
     drives += [f"file={disk},format=raw,readonly=on" for disk in disks]
     command = [
