@@ -157,6 +157,10 @@ def rows(folder: Path, client: str) -> Iterator[Row]:
         renew(many.folder, next(changes))
         return classic(peer, many.pack(), cached=True)
 
+    def all_new_by_client(peer: Peer) -> float:
+        renew(many.folder, next(changes))
+        return by_client(peer, client, many.folder)
+
     def two_stages(peer: Peer) -> float:
         words = ("--build-arg", f"N={next(changes)}")
         if peer.name == "buildah":
@@ -173,6 +177,7 @@ def rows(folder: Path, client: str) -> Iterator[Row]:
     yield Row("20 steps, cached, BuildKit", "ms", by_buildkit(steps, unit=1000), 5)
     yield Row(f"{MANY}, no cache, BuildKit", "s", by_buildkit(many, "--no-cache"), 2)
     yield Row(f"{MANY}, one file changed, BuildKit", "s", changed_by_client, 2)
+    yield Row(f"{MANY}, all of it new, BuildKit", "s", all_new_by_client, 2)
     yield Row("two stages of 5 s, BuildKit", "s", two_stages, 1)
 
 

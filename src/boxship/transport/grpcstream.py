@@ -12,7 +12,7 @@ from boxship.wire import grpc
 from boxship.wire.grpc import Code, Failed, Header, Metadata
 
 READ_AHEAD: Final = 1 << 20  # bytes of whole messages that are kept for a slow reader
-ACKNOWLEDGE: Final = 128 << 10  # bytes that are acknowledged together
+ACKNOWLEDGE: Final = 32 << 10  # bytes that are acknowledged together
 
 
 class ConnectionLost(Unavailable):
@@ -43,7 +43,7 @@ class Stream:
         self._deframer = grpc.Deframer(limit)
         self._messages: deque[bytes] = deque()
         self._queued = 0
-        self._unacknowledged = 0
+        self.unacknowledged = 0  # bytes that the other side may not send again yet
         self._ended = False  # the other side has said all
         self._failure: BoxshipError | None = None
         self._arrived = asyncio.Event()
@@ -55,13 +55,23 @@ class Stream:
 
     # What the connection tells
 
-    def take(self, data: bytes, size: int) -> None:
+    @property
+    def takes_data(self) -> bool:
+        """Whether data may come: an answer's after its headers."""
+        return bool(self.metadata) and not self._ended
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the other side has said how long its data is, which h2 checks."""
+        return "content-length" in self.metadata
+
+    def take(self, data: bytes | memoryview, size: int) -> None:
         """Take data that has come; `size` is what it counts in the windows."""
-        self._unacknowledged += size
+        self.unacknowledged += size
         for message in self._deframer.feed(data):
             self._messages.append(message)
             self._queued += len(message) + grpc.PREFIX.size
-        if self._queued < READ_AHEAD and self._unacknowledged >= ACKNOWLEDGE:
+        if self._queued < READ_AHEAD:
             self._acknowledge()
         if self._messages:
             self._arrived.set()
@@ -91,8 +101,8 @@ class Stream:
         return self._failure is not None or (self._ended and self._finished)
 
     def _acknowledge(self) -> None:
-        if self._unacknowledged:
-            size, self._unacknowledged = self._unacknowledged, 0
+        if self.unacknowledged >= ACKNOWLEDGE:
+            size, self.unacknowledged = self.unacknowledged, 0
             self._connection.acknowledge(self._number, size)
 
     # Receiving

@@ -21,6 +21,7 @@ import h2.exceptions
 import h2.settings
 
 from boxship.errors import BoxshipError
+from boxship.transport import inflow
 from boxship.transport.grpcstream import ConnectionLost, Stream
 from boxship.wire import grpc
 from boxship.wire.grpc import Code, Failed, Header, Metadata
@@ -32,6 +33,7 @@ __all__ = ["ConnectionLost", "Http2", "Serve", "Stream"]
 WRITE_BUFFER: Final = 512 << 10
 STREAM_WINDOW: Final = 1 << 20
 CONNECTION_WINDOW: Final = 16 << 20
+FIRST_WINDOW: Final = 65535  # a connection's, before it is widened
 STREAMS: Final = 256  # calls that a peer may have open
 RESETS: Final = 1000  # calls that a peer may give up without an answer, in a row
 KEEPALIVE: Final = 30.0
@@ -57,6 +59,12 @@ class Http2(asyncio.Protocol):
         self._limit = limit
         self._gone = gone
         self._streams: dict[int, Stream] = {}
+        self._inflow = inflow.Inflow(
+            self._streams,
+            serving=not self.calls,
+            window=FIRST_WINDOW + CONNECTION_WINDOW,
+            call_window=STREAM_WINDOW,
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -96,9 +104,13 @@ class Http2(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            events = self._h2.receive_data(data)
-            for event in events:
-                self._heed(event)
+            for piece in self._inflow.cut(data):
+                for event in self._h2.receive_data(piece):
+                    self._heed(event)
+        except inflow.TooMuch as error:
+            log.debug("an HTTP/2 connection broke the rules: %s", error)
+            self.close(h2.errors.ErrorCodes.FLOW_CONTROL_ERROR)
+            return
         except (h2.exceptions.ProtocolError, grpc.BadMessage) as error:
             log.debug("an HTTP/2 connection broke the rules: %s", error)
             self._flush()
@@ -170,11 +182,11 @@ class Http2(asyncio.Protocol):
         finally:
             stream.cancel()
 
-    def close(self) -> None:
+    def close(self, why: h2.errors.ErrorCodes = h2.errors.ErrorCodes.NO_ERROR) -> None:
         """End the connection and all calls on it."""
         if self._transport is not None and not self._transport.is_closing():
             with contextlib.suppress(h2.exceptions.ProtocolError):
-                self._h2.close_connection()
+                self._h2.close_connection(why)
             self._flush()
             self._transport.close()
 
@@ -187,9 +199,13 @@ class Http2(asyncio.Protocol):
     # What streams call
 
     def acknowledge(self, number: int, size: int) -> None:
-        with contextlib.suppress(h2.exceptions.ProtocolError):
-            self._h2.acknowledge_received_data(size, number)
-        self._flush()
+        stream = self._streams.get(number)
+        if stream is None or stream.is_counted:
+            with contextlib.suppress(h2.exceptions.ProtocolError):
+                self._h2.acknowledge_received_data(size, number)
+            self._flush()
+        elif update := self._inflow.give_back(size, number if stream.takes_data else None):
+            self._write(update)
 
     def send_headers(self, number: int, headers: list[Header], *, end: bool = False) -> None:
         try:
@@ -233,6 +249,10 @@ class Http2(asyncio.Protocol):
         self._flush()
 
     def forget(self, number: int) -> None:
+        stream = self._streams.get(number)
+        if stream is not None and stream.unacknowledged:
+            self.acknowledge(number, stream.unacknowledged)
+            stream.unacknowledged = 0
         self._streams.pop(number, None)
 
     # Events
@@ -313,7 +333,12 @@ class Http2(asyncio.Protocol):
         stream.metadata = headers
         stream.work = task = self._loop.create_task(self._answer(number, stream, self._serve))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+        def ended(task: asyncio.Task[None]) -> None:  # also one that was given up before it began
+            self._tasks.discard(task)
+            self.forget(number)
+
+        task.add_done_callback(ended)
 
     async def _answer(self, number: int, stream: Stream, serve: Serve) -> None:
         code, message, details = Code.OK, "", b""
@@ -334,8 +359,6 @@ class Http2(asyncio.Protocol):
         except Exception as error:
             log.exception("serving %s", stream.path)
             code, message = Code.UNKNOWN, str(error) or type(error).__name__
-        finally:
-            self.forget(number)
         with contextlib.suppress(BoxshipError):
             stream.conclude(code, message, details)
             if not stream.over:  # the caller would go on sending
@@ -363,6 +386,9 @@ class Http2(asyncio.Protocol):
             self._transport.abort()
 
     def _flush(self) -> None:
-        data = self._h2.data_to_send()
-        if data and self._transport is not None and not self._transport.is_closing():
+        if data := self._h2.data_to_send():
+            self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)

@@ -111,7 +111,7 @@ class Deframer:
         """How many bytes of an unfinished message are here."""
         return len(self._pending)
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes | memoryview) -> Iterator[bytes]:
         """Take the next bytes, however they were cut, and yield the messages they complete."""
         pending = self._pending
         pending += data
