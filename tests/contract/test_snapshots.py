@@ -425,3 +425,60 @@ def test_a_layer_is_found_while_its_name_changes(snapshots):
         done.set()
         looking.join()
     assert not troubles
+
+
+def test_what_a_layer_becomes_while_all_are_brought_to_the_disk_is_kept(
+    snapshots, tmp_path, monkeypatch
+):
+    base = snapshots.apply(None, [BASE]).chain
+    name, real = Digest.of(b"a name of ours"), Digest.of(b"what it is called")
+    below, above = Digest.of(b"one below"), Digest.of(b"one above")
+    for key, layer, parent in (("a", name, base), ("b", below, base), ("c", above, below)):
+        snapshots.prepare(key, parent, bare=True)
+        snapshots.seal(key, layer)
+
+    def meanwhile(*words):
+        assert snapshots.rename(name, real, base)
+        assert snapshots.rename(below, Digest.of(b"another name"), base)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(layerfile, "syscall", meanwhile)
+        snapshots.settle()
+    again = Snapshots.at(str(tmp_path / "snapshots"), snapshots.driver)
+    assert set(again.layers()) == set(snapshots.layers())
+    assert again.parent(above) == Digest.of(b"another name")
+
+
+def test_layers_are_renamed_while_all_are_brought_to_the_disk(snapshots, tmp_path):
+    base = snapshots.apply(None, [BASE]).chain
+    names = [Digest.of(b"layer %d" % number) for number in range(20)]
+    for number, layer in enumerate(names):
+        snapshots.prepare(f"work{number}", names[number - 1] if number else base, bare=True)
+        snapshots.seal(f"work{number}", layer)
+    troubles, done = [], threading.Event()
+
+    def settle():
+        while not done.is_set():
+            try:
+                snapshots.settle()
+            except BaseException as error:
+                troubles.append(error)
+
+    settling = [threading.Thread(target=settle) for _ in range(2)]
+    for one in settling:
+        one.start()
+    try:
+        for round in range(5):
+            parent = base
+            for number, layer in enumerate(names):
+                names[number] = Digest.of(b"%d of round %d" % (number, round))
+                assert snapshots.rename(layer, names[number], parent)
+                parent = names[number]
+    finally:
+        done.set()
+        for one in settling:
+            one.join()
+    assert not troubles
+    again = Snapshots.at(str(tmp_path / "snapshots"), snapshots.driver)
+    assert set(again.layers()) == {base, *names}
+    assert [again.parent(one) for one in names] == [base, *names[:-1]]

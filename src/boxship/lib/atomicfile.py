@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
 
 
 def write(path: str, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
     """Put `data` at `path`; a reader sees the old content or all of the new.
 
     A durable write has reached the disk when this returns, its name too. A write that is not
-    survives the death of any process, but not a power cut.
+    survives the death of any process, but not a power cut. Of several at once one stays.
     """
-    beside = f"{path}.{os.getpid()}.new"
+    beside = f"{path}.{os.getpid()}.{threading.get_native_id()}.new"
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         with open(descriptor, "wb", buffering=0) as file:

@@ -58,7 +58,7 @@ class Kept:
 
     def settle(self) -> None:
         """Bring what was committed to the disk."""
-        layerfile.settle(self._path("layers"), self._layers)
+        layerfile.settle(self._path("layers"), self._layers, self._turn)
 
     def layers(self) -> Mapping[ChainId, Usage]:
         """Return the committed layers."""

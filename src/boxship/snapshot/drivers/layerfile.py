@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from errno import ENOENT
 from typing import Final
 
@@ -84,8 +84,13 @@ def read_all(layers: str, boot: str) -> tuple[dict[ChainId, LayerFile], list[str
     return known, doubtful
 
 
-def settle(layers: str, known: dict[ChainId, LayerFile]) -> None:
-    """Bring all layers to the disk, and say so beside each."""
+def settle(
+    layers: str, known: dict[ChainId, LayerFile], turn: AbstractContextManager[object]
+) -> None:
+    """Bring all layers to the disk, and say so beside each that has not changed meanwhile.
+
+    Who writes another record of a layer does so in the `turn`.
+    """
     waiting = {chain: layer for chain, layer in list(known.items()) if layer.boot}
     if not waiting:
         return
@@ -95,10 +100,10 @@ def settle(layers: str, known: dict[ChainId, LayerFile]) -> None:
     finally:
         os.close(folder)
     for chain, layer in waiting.items():
-        settled = replace(layer, boot="")
-        with suppress(FileNotFoundError):  # removed meanwhile
-            write(os.path.join(layers, chain.hex), settled)
+        with turn:
             if known.get(chain) is layer:
+                settled = replace(layer, boot="")
+                write(os.path.join(layers, chain.hex), settled)
                 known[chain] = settled
 
 
