@@ -35,6 +35,7 @@ from boxship.errors import InvalidRequest
 from boxship.image.errors import NoSuchImage
 from boxship.image.record import Image
 from boxship.kernel.paths import make_folders_in_root
+from boxship.lib.threads import visited
 from boxship.model.ids import ContainerId
 from boxship.snapshot.driver import ChainId
 from boxship.spec.engine.common import Mount
@@ -84,6 +85,7 @@ class Creation:
         try:
             image = self._image(asked)
             record, warnings = self._decide(identifier, name, asked, image)
+            await _check_binds(record)
             with ExitStack() as undo:
                 record = await asyncio.to_thread(self._make_and_keep, record, image, undo)
                 cell = self.registry.admit(record)
@@ -204,7 +206,6 @@ class Creation:
 
     def _make(self, record: Container, image: Image | None, undo: ExitStack) -> Container:
         """Make the filesystem, the folder and the volumes."""
-        self._check_binds(record)
         chain: ChainId | None = image.chain_id if image else None
         self.snapshots.prepare(record.id, chain)
         undo.callback(self.snapshots.remove, record.id)
@@ -214,14 +215,6 @@ class Creation:
         if any(p.type == "volume" for p in record.mounts) or record.config.working_dir:
             record = self._furnish(record, undo)
         return record
-
-    def _check_binds(self, record: Container) -> None:
-        for point in record.mounts:
-            if point.type == "bind" and not point.make_source and not os.path.exists(point.source):
-                raise InvalidRequest(
-                    f'invalid mount config for type "bind": bind source path does not exist: '
-                    f"{point.source}"
-                )
 
     def _furnish(self, record: Container, undo: ExitStack) -> Container:
         """Make the working folder and the volumes, new ones filled from the image."""
@@ -274,3 +267,17 @@ def _descriptor(image: Image | None) -> bytes:
         if platform.variant:
             shown["platform"]["variant"] = platform.variant
     return msgspec.json.encode(shown)
+
+
+async def _check_binds(record: Container) -> None:
+    """Refuse to bind what is not there, unless it is to be made."""
+    sources = [one.source for one in record.mounts if one.type == "bind" and not one.make_source]
+    if not sources:
+        return
+    what = f"binds of {record.id[:12]}"
+    found = await visited(what, lambda: [os.path.exists(source) for source in sources])
+    if not all(found):
+        raise InvalidRequest(
+            'invalid mount config for type "bind": bind source path does not exist: '
+            f"{sources[found.index(False)]}"
+        )

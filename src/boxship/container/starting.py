@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -24,6 +25,7 @@ from boxship.container.trees import Trees
 from boxship.container.users import Accounts
 from boxship.errors import Conflict, InvalidRequest
 from boxship.kernel import mounts
+from boxship.lib.threads import visited
 from boxship.network.sandbox import Sandbox, SandboxRequest
 from boxship.runtime.cdi import Devices
 from boxship.shim.client import Started
@@ -170,7 +172,8 @@ class Starting:
             return {}
         held = ExitStack()
         undo.push_async_callback(asyncio.to_thread, held.close)
-        return await asyncio.to_thread(self._sources, record, fds, held)
+        work = partial(self._sources, record, fds, held)
+        return await visited(f"mounts of {record.id[:12]}", work)
 
     def _sources(self, record: Container, fds: _Descriptors, held: ExitStack) -> dict[str, str]:
         """Return where on the host mounts come from; what no path leads to safely is opened."""

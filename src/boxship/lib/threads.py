@@ -1,4 +1,7 @@
-"""Threads that end with their work: they may enter namespaces, which no pool's thread may."""
+"""Threads that end with their work: they may enter namespaces, which no pool's thread may.
+
+Nor may a pool's thread look at what may keep it: a dead server's files, a frozen filesystem.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,11 @@ async def performed(name: str, work: Callable[[Tell[T]], None]) -> T:
 
     threading.Thread(target=run, name=name, daemon=True).start()
     return await told
+
+
+async def visited(name: str, work: Callable[[], T]) -> T:
+    """Do `work` in a thread of its own, which may never come back, and return what it returns."""
+    return await performed(name, lambda tell: tell(work()))
 
 
 def apart(name: str, work: Callable[[], T]) -> T:
