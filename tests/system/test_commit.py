@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 
@@ -129,3 +130,25 @@ def test_commits_of_one_container_at_once(api: docker.DockerClient, start: Start
     assert container.status == "running"
     for image in made:
         api.images.remove(image.id, force=True)
+
+
+def test_what_ends_at_this_moment_is_committed_and_not_frozen(
+    api: docker.DockerClient, start: Start
+) -> None:
+    """Between the look at its state and the freezing its control group may have gone."""
+    made: set[str] = set()
+    told: list[str] = []
+    for round in range(30):
+        container = start("sh", "-c", f"echo {round} > /round")
+        if round % 2:
+            made.add(container.commit().id)
+            continue
+        for verb in (container.pause, container.unpause):
+            try:
+                verb()
+            except docker.errors.APIError as refused:
+                told.append(f"{refused.status_code} {refused}")
+    assert all(re.search("is not (running|paused)", one) for one in told), told
+    assert len(made) == 15
+    for image in made:
+        api.images.remove(image, force=True)

@@ -123,7 +123,7 @@ def test_kills_at_random_moments_lose_and_leave_nothing(own_engine: Engine, kill
         client.start()
     returns: list[float] = []
     for _ in range(kills):
-        time.sleep(chance.uniform(0.05, 0.6))
+        time.sleep(chance.uniform(0.05, 0.6) * PATIENCE)
         kind = chance.choice(["daemon", "daemon", "spawner", "shim"])
         found = victims(engine)[kind]()
         if not found:

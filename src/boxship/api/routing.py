@@ -101,7 +101,7 @@ class Call:
         if not self.raw:
             return msgspec.convert({}, kind)
         self.require_json()
-        return strictjson.decode(self.raw, kind, "invalid JSON", limit=BODY_LIMIT)
+        return strictjson.decode(self.raw, kind, "invalid JSON", limit=BODY_LIMIT, any_case=True)
 
     def require_json(self) -> None:
         """Refuse a body that does not call itself JSON."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import time
@@ -263,7 +264,8 @@ class Containers:
             raise NotRunning(cell.id) from None
         announce(self._publisher, cell.record, "kill", signal=str(int(number)))
         if cell.record.state is State.PAUSED and cell.stopping:
-            await asyncio.to_thread(self.cgroup(cell).thaw)
+            with contextlib.suppress(NotRunning):
+                await self._have(cell, self.cgroup(cell).thaw)
 
     async def restart(self, ref: str, signal_name: str = "", timeout: int | None = None) -> None:
         """Stop, where it runs, and start again."""
@@ -291,7 +293,7 @@ class Containers:
                     f"Container {ref} is restarting, wait until the container is running"
                 )
             running(cell)
-            await asyncio.to_thread(self.cgroup(cell).freeze)
+            await self._have(cell, self.cgroup(cell).freeze)
             await self._move(cell, Event.PAUSED)
         announce(self._publisher, cell.record, "pause")
 
@@ -301,9 +303,18 @@ class Containers:
         async with cell.turn.take("unpause", ref):
             if cell.record.state is not State.PAUSED:
                 raise BoxshipError(f"Container {cell.id} is not paused")
-            await asyncio.to_thread(self.cgroup(cell).thaw)
+            await self._have(cell, self.cgroup(cell).thaw)
             await self._move(cell, Event.RESUMED)
         announce(self._publisher, cell.record, "unpause")
+
+    async def _have(self, cell: Cell, done: Callable[[], None]) -> None:
+        """Have something done to the processes; NotRunning where the last has just ended."""
+        try:
+            await asyncio.to_thread(done)
+        except OSError as failure:
+            if failure.errno not in (errno.ENOENT, errno.ENODEV):
+                raise
+            raise NotRunning(cell.id) from None
 
     async def _move(self, cell: Cell, event: Event) -> None:
         record = cell.record

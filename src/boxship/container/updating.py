@@ -42,6 +42,8 @@ async def update(
             try:
                 group = containers.cgroup(cell)
                 await asyncio.to_thread(group.update, resources.changed(_named(host, asked)))
+            except FileNotFoundError:
+                pass  # it has just ended
             except OSError as failure:
                 raise Conflict(f"Cannot update container {cell.id}: {failure}") from None
         await containers.registry.put(cell, replace(cell.record, host_config=host))

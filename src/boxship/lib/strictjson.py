@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from boxship.errors import InvalidRequest
+from boxship.lib import foldedkeys
 
 DEPTH: Final = 64
 SIZE: Final = 4 << 20
@@ -24,11 +25,18 @@ class InvalidDocument(InvalidRequest):
     """The bytes are not the JSON document that was expected."""
 
 
-def decode(data: bytes, kind: type[T], what: str, *, limit: int = SIZE) -> T:
-    """Read `data` as a `kind`; `what` names the document in messages."""
+def decode(
+    data: bytes, kind: type[T], what: str, *, limit: int = SIZE, any_case: bool = False
+) -> T:
+    """Read `data` as a `kind`; `what` names the document in messages.
+
+    In `any_case` names of fields may be written in another one.
+    """
     if len(data) > limit:
         raise InvalidDocument(f"{what} is larger than {limit} bytes")
-    check(data, what)
+    document = check(data, what)
+    if any_case and (folded := foldedkeys.folded(document, kind)) is not document:
+        data = msgspec.json.encode(folded)
     try:
         return msgspec.json.decode(data, type=kind, dec_hook=_own_types)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -40,8 +48,11 @@ def encode(document: object) -> bytes:
     return msgspec.json.encode(document, enc_hook=_plain)
 
 
-def check(data: bytes, what: str) -> None:
-    """Refuse duplicate keys, values that JSON does not have, too many of them, and deep nesting."""
+def check(data: bytes, what: str) -> Any:
+    """Return what a document says, in dicts and lists.
+
+    Refused are duplicate keys, values that JSON does not have, too many of them, deep nesting.
+    """
     if sum(map(data.count, (b",", b"[", b"{"))) > MOST:
         raise InvalidDocument(f"{what}: invalid JSON: it has too many values")
     try:
@@ -52,7 +63,7 @@ def check(data: bytes, what: str) -> None:
     for _ in range(DEPTH):
         level = [inner for outer in level for inner in _inside(outer)]
         if not level:
-            return
+            return document
     raise InvalidDocument(f"{what}: invalid JSON: nested deeper than {DEPTH} levels")
 
 

@@ -24,7 +24,7 @@ class Client:
         self.fd = sock.fileno()
         self.wants = (False, attachment.stdout, attachment.stderr)
         self.sends_input = attachment.stdin
-        self.frames = attachment.multiplex and not raw
+        self.frames = attachment.multiplex
         self.keys = DetachKeys(attachment.detach_keys if raw else b"")
         self.backlog: list[bytes | memoryview] = []
         self.owed: Output | None = None  # whose bytes are promised by a frame's header

@@ -32,7 +32,7 @@ INIT: Final = "init"  # the target that is the container's first process; others
 class Attachment(msgspec.Struct, omit_defaults=True):
     """What a client wants of a process's streams, and how.
 
-    `multiplex` asks for frames; streams of a terminal are raw in any case. `detach_keys` matter
+    `multiplex` asks for frames, in which a terminal's stream is the first. `detach_keys` matter
     with a terminal only. `pending` is input that was read before the socket was handed over.
     """
 

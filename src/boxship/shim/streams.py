@@ -144,7 +144,7 @@ class Streams:
         *,
         raw: bool,
     ) -> None:
-        """`raw` streams are those of a terminal: one, without frames, with detach keys."""
+        """`raw` streams are those of a terminal: one, with detach keys."""
         self._raw = raw
         self.loop = loop
         self.log = Log(loop, journal, on_delay=self.settle)

@@ -26,7 +26,6 @@ def test_sizes_are_read_as_docker_reads_them(text, bytes_):
     ("name", "options", "message"),
     [
         ("json-file", {"x": "1"}, "unknown log opt 'x' for json-file log driver"),
-        ("json-file", {"max-file": "3"}, "max-size needs to be set"),
         ("json-file", {"max-file": "0"}, "max-file cannot be less than 1"),
         ("json-file", {"max-size": "1k", "compress": "true"}, "compress cannot be true"),
         ("local", {"max-size": "lots"}, "invalid size: 'lots'"),
@@ -56,6 +55,8 @@ def test_what_was_asked_for_is_what_the_shim_is_told():
         False,
         {"tag": "t"},
     )
+    made = driver("json-file").choose({"max-file": "3"}, "/l", {})
+    assert (made.max_size, made.max_file) == (0, 3)  # it is full never
     made = driver("local").choose({}, "/l", {})
     assert (made.max_size, made.max_file, made.compress) == (20 << 20, 5, True)
 

@@ -56,15 +56,16 @@ async def start(call: Call, execs: Execs) -> Reply | Hijacked:
         await execs.start(run)
         return Reply(HTTPStatus.OK)
     run.has_begun = True
-    multiplexed = not run.config.tty and call.version >= MULTIPLEXED_SINCE
-    hijacked = await call.hijack(MULTIPLEXED_STREAM if multiplexed else RAW_STREAM)
+    framed = not asked.tty  # as it is read, whether the program has a terminal or not
+    says_so = framed and call.version >= MULTIPLEXED_SINCE
+    hijacked = await call.hijack(MULTIPLEXED_STREAM if says_so else RAW_STREAM)
     fd, pending = hijacked.detach()
     config = run.config
     attachment = Attachment(
         stdin=config.stdin,
         stdout=config.stdout,
         stderr=config.stderr,
-        multiplex=not config.tty,
+        multiplex=framed,
         detach_keys=config.detach_keys,
         pending=pending,
     )
@@ -72,7 +73,7 @@ async def start(call: Call, execs: Execs) -> Reply | Hijacked:
         await execs.start(run, attachment, fd)
     except BoxshipError as failure:
         said = f"{failure}\r\n".encode()
-        os.write(fd, said if config.tty else multiplex.header(Channel.STDOUT, len(said)) + said)
+        os.write(fd, said if not framed else multiplex.header(Channel.STDOUT, len(said)) + said)
     finally:
         os.close(fd)
     return hijacked

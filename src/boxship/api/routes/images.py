@@ -92,13 +92,15 @@ async def load(call: Call, images: Images) -> Stream:
 
         images.load(pieces, report, platforms)
 
-    return await _fed(call, work)
+    return await _fed(call, work, whatever_comes=True)
 
 
-async def _fed(call: Call, work: Callable[[Iterable[bytes], Say], None]) -> Stream:
+async def _fed(
+    call: Call, work: Callable[[Iterable[bytes], Say], None], *, whatever_comes: bool = False
+) -> Stream:
     """Narrate work that reads the request's body."""
     async with progress.body(call) as pieces:
-        return await progress.narrated(lambda say: work(pieces, say))
+        return await progress.narrated(lambda say: work(pieces, say), whatever_comes=whatever_comes)
 
 
 @route("POST", "/images/create", streams=True, finishes=False)

@@ -60,8 +60,6 @@ def rotation(options: Mapping[str, str], default: Rotation) -> Rotation:
     if (text := options.get("max-size")) is not None:
         max_size = 0 if text == "-1" else size(text)
     max_file = _number(options.get("max-file", str(default.max_file)))
-    if max_file > 1 and not max_size:
-        raise InvalidRequest("max-size needs to be set if max-file is greater than 1")
     compress = default.compress and max_file > 1
     if (text := options.get("compress")) is not None:
         compress = flag(text)
