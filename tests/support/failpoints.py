@@ -1,8 +1,8 @@
-"""The daemon with named points before and after its durable steps, at which it fails once.
+"""The engine with named points before and after its durable steps, at which it fails once.
 
 Run as a program in place of the daemon's own: FAIL_AT names the point, FAIL_BY what happens there:
-`kill`, `error` or `delay`. Hits are noted in the file FAIL_NOTES. The product has nothing of this:
-its functions are wrapped from outside.
+`kill`, `error` or `delay`. Hits are noted in the file FAIL_NOTES, and beside it, so that of all
+shims one fails. The product has nothing of this: its functions are wrapped from outside.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 # "module:qualified name"; each has a point before and one after it
@@ -38,7 +39,19 @@ STEPS = {
     "a root is removed": "boxship.snapshot.snapshots:Snapshots.remove",
     "an image is tagged": "boxship.image.images:Images.tag",
 }
-POINTS = [f"{when} {step}" for step in STEPS for when in ("before", "after")]
+SHIM_STEPS = {
+    "a shim says where it stands": "boxship.shim.record:write_standing",
+    "a shim notes its program": "boxship.shim.record:add_init",
+    "a log is opened": "boxship.shim.container:open_journal",
+    "a container's group is removed": "boxship.shim.host:ThisHost.delete",
+    "an exit is noted": "boxship.shim.record:write_exit",
+    "a shim's folder is removed": "boxship.shim.record:remove_folder",
+}
+POINTS = [
+    f"{when} {step}" for steps in (STEPS, SHIM_STEPS) for step in steps
+    for when in ("before", "after")
+]  # fmt: skip
+SHIM = "tests.support.failing_shim"
 DELAY = 5.0
 
 
@@ -72,6 +85,10 @@ def failing(point: str, way: str, notes: str) -> Callable[[str], None]:
             seen.add(here)
         if not fresh:
             return
+        try:
+            os.close(os.open(f"{notes}.{here}", os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return
         with open(notes, "a", encoding="utf-8") as file:
             file.write(f"{here}\n")
         if here != point:
@@ -87,12 +104,19 @@ def failing(point: str, way: str, notes: str) -> Callable[[str], None]:
     return hit
 
 
-def main() -> None:
+def wrap_all(steps: Mapping[str, str]) -> None:
+    """Put points around all functions of one program, as the environment says."""
     hit = failing(os.environ["FAIL_AT"], os.environ["FAIL_BY"], os.environ["FAIL_NOTES"])
-    from boxship.daemon import main as daemon  # its path is what PYTHONPATH says
-
-    for step, place in STEPS.items():
+    for step, place in steps.items():
         wrap(step, place, hit)
+
+
+def main() -> None:
+    from boxship.daemon import main as daemon  # its path is what PYTHONPATH says
+    from boxship.shim.spawning import Spawner
+
+    wrap_all(STEPS)
+    Spawner.__init__.__kwdefaults__.update(entry=SHIM, path=[str(Path(__file__).parents[2])])
     sys.exit(daemon.main())
 
 

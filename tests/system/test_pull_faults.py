@@ -427,6 +427,7 @@ def test_the_number_of_layers_at_once_is_limited(tmp_path: Path) -> None:
         digest = registry.add("a/b", "1", layers)
         config = json.loads(registry.manifests["a/b", digest][1])["config"]["digest"]
         running, most = 0, 0
+        together = threading.Event()
 
         def count(asked: Any) -> None:
             nonlocal running, most
@@ -434,8 +435,10 @@ def test_the_number_of_layers_at_once_is_limited(tmp_path: Path) -> None:
                 return
             running += 1
             most = max(most, running)
-            wait_until(lambda: True)
-            asyncio.run(asyncio.sleep(0.02))
+            if running > 1:
+                together.set()
+            together.wait(PATIENCE)
+            time.sleep(0.02)  # for a third
             running -= 1
 
         registry.when("GET", "/blobs/", count)

@@ -369,12 +369,16 @@ class Keeper:
         self._clear(container, how, monotonic() + EMPTY_WITHIN)
 
     def _clear(self, container: Container, how: record.ExitRecord, until: float) -> None:
-        """Remove what is left, then tell. A process that takes long to die holds up nobody else."""
+        """Remove what is left, in two tries where one fails, then tell.
+
+        A process that takes long to die holds up nobody else.
+        """
+        is_gone = False
         try:
             is_gone = container.delete(AT_ONCE)
         except Exception as failure:
             report(failure)
-            is_gone = True  # as far as it can be: the rest is swept later
+            until = min(until, monotonic() + AGAIN / 2)  # by then it has failed twice
         if not is_gone and monotonic() < until:
             self._moments.append(
                 self._loop.after(AGAIN, lambda: self._clear(container, how, until))
