@@ -45,13 +45,15 @@ def outside(tmp_path: Path) -> Iterator[Path]:
     assert os.listdir(folder) == ["canary"]
 
 
-def failure_of(send: Callable[[], object]) -> docker.errors.APIError | None:
+def words_of_refusal(send: Callable[[], object]) -> str | None:
+    """Return what a client is told, by a status or (of a load) in the stream; None if it works."""
     try:
         send()
     except docker.errors.APIError as failure:
-        return failure
-    except docker.errors.ImageLoadError:
-        return None
+        known = failure.status_code in (400, 403, 409, 500)
+        return str(failure.explanation or "") if known else ""
+    except docker.errors.ImageLoadError as failure:
+        return str(failure)
     return None
 
 
@@ -67,11 +69,9 @@ def test_sec_40_41_no_archive_leads_out_by_any_door(
         lambda: api.api.import_image_from_data(layer, repository="hostile", tag="2"),
         lambda: container.put_archive("/tmp", layer),
     ):
-        failure = failure_of(send)
-        if failure is not None:
-            assert failure.status_code in (400, 403, 409, 500), failure
-            assert failure.explanation
-            assert "Traceback" not in str(failure.explanation)
+        words = words_of_refusal(send)
+        assert words != ""
+        assert "Traceback" not in (words or "")
     context = tmp_path / "context"
     context.mkdir()
     (context / "layer.tar").write_bytes(layer)
