@@ -73,3 +73,21 @@ def test_a_key_may_have_an_end(name: str) -> None:
     with open("/proc/keys", encoding="utf-8") as file:
         ends = {line.split()[3] for line in file if name in line}
     assert ends & {"59m", "60m", "1h"}
+
+
+STORY = """
+import ctypes, sys
+from boxship.kernel import keys
+assert ctypes.CDLL(None, use_errno=True).syscall(250, 1, None) > 0  # KEYCTL_JOIN_SESSION_KEYRING
+keys.write(sys.argv[1], b"kept")
+assert keys.read(sys.argv[1]) == b"kept"
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of keyctl(2) is x86-64's")
+def test_a_session_without_the_users_keyring_will_do(name: str) -> None:
+    """As services of systemd's have it, and logins without pam_keyinit."""
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", STORY, name], env=environment, check=True)
+    assert keys.read(name) == b"kept"

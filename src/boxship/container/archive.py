@@ -200,7 +200,9 @@ class Archives:
 
             made = await performed(f"files of {cell.id[:12]}", perform)
             if keeps_turn:
-                await asyncio.wait([asyncio.wrap_future(made)])
+                ended = asyncio.wrap_future(made)
+                await asyncio.wait([ended])
+                ended.exception()  # it is heard of from whoever waits for what is returned
             return made
 
         return await asyncio.wrap_future(await self._tried(cell, self._whole(), attempt))

@@ -46,13 +46,14 @@ def read(name: str) -> bytes | None:
 
 def write(name: str, secret: bytes, *, seconds: int = 0) -> None:
     """Have the kernel keep `secret` under `name`, replacing what was there; 0 is without an end."""
+    others = _keyrings()[1:]
     serial = syscall(
         "add_key", b"user\0", name.encode() + b"\0", secret, len(secret), USER_KEYRING, about=name
     )
     syscall("keyctl", KEYCTL_SETPERM, serial, OWNERS_ONLY, about=name)
     if seconds:
         syscall("keyctl", KEYCTL_SET_TIMEOUT, serial, seconds, about=name)
-    for keyring in _keyrings()[1:]:
+    for keyring in others:
         with suppress(OSError):  # a second place, not the first: it may be full or forbidden
             syscall("keyctl", KEYCTL_LINK, serial, keyring, about=name)
 
@@ -83,8 +84,14 @@ def _search(keyring: int, name: str) -> int:
 
 
 def _keyrings() -> list[int]:
-    """Return the keyrings to look in: the user's, and the persistent one where there is one."""
+    """Return the keyrings to look in: the user's, and the persistent one where there is one.
+
+    Both are this process's from here on: not every session has the user's, and who only owns a
+    key may do less with it. A service of systemd's has a session of its own.
+    """
     found = [USER_KEYRING]
+    with suppress(OSError):
+        syscall("keyctl", KEYCTL_LINK, USER_KEYRING, PROCESS_KEYRING)
     with suppress(OSError):  # kernels may be built without
         uid = os.geteuid()
         found.append(syscall("keyctl", KEYCTL_GET_PERSISTENT, uid, PROCESS_KEYRING))
