@@ -331,13 +331,10 @@ def alone() -> Iterator[None]:
 
 
 def run_tests(arguments: Sequence[str]) -> int:
-    """Run pytest in a guest; without arguments, all that is about the kernel and whole programs.
-
-    A test that hangs ends with the process it runs in, and the others go on.
-    """
+    """Run pytest in a guest; without arguments, all that is about the kernel and whole programs."""
     if not arguments:
         spare_the_guest()
-    chosen = list(arguments) or [*AT_ONCE, "--timeout-method", "thread", *WHAT]
+    chosen = list(arguments) or [*AT_ONCE, *WHAT]
     command = [
         ".venv/bin/python", "-m", "pytest", "-p", "no:cacheprovider", "-p", "tests.vm.telling",
         "--timeout", str(LIMIT), *chosen,
