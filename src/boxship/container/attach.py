@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, nullcontext
+import socket
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +17,7 @@ from boxship.container.containers import Containers
 from boxship.container.lifecycle import State
 from boxship.container.registry import Cell, Waiting
 from boxship.errors import Conflict, InvalidRequest
+from boxship.lib.threads import visited
 from boxship.logs import reader
 from boxship.logs.drivers import files
 from boxship.logs.formats import Format
@@ -22,6 +25,7 @@ from boxship.logs.query import Query
 from boxship.shim.errors import NoSuchProcess, ShimLost, WrongMoment
 from boxship.shim.protocol import INIT, Attachment
 
+PIECE: Final = 1 << 16
 DEFAULT_KEYS: Final = b"\x10\x11"
 CONTROL: Final = {**{chr(97 + n): n + 1 for n in range(26)}, "@": 0, "[": 27, "\\": 28, "]": 29,
                   "^": 30, "_": 31}  # fmt: skip
@@ -74,10 +78,9 @@ def check(containers: Containers, ref: str) -> Cell:
 async def unstarted(cell: Cell, wanted: Wanted) -> AsyncIterator[bool]:
     """Keep a container that does not run from being started, and tell whether it is so.
 
-    Who has been told that it is attached may ask for the start at once, and gets all output. A
-    client that wants the log before that, and may be slow to read it, holds nobody up.
+    Who has been told that it is attached may ask for the start at once, and gets all output.
     """
-    if cell.record.state.has_process or wanted.logs:
+    if cell.record.state.has_process or not wanted.stream:
         yield False
         return
     async with cell.turn.take("attach to", cell.id):
@@ -93,13 +96,12 @@ async def attach(
     *,
     has_turn: bool = False,
 ) -> None:
-    """Connect a client; its socket `fd` is ours to close, or to give away."""
-    try:
+    """Connect a client; its socket `fd` is ours to close, or to give away.
+
+    One that wants the log first is connected first, through us: what comes meanwhile waits.
+    """
+    with socket.socket(fileno=fd) as client:
         containers.announce(cell, "attach")
-        if wanted.logs:
-            await _replay(containers, cell, wanted, fd)
-        if not wanted.stream:
-            return
         attachment = Attachment(
             stdin=wanted.stdin and bool(cell.record.config.open_stdin),
             stdout=wanted.stdout,
@@ -108,28 +110,79 @@ async def attach(
             detach_keys=wanted.detach_keys,
             pending=pending,
         )
-        async with nullcontext() if has_turn else cell.turn.take("attach to", cell.id):
-            if cell.shim is not None and cell.record.state.has_process:
-                await cell.shim.attach(INIT, attachment, fd)
-            elif containers.registry.get(cell.id) is cell:
-                _forget_gone(cell)
-                cell.waiting.append(Waiting(attachment, os.dup(fd)))
+        turn = nullcontext() if has_turn else cell.turn.take("attach to", cell.id)
+        if not (wanted.logs and _is_logged(containers, cell)):
+            if wanted.stream:
+                async with turn:
+                    await _connect(containers, cell, attachment, fd)
+            return
+        ours = None
+        if wanted.stream:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                async with turn:
+                    await _connect(containers, cell, attachment, theirs.fileno())
+        pieces = _log(containers, cell, attachment, time.time_ns())
+        work = _log_first(f"log of {cell.id[:12]}", pieces, client.dup(), ours)
+        containers.background.start(f"attach to {cell.id[:12]}", work)
+
+
+async def _connect(containers: Containers, cell: Cell, attachment: Attachment, fd: int) -> None:
+    """Give a client to the keeper, now or when there is one."""
+    try:
+        if cell.shim is not None and cell.record.state.has_process:
+            await cell.shim.attach(INIT, attachment, fd)
+        elif containers.registry.get(cell.id) is cell:
+            _forget_gone(cell)
+            cell.waiting.append(Waiting(attachment, os.dup(fd)))
     except (NoSuchProcess, ShimLost, WrongMoment, BrokenPipeError, ConnectionResetError):
         pass  # it has ended meanwhile, or the client has gone: the closed socket says so
-    finally:
-        os.close(fd)
 
 
-async def _replay(containers: Containers, cell: Cell, wanted: Wanted, fd: int) -> None:
+def _is_logged(containers: Containers, cell: Cell) -> bool:
+    """Whether there is a log that can be read, and something in it."""
     path, form = log_of(containers, cell)
-    if form is None:
-        return
+    return form is not None and os.path.exists(path) and os.stat(path).st_size > 0
+
+
+def _log(containers: Containers, cell: Cell, attachment: Attachment, until: int) -> Iterator[bytes]:
+    """Return the log as it was when the client was connected; what came just then comes twice."""
+    path, form = log_of(containers, cell)
+    assert form is not None
     query = Query(
-        stdout=wanted.stdout,
-        stderr=wanted.stderr,
-        multiplex=wanted.multiplex and not cell.record.tty,
+        stdout=attachment.stdout,
+        stderr=attachment.stderr,
+        until=until,
+        multiplex=attachment.multiplex,
     )
-    await asyncio.to_thread(_copy, reader.read(path, form, query), fd)
+    return reader.read(path, form, query)
+
+
+async def _log_first(
+    name: str, pieces: Iterable[bytes], client: socket.socket, stream: socket.socket | None
+) -> None:
+    """Send a client the log, and then what comes by `stream`; both are ours to close."""
+    with client, stream or nullcontext():
+        client.setblocking(False)
+        with suppress(BrokenPipeError, ConnectionResetError):
+            await visited(name, lambda: _copy(pieces, client.fileno()))
+            if stream is None:
+                return
+            stream.setblocking(False)
+            typing = asyncio.ensure_future(_pass_on(client, stream))
+            try:
+                await _pass_on(stream, client)
+            finally:
+                typing.cancel()
+                await asyncio.gather(typing, return_exceptions=True)
+
+
+async def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    while data := await loop.sock_recv(source, PIECE):
+        await loop.sock_sendall(target, data)
+    with suppress(OSError):  # the other side has gone
+        target.shutdown(socket.SHUT_WR)
 
 
 def log_of(containers: Containers, cell: Cell) -> tuple[str, Format | None]:
