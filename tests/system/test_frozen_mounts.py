@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -106,10 +107,32 @@ def test_r4_1_a_frozen_mount_holds_up_nobody_else(
     others_are_well(own_engine, api, other)
 
 
-def test_a_daemon_that_stops_or_comes_back_beside_a_frozen_mount(
+def test_a_daemon_that_is_killed_beside_a_frozen_mount_is_told_of(
     own_engine: Engine, api: docker.DockerClient, threads: ThreadPoolExecutor, mount: Frozen
 ) -> None:
-    """What it waits for keeps its process in the kernel, but not the next one from starting."""
+    """It cannot end; the next one says why it does not start, and starts when that is over."""
+    user = api.containers.create(IMAGE, ["true"], volumes=[f"{mount.folder}:/data"])
+    mount.freeze()
+    stuck(threads, user.start)
+    before = own_engine.process
+    assert before is not None
+    before.kill()
+    wait_until(lambda: Path(f"/proc/{before.pid}/stat").read_text().split()[2] == "Z")
+    next_one = subprocess.run(
+        own_engine.command, env=own_engine.environment, capture_output=True, text=True, check=False
+    )
+    assert next_one.returncode == 1
+    assert "the kernel waits for a filesystem that does not answer" in next_one.stderr
+    mount.end()
+    assert before.wait(30 * PATIENCE)
+    own_engine.start()
+    assert [one.status for one in api.containers.list(all=True)] == ["created"]
+
+
+def test_a_daemon_that_stops_beside_a_frozen_mount_makes_way_for_the_next(
+    own_engine: Engine, api: docker.DockerClient, threads: ThreadPoolExecutor, mount: Frozen
+) -> None:
+    """The kernel keeps its process, but that does not keep the next one from starting."""
     other = api.containers.run(IMAGE, ["sleep", "3600"], detach=True)
     user = api.containers.create(IMAGE, ["true"], volumes=[f"{mount.folder}:/data"])
     mount.freeze()

@@ -269,7 +269,7 @@ def open_files(pid: int) -> Counter[str]:
     for number in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(FileNotFoundError):
             name = os.readlink(f"/proc/{pid}/fd/{number}")
-            if "memory." not in name and "eventfd" not in name:
+            if not any(word in name for word in ("memory.", "eventfd", "inotify")):
                 found[name.partition(":[")[0]] += 1
     return found
 

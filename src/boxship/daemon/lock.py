@@ -20,8 +20,14 @@ def lock(data_root: str, undo: ExitStack) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+        why = f"process {owner}"
+        if _is_dead(owner):
+            why += (
+                ", which was killed and cannot end: the kernel waits for a filesystem that does "
+                "not answer"
+            )
         raise BadConfiguration(
-            f"the data root {data_root} is in use by another daemon (process {owner})"
+            f"the data root {data_root} is in use by another daemon ({why})"
         ) from None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
@@ -43,6 +49,15 @@ def write_pid(path: str, undo: ExitStack) -> None:
     with open(path, "w", encoding="ascii") as file:
         file.write(f"{os.getpid()}\n")
     undo.callback(_delete_own, path)
+
+
+def _is_dead(process: str) -> bool:
+    """Whether a process has ended but for threads that the kernel does not let go."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return False
 
 
 def _is_daemon(process: int) -> bool:
