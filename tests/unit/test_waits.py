@@ -35,9 +35,9 @@ WITHOUT_DEADLINE = {
         registry/auth/htpasswd.py registry/proxy/download.py shim/spawning.py""",
     "a client: the end of its connection, which cancels, or its next bytes": """
         api/app.py api/routing.py build/running/talk.py build/session/client.py events/journal.py
-        logs/reader.py registry/control.py transport/connection.py transport/exchange.py
-        transport/grpcstream.py transport/http2.py transport/aside.py lib/feed.py
-        client/sshagents.py""",
+        container/attach.py logs/reader.py registry/control.py transport/connection.py
+        transport/exchange.py transport/grpcstream.py transport/http2.py transport/aside.py
+        lib/feed.py client/sshagents.py""",
     "a process that is killed by whoever stops waiting": """
         build/running/agent.py build/running/helpers.py build/running/runner.py container/top.py
         shim/client.py""",

@@ -66,7 +66,9 @@ class Containers:
         self._networks = networks
         self._cgroups = cgroups
         self._publisher = publisher
-        self._removal = Removal(registry, snapshots, volumes, publisher, creation.folder)
+        self._removal = Removal(
+            registry, snapshots, volumes, publisher, creation.folder, self.clear_group
+        )
         self._endings = Endings(
             registry, networks, volumes, publisher, background, self._removal, starting, self._again
         )
@@ -401,6 +403,11 @@ class Containers:
     def cgroup(self, cell: Cell) -> Cgroup:
         """Return the control group of a container."""
         return self._cgroups.open(cgroups_path(cell.record, self.creation.defaults))
+
+    def clear_group(self, record: Container) -> None:
+        """Remove a control group that nothing is in; what is in use stays."""
+        with contextlib.suppress(BoxshipError):  # of a parent that cannot be
+            self._cgroups.remove_if_empty(cgroups_path(record, self.creation.defaults))
 
     def announce(self, cell: Cell, action: str, **more: str) -> None:
         """Tell of something that happened to a container."""

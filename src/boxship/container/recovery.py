@@ -155,6 +155,9 @@ class Recovery:
             if len(key) == 64 and key not in known:
                 self.snapshots.remove(key)
         running = {cell.id for cell in self.registry if cell.record.state.has_process}
+        for cell in self.registry:
+            if cell.id not in running:
+                self.containers.clear_group(cell.record)
         for name in _listed(self.shm_folder):
             if name not in running:
                 self.endings.starting.unshare_memory(name)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from boxship.container.announce import announce
@@ -26,6 +27,7 @@ class Removal:
     volumes: Volumes
     publisher: Publisher
     folder: str
+    clear_group: Callable[[Container], None]
 
     async def remove(self, cell: Cell, *, volumes: bool) -> None:
         """Remove a container that has no process; one that cannot go is dead, and says why."""
@@ -54,6 +56,7 @@ class Removal:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(os.path.join(self.folder, record.id))
         self.snapshots.remove(record.id)
+        self.clear_group(record)  # a start may have made it just after its killed shim was settled
         self.registry.lose(record.id)
 
     def _remove_volumes(self, record: Container) -> None:
