@@ -7,8 +7,8 @@ import os
 import select
 import socket
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Iterable
+from contextlib import ExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -110,21 +110,20 @@ async def attach(
             detach_keys=wanted.detach_keys,
             pending=pending,
         )
-        turn = nullcontext() if has_turn else cell.turn.take("attach to", cell.id)
-        if not (wanted.logs and _is_logged(containers, cell)):
+        path, form = log_of(containers, cell)
+        logged = form if wanted.logs and os.path.exists(path) else None
+        with ExitStack() as undo:
+            given, stream = client, None
+            if logged is not None and wanted.stream:
+                stream, given = map(undo.enter_context, socket.socketpair())
             if wanted.stream:
+                turn = nullcontext() if has_turn else cell.turn.take("attach to", cell.id)
                 async with turn:
-                    await _connect(containers, cell, attachment, fd)
-            return
-        ours = None
-        if wanted.stream:
-            ours, theirs = socket.socketpair()
-            with theirs:
-                async with turn:
-                    await _connect(containers, cell, attachment, theirs.fileno())
-        pieces = _log(containers, cell, attachment, time.time_ns())
-        work = _log_first(f"log of {cell.id[:12]}", pieces, client.dup(), ours)
-        containers.background.start(f"attach to {cell.id[:12]}", work)
+                    await _connect(containers, cell, attachment, given.fileno())
+            if logged is not None:
+                pieces = reader.read(path, logged, _until_now(attachment))
+                work = _log_first(pieces, client.dup(), stream.dup() if stream else None)
+                containers.background.start(f"attach to {cell.id[:12]}", work)
 
 
 async def _connect(containers: Containers, cell: Cell, attachment: Attachment, fd: int) -> None:
@@ -139,33 +138,24 @@ async def _connect(containers: Containers, cell: Cell, attachment: Attachment, f
         pass  # it has ended meanwhile, or the client has gone: the closed socket says so
 
 
-def _is_logged(containers: Containers, cell: Cell) -> bool:
-    """Whether there is a log that can be read, and something in it."""
-    path, form = log_of(containers, cell)
-    return form is not None and os.path.exists(path) and os.stat(path).st_size > 0
-
-
-def _log(containers: Containers, cell: Cell, attachment: Attachment, until: int) -> Iterator[bytes]:
-    """Return the log as it was when the client was connected; what came just then comes twice."""
-    path, form = log_of(containers, cell)
-    assert form is not None
-    query = Query(
+def _until_now(attachment: Attachment) -> Query:
+    """Ask for what was logged until a client was connected; what came just then comes twice."""
+    return Query(
         stdout=attachment.stdout,
         stderr=attachment.stderr,
-        until=until,
+        until=time.time_ns(),
         multiplex=attachment.multiplex,
     )
-    return reader.read(path, form, query)
 
 
 async def _log_first(
-    name: str, pieces: Iterable[bytes], client: socket.socket, stream: socket.socket | None
+    pieces: Iterable[bytes], client: socket.socket, stream: socket.socket | None
 ) -> None:
     """Send a client the log, and then what comes by `stream`; both are ours to close."""
     with client, stream or nullcontext():
         client.setblocking(False)
         with suppress(BrokenPipeError, ConnectionResetError):
-            await visited(name, lambda: _copy(pieces, client.fileno()))
+            await visited("replay a log", lambda: _copy(pieces, client.fileno()))
             if stream is None:
                 return
             stream.setblocking(False)
