@@ -46,14 +46,14 @@ def read(name: str) -> bytes | None:
 
 def write(name: str, secret: bytes, *, seconds: int = 0) -> None:
     """Have the kernel keep `secret` under `name`, replacing what was there; 0 is without an end."""
-    others = _keyrings()[1:]
+    _possess()
     serial = syscall(
         "add_key", b"user\0", name.encode() + b"\0", secret, len(secret), USER_KEYRING, about=name
     )
     syscall("keyctl", KEYCTL_SETPERM, serial, OWNERS_ONLY, about=name)
     if seconds:
         syscall("keyctl", KEYCTL_SET_TIMEOUT, serial, seconds, about=name)
-    for keyring in others:
+    for keyring in _keyrings()[1:]:
         with suppress(OSError):  # a second place, not the first: it may be full or forbidden
             syscall("keyctl", KEYCTL_LINK, serial, keyring, about=name)
 
@@ -66,6 +66,7 @@ def forget(name: str) -> None:
 
 def _found(name: str) -> Iterator[int]:
     """Yield the keys called `name`, from one keyring after the other."""
+    _possess()
     for keyring in _keyrings():
         try:
             serial = _search(keyring, name)
@@ -83,15 +84,18 @@ def _search(keyring: int, name: str) -> int:
     )
 
 
-def _keyrings() -> list[int]:
-    """Return the keyrings to look in: the user's, and the persistent one where there is one.
+def _possess() -> None:
+    """Make the user's keyring this process's: not every session has it.
 
-    Both are this process's from here on: not every session has the user's, and who only owns a
-    key may do less with it. A service of systemd's has a session of its own.
+    Who only owns a key may do less with it. A service of systemd's has a session of its own.
     """
-    found = [USER_KEYRING]
     with suppress(OSError):
         syscall("keyctl", KEYCTL_LINK, USER_KEYRING, PROCESS_KEYRING)
+
+
+def _keyrings() -> list[int]:
+    """Return the keyrings to look in: the user's, and the persistent one where there is one."""
+    found = [USER_KEYRING]
     with suppress(OSError):  # kernels may be built without
         uid = os.geteuid()
         found.append(syscall("keyctl", KEYCTL_GET_PERSISTENT, uid, PROCESS_KEYRING))
