@@ -6,7 +6,6 @@ Needs root. Everything is below one temporary folder and one cgroup, and gone at
 from __future__ import annotations
 
 import contextlib
-import glob
 import itertools
 import os
 import shutil
@@ -23,6 +22,7 @@ from boxship.kernel.syscalls import MACHINE
 from boxship.runtime import seccomp
 from boxship.runtime.api import CreateRequest, ExecRequest, Init, Runtime, Stdio
 from boxship.spec.oci import runtime as oci
+from tests.support import ledger
 
 BUSYBOX = "/bin/busybox"
 APPLETS = (
@@ -241,6 +241,6 @@ def boxes(runtime: Runtime) -> Iterator[Boxes]:
 
 def remove_group(name: str) -> None:
     """Remove a cgroup from every hierarchy; it fails while a container's is left in it."""
-    for folder in (f"/sys/fs/cgroup/{name}", *glob.glob(f"/sys/fs/cgroup/*/{name}")):
+    for folder in ledger.group_folders(name):
         with contextlib.suppress(FileNotFoundError):
             os.rmdir(folder)

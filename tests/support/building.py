@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import glob
 import os
 import shutil
 import subprocess
@@ -23,6 +21,7 @@ from boxship.build.progress import Output, Told, VertexState
 from boxship.build.request import BuildRequest, Built, Dockerfile, Graph, Target
 from boxship.daemon import config as configuration
 from boxship.daemon import wiring
+from tests.support import ledger
 from tests.support.engine import PATIENCE
 
 
@@ -121,19 +120,11 @@ async def workshop(number: int, root: Path | None = None) -> AsyncIterator[Works
             assert isinstance(building, Building)
             yield Workshop(engine, place, (await building.tools()).builder)
     finally:
-        await asyncio.to_thread(_remove_groups, f"boxship-test-w{number:05}")
+        await asyncio.to_thread(ledger.sweep_groups, f"boxship-test-w{number:05}")
         words = ["ip", "link", "del", f"bxw{number:05}"]
         await asyncio.to_thread(subprocess.run, words, capture_output=True, check=False)
         if root is None:
             await asyncio.to_thread(shutil.rmtree, place, True)
-
-
-def _remove_groups(parent: str) -> None:
-    """Remove the control groups that this engine's processes were in."""
-    for tree in ("/sys/fs/cgroup", *glob.glob("/sys/fs/cgroup/*")):
-        for folder, _, _ in os.walk(os.path.join(tree, parent), topdown=False):
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)
 
 
 def image(name: str) -> Ref:

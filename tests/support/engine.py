@@ -243,11 +243,7 @@ def sweep(engine: Engine) -> None:
         if not tables and not os.path.exists(f"/sys/class/net/{engine.bridge}"):
             break
         time.sleep(0.1)
-    parent = engine.cgroup_parent.strip("/")
-    for folder, _, _ in os.walk("/sys/fs/cgroup", topdown=False):
-        if f"/{parent}" in folder:
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)
+    ledger.sweep_groups(engine.cgroup_parent)
 
 
 def _tables() -> list[str]:

@@ -23,16 +23,8 @@ IN = struct.Struct("<IIQQIIIHH")  # length, what is asked, its number, node, uid
 OUT = struct.Struct("<IiQ")  # length, error, number
 INIT_OUT = struct.Struct("<IIIIHHIIHHI28x")
 ATTRIBUTES = struct.Struct("<QQQQQQIIIIIIIIII")
-FORGET, GETATTR, STATFS, INIT, OPENDIR, READDIR, RELEASEDIR, INTERRUPT = (
-    2,
-    3,
-    17,
-    26,
-    27,
-    28,
-    29,
-    36,
-)
+FORGET, GETATTR, STATFS, INIT = 2, 3, 17, 26
+OPENDIR, READDIR, RELEASEDIR, INTERRUPT = 27, 28, 29, 36
 
 
 class Frozen:

@@ -58,10 +58,23 @@ def _processes(root: str) -> Iterator[tuple[str, str]]:
 
 def _cgroups(parent: str) -> Iterator[str]:
     """Every group below one, in every hierarchy; the parent itself is an engine's to keep."""
-    name = parent.strip("/")
-    for top in (f"/sys/fs/cgroup/{name}", *glob.glob(f"/sys/fs/cgroup/*/{name}")):
+    for top in group_folders(parent):
         for folder, names, _ in os.walk(top):
             yield from (os.path.join(folder, below) for below in names)
+
+
+def group_folders(group: str) -> list[str]:
+    """Return where a control group may be: in the one hierarchy, or in several."""
+    name = group.strip("/")
+    return [f"/sys/fs/cgroup/{name}", *glob.glob(f"/sys/fs/cgroup/*/{name}")]
+
+
+def sweep_groups(parent: str) -> None:
+    """Remove a control group and all below it, as far as nothing is in them."""
+    for top in group_folders(parent):
+        for folder, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
 
 
 def _namespaces(bridge: str) -> Iterator[str]:
