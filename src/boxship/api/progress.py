@@ -32,10 +32,10 @@ def message(document: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode(document, enc_hook=str) + END_OF_MESSAGE
 
 
-async def narrated(work: Callable[[Say], None], *, whatever_comes: bool = False) -> Stream:
+async def narrated(work: Callable[[Say], None], *, failures_in_stream: bool = False) -> Stream:
     """Do `work` in a thread; return the stream of what it says, once it has said something.
 
-    With `whatever_comes` a failure is always a message, where clients know it as no other. The
+    With `failures_in_stream` a failure is always a message, where clients know it as no other. The
     work goes on when the client leaves: what was begun is finished.
     """
     loop = asyncio.get_running_loop()
@@ -52,7 +52,7 @@ async def narrated(work: Callable[[Say], None], *, whatever_comes: bool = False)
 
     running = asyncio.ensure_future(asyncio.to_thread(perform))
     first = await said.get()
-    if first is None and not whatever_comes:
+    if first is None and not failures_in_stream:
         await running
     return Stream(HTTPStatus.OK, _messages(first, said, running))
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec import inspect
-
-NOTHING: Final[Mapping[str, tuple[str, inspect.Type]]] = {}
 
 
 def folded(document: Any, kind: type) -> Any:
@@ -47,13 +45,13 @@ def _object(value: dict[str, Any], kind: inspect.StructType) -> dict[str, Any]:
         if found is None or (found[0] != key and found[0] in value):
             made[key] = one
         elif found[0] not in made:
-            made[key if found[0] == key else found[0]] = _folded(one, found[1])
+            made[found[0]] = _folded(one, found[1])
     return _same(value, made)
 
 
 def _same(value: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
     if len(value) == len(made) and all(
-        a is b and value[a] is made[b] for a, b in zip(value, made, strict=True)
+        a == b and value[a] is made[b] for a, b in zip(value, made, strict=True)
     ):
         return value
     return made
@@ -74,7 +72,6 @@ def _type(kind: type) -> inspect.Type:
 def _fields(kind: type[msgspec.Struct]) -> Mapping[str, tuple[str, inspect.Type]]:
     """Return a struct's fields by exact name, and by name without case."""
     found = _type(kind)
-    if not isinstance(found, inspect.StructType):
-        return NOTHING
+    assert isinstance(found, inspect.StructType)
     exact = {field.encode_name: (field.encode_name, field.type) for field in found.fields}
     return {**{name.casefold(): one for name, one in exact.items()}, **exact}

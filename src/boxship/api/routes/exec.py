@@ -73,7 +73,7 @@ async def start(call: Call, execs: Execs) -> Reply | Hijacked:
         await execs.start(run, attachment, fd)
     except BoxshipError as failure:
         said = f"{failure}\r\n".encode()
-        os.write(fd, said if not framed else multiplex.header(Channel.STDOUT, len(said)) + said)
+        os.write(fd, multiplex.header(Channel.STDOUT, len(said)) + said if framed else said)
     finally:
         os.close(fd)
     return hijacked

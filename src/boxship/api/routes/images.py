@@ -92,15 +92,17 @@ async def load(call: Call, images: Images) -> Stream:
 
         images.load(pieces, report, platforms)
 
-    return await _fed(call, work, whatever_comes=True)
+    return await _fed(call, work, failures_in_stream=True)
 
 
 async def _fed(
-    call: Call, work: Callable[[Iterable[bytes], Say], None], *, whatever_comes: bool = False
+    call: Call, work: Callable[[Iterable[bytes], Say], None], *, failures_in_stream: bool = False
 ) -> Stream:
     """Narrate work that reads the request's body."""
     async with progress.body(call) as pieces:
-        return await progress.narrated(lambda say: work(pieces, say), whatever_comes=whatever_comes)
+        return await progress.narrated(
+            lambda say: work(pieces, say), failures_in_stream=failures_in_stream
+        )
 
 
 @route("POST", "/images/create", streams=True, finishes=False)
