@@ -208,7 +208,7 @@ def test_r3_1_lives_with_an_exec_and_a_stop_cost_nothing(
 # R3.2
 
 
-@pytest.mark.parametrize("rounds", [2, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [2, pytest.param(1000, marks=pytest.mark.slow)])
 def test_r3_2_networks_come_and_go(
     engine: Engine, api: docker.DockerClient, start: Start, rounds: int
 ) -> None:
@@ -222,7 +222,7 @@ def test_r3_2_networks_come_and_go(
                 network.connect(one)
             made[1].reload()
             address = made[1].attrs["NetworkSettings"]["Networks"][network.name]["IPAddress"]
-            assert inside(made[0], "ping", "-c", "3", "-W", "10", address)
+            assert inside(made[0], "ping", "-A", "-c", "3", "-W", "10", address)
             for one in made:
                 network.disconnect(one)
             network.remove()

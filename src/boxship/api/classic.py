@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from boxship.api import asked as asking
@@ -26,12 +26,23 @@ from boxship.build.remote import fetch
 from boxship.build.request import Built, Dockerfile
 from boxship.build.uploads import Upload
 from boxship.errors import BoxshipError
+from boxship.lib.ignore import Matcher
 from boxship.snapshot.driver import ChainId
 from boxship.spec.digest import Digest
 from boxship.spec.platform import Platform
 
 EMPTY_LINES: Final = "Empty continuation lines will become errors in a future release.\n"
 IN_CONTEXT: Final = "file not found in build context or excluded by .dockerignore: "
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What came to be built, and the Dockerfile in it."""
+
+    upload: Upload
+    name: str
+    text: bytes
+    left_out: Matcher | None
 
 
 class ClassicBuild:
@@ -65,11 +76,10 @@ class ClassicBuild:
                 say(message)
 
         with ExitStack() as undo:
-            upload = await self._context()
-            undo.callback(upload.remove)
-            name, text = await asyncio.to_thread(upload.dockerfile, self._asked.dockerfile)
+            context = await self._context()
+            undo.callback(context.upload.remove)
             try:
-                built = await self._build(upload, name, text, tell)
+                built = await self._build(context, tell)
             except BoxshipError as error:
                 if not self._said and not held:
                     raise
@@ -79,16 +89,26 @@ class ClassicBuild:
                 return
         self._finish(built, say, tell)
 
-    async def _context(self) -> Upload:
+    async def _context(self) -> Context:
         """Return the context, from the request's body or from where it says."""
         if self._asked.remote not in ("", "client-session"):
             async for _ in self._call.stream():
                 pass
-            return await fetch(self._asked.remote, self._uploads, self._builder)
+            upload = await fetch(self._asked.remote, self._uploads, self._builder)
+            return await asyncio.to_thread(self._looked_into, upload)
         async with progress.body(self._call) as pieces:
-            return await asyncio.to_thread(self._uploads.unpack, pieces)
+            return await asyncio.to_thread(lambda: self._looked_into(self._uploads.unpack(pieces)))
 
-    async def _build(self, upload: Upload, name: str, text: bytes, say: Say) -> Built:
+    def _looked_into(self, upload: Upload) -> Context:
+        """Find the Dockerfile; nothing is left of a context that has none."""
+        try:
+            name, text = upload.dockerfile(self._asked.dockerfile)
+            return Context(upload, name, text, upload.left_out(name))
+        except BaseException:
+            upload.remove()
+            raise
+
+    async def _build(self, context: Context, say: Say) -> Built:
         loop = asyncio.get_running_loop()
         teller = Teller(say, self._numbers, remove=self._asked.remove)
         found: dict[Digest, ChainId | None] = {}
@@ -102,10 +122,11 @@ class ClassicBuild:
         def report(told: Told) -> None:
             loop.call_soon_threadsafe(teller.tell, told)
 
+        upload = context.upload
         dockerfile = Dockerfile(
-            text,
-            name,
-            left_out=await asyncio.to_thread(upload.left_out, name),
+            context.text,
+            context.name,
+            left_out=context.left_out,
             classic=True,
             told=converted,
             include=lambda path: upload.read(path, SIZE_LIMIT),

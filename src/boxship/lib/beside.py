@@ -9,7 +9,10 @@ from types import TracebackType
 
 
 class Helper:
-    """The thread of one block: does what it is given, in order; its failure is the block's."""
+    """The thread of one block: does what it is given, in order; its failure is the block's.
+
+    It begins with the first thing that it is given; a block that gives it nothing has no thread.
+    """
 
     def __init__(self, waiting: int = 16) -> None:
         """So many things may wait to be done; who brings more waits too."""
@@ -17,10 +20,9 @@ class Helper:
         self._given = queue.SimpleQueue()
         self._room = threading.Semaphore(waiting)
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="helper")
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Helper:
-        self._thread.start()
         return self
 
     def __exit__(
@@ -31,8 +33,9 @@ class Helper:
     ) -> None:
         if error is not None:
             self._failure = error
-        self._given.put(None)
-        self._thread.join()
+        if self._thread is not None:
+            self._given.put(None)
+            self._thread.join()
         if self._failure is not None and error is None:
             raise self._failure
 
@@ -45,6 +48,9 @@ class Helper:
             self._room.acquire()
         if self._failure is not None:
             raise self._failure
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="helper")
+            self._thread.start()
         self._given.put((work, light))
 
     def _run(self) -> None:

@@ -50,7 +50,25 @@ def test_who_hands_over_without_end_hears_of_a_failure() -> None:
 
 
 def test_a_block_that_fails_itself_ends_its_helper() -> None:
-    helper = Helper()
-    with pytest.raises(KeyError), helper:
-        raise KeyError
-    assert not helper._thread.is_alive()
+    who: list[threading.Thread] = []
+    met = threading.Event()
+
+    def meet() -> None:
+        who.append(threading.current_thread())
+        met.set()
+
+    def fail() -> None:
+        with Helper() as helper:
+            helper.do(meet)
+            met.wait()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert not who[0].is_alive()
+
+
+def test_a_block_that_has_nothing_done_has_no_thread() -> None:
+    before = threading.active_count()
+    with Helper():
+        assert threading.active_count() == before
