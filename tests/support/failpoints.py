@@ -1,8 +1,9 @@
 """The engine with named points before and after its durable steps, at which it fails once.
 
 Run as a program in place of the daemon's own: FAIL_AT names the point, FAIL_BY what happens there:
-`kill`, `error` or `delay`. Hits are noted in the file FAIL_NOTES, and beside it, so that of all
-shims one fails. The product has nothing of this: its functions are wrapped from outside.
+`kill`, `error`, `delay`, or `orphan`, where the parent is killed, which is noticed late. Hits are
+noted in the file FAIL_NOTES, and beside it, so that of all shims one fails. The product has nothing
+of this: its functions are wrapped from outside.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from boxship.kernel import processes
 
 # "module:qualified name"; each has a point before and one after it
 STEPS = {
@@ -46,6 +49,7 @@ SHIM_STEPS = {
     "a container's group is removed": "boxship.shim.host:ThisHost.delete",
     "an exit is noted": "boxship.shim.record:write_exit",
     "a shim's folder is removed": "boxship.shim.record:remove_folder",
+    "a group is made": "boxship.runtime.plans:Plans.make_group",
 }
 POINTS = [
     f"{when} {step}" for steps in (STEPS, SHIM_STEPS) for step in steps
@@ -53,6 +57,7 @@ POINTS = [
 ]  # fmt: skip
 SHIM = "tests.support.failing_shim"
 DELAY = 5.0
+LATE = 1.0
 
 
 def wrap(step: str, place: str, hit: Callable[[str], None]) -> None:
@@ -86,7 +91,8 @@ def failing(point: str, way: str, notes: str) -> Callable[[str], None]:
         if not fresh:
             return
         try:
-            os.close(os.open(f"{notes}.{here}", os.O_CREAT | os.O_EXCL))
+            with open(f"{notes}.{here}", "x", encoding="ascii") as file:
+                file.write(str(os.getpid()))
         except FileExistsError:
             return
         with open(notes, "a", encoding="utf-8") as file:
@@ -98,6 +104,10 @@ def failing(point: str, way: str, notes: str) -> Callable[[str], None]:
                 os.kill(os.getpid(), signal.SIGKILL)
             case "error":
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
+            case "orphan":
+                processes.die_with_parent(0)  # as if all of this were one system call
+                os.kill(os.getppid(), signal.SIGKILL)
+                time.sleep(LATE)
             case _:
                 time.sleep(DELAY)
 

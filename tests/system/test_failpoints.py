@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,13 @@ import docker
 import pytest
 import requests
 import urllib3
+from tests.support.doors import build
 from tests.support.engine import CHECKOUT, PATIENCE, Engine
 from tests.support.failpoints import POINTS
 from tests.support.images import archive, docker_archive
 from tests.system.conftest import IMAGE
+
+from boxship.kernel import processes
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(3000)]
 LOST = (
@@ -146,4 +150,34 @@ def test_r1_6_all_points(own_engine: Engine, way: str, tmp_path: Path) -> None:
             missed.append(point)
     print(f"{way}: {len(POINTS) - len(missed)} of {len(POINTS)} points; not reached: {missed}")
     assert len(POINTS) - len(missed) >= 30
+    own_engine.start()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("what", ["container", "step"])
+def test_nothing_is_swept_while_a_starter_of_a_killed_shim_goes_on(
+    own_engine: Engine, what: str, when: str, tmp_path: Path
+) -> None:
+    """It makes the group, a second late, and all that comes after that it may still do."""
+    own_engine.boxship("image", "bootstrap", "busybox")
+    own_engine.stop()
+    point, notes = f"{when} a group is made", tmp_path / "notes"
+    pointed = Pointed(own_engine.root, own_engine.number, own_engine.flags)
+    pointed.environment |= {"FAIL_AT": point, "FAIL_BY": "orphan", "FAIL_NOTES": str(notes)}
+    pointed.start()
+    try:
+        if what == "container":
+            done = pointed.docker("run", IMAGE, "sleep", "3600", check=False)
+        else:
+            text = f"FROM {IMAGE}\nRUN sleep 3600\n"
+            done = build(pointed, "boxship", text=text, check=False)
+        assert done.returncode, done.stdout
+        late = int(Path(f"{notes}.{point}").read_text())
+        while processes.is_alive(late):
+            time.sleep(0.01)
+        found = pointed.ledger()
+        assert not found.cgroups
+        assert not any("sleep" in one for one in found.processes)
+    finally:
+        pointed.stop()
     own_engine.start()

@@ -6,6 +6,9 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -226,3 +229,26 @@ async def test_kills_at_any_moment_of_a_start_can_be_settled(w: World):
         if not starting.exception():
             assert case.exit_record()["ExitCode"] in (0, 137)
             assert not processes.is_alive(starting.result().pid)
+
+
+def test_what_is_left_of_a_session_is_waited_for_before_anything_is_swept(tmp_path: Path):
+    """Even of a session whose first process is waited for already, and not of another's."""
+    leaves = "import os; os.setsid(); print(os.posix_spawn('/bin/sleep', ['sleep', '100'], {}))"
+    with subprocess.Popen([sys.executable, "-c", leaves], stdout=subprocess.PIPE, text=True) as led:
+        assert led.stdout
+        late = int(led.stdout.readline())
+        began = processes.start_time(late)
+    assert processes.has_left_some(led.pid, began)
+    assert not processes.has_left_some(led.pid, began + 1)  # another's, that came later
+    folder = str(tmp_path / "late")
+    os.mkdir(folder)
+    runtime = protocol.RuntimeChoice()
+    shim = record.Process(led.pid, began)
+    standing = record.Standing("c1", shim, exit_record=f"{folder}/exit.json", runtime=runtime)
+    record.write_standing(folder, standing)
+    assert settle(folder, PlainHost(), 5) is None
+    os.kill(late, signal.SIGKILL)
+    while processes.has_left_some(led.pid, began):
+        time.sleep(0.01)
+    assert settle(folder, PlainHost(), 5)
+    assert not os.path.exists(folder)

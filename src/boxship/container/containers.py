@@ -117,6 +117,8 @@ class Containers:
         try:
             shim, started, network = await self._starting.start(cell)
         except (StartFailed, BoxshipError, OSError) as failure:
+            if isinstance(failure, ShimLost):
+                await self._endings.clear_lost(cell)
             told, exit_code = _told(failure)
             await self._keep_failure(cell, str(told), exit_code)
             raise told from failure

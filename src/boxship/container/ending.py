@@ -76,8 +76,7 @@ class Endings:
         async with cell.turn.take("settle the loss of", cell.id):
             if cell.shim is not shim:
                 return
-            if self.lost is not None:
-                await asyncio.to_thread(self.lost, cell.id)
+            await self.clear_lost(cell)
             how = self._exit_record(cell)
             if how is None:
                 await self._ended(cell, KILLED, time.time_ns(), oom=False)
@@ -85,6 +84,11 @@ class Endings:
                 await self._ended(
                     cell, how.exit_code, how.finished_at, oom=how.oom_killed, error=how.error
                 )
+
+    async def clear_lost(self, cell: Cell) -> None:
+        """End and sweep what a killed keeper has left, with the turn."""
+        if self.lost is not None:
+            await asyncio.to_thread(self.lost, cell.id)
 
     def _exit_record(self, cell: Cell) -> shim_record.ExitRecord | None:
         path = os.path.join(self.starting.folder, cell.id, "exit.json")

@@ -23,7 +23,7 @@ from boxship.shim import record as shim_record
 from boxship.shim.errors import ShimLost
 
 LOG: Final = logging.getLogger(__name__)
-DYING_LOOKS, DYING_PAUSE = 100, 0.02  # how often, and seconds between, to look for its end
+DYING_LOOKS, DYING_PAUSE = 250, 0.02  # how often, and seconds between, to look for its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +155,6 @@ class Recovery:
             if len(key) == 64 and key not in known:
                 self.snapshots.remove(key)
         running = {cell.id for cell in self.registry if cell.record.state.has_process}
-        for cell in self.registry:
-            if cell.id not in running:
-                self.containers.clear_group(cell.record)
         for name in _listed(self.shm_folder):
             if name not in running:
                 self.endings.starting.unshare_memory(name)

@@ -56,7 +56,7 @@ class Removal:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(os.path.join(self.folder, record.id))
         self.snapshots.remove(record.id)
-        self.clear_group(record)  # a start may have made it just after its killed shim was settled
+        self.clear_group(record)  # its keeper waited for the last to end, but not for ever
         self.registry.lose(record.id)
 
     def _remove_volumes(self, record: Container) -> None:

@@ -39,11 +39,15 @@ def send_signal(pidfd: int, number: int) -> bool:
     return True
 
 
+def _stat(pid: int | str) -> list[bytes]:
+    """Return what the kernel tells of a process, from its state on."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()
+
+
 def start_time(pid: int) -> int:
     """Return when a process started, in clock ticks since boot; with its pid it is unique."""
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        after_name = file.read().rpartition(b")")[2].split()
-    return int(after_name[19])
+    return int(_stat(pid)[19])
 
 
 def age() -> float:
@@ -55,11 +59,33 @@ def age() -> float:
 def is_alive(pid: int, started: int | None = None) -> bool:
     """Whether a process runs (a zombie does not), and is the one that started then."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            after_name = file.read().rpartition(b")")[2].split()
+        told = _stat(pid)
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return after_name[0] not in b"ZX" and (started is None or int(after_name[19]) == started)
+    return told[0] not in b"ZX" and (started is None or int(told[19]) == started)
+
+
+def has_left_some(leader: int, started: int) -> bool:
+    """Whether anybody runs on in the session of a process that has ended, and that began then.
+
+    Nobody can come in who is not a child of one of them. The kernel gives the leader's number to
+    another only when the session is empty.
+    """
+    # One that ends may have made another after all were listed: that one is in the next list.
+    return any(_is_anybody_in(leader, started) for _ in range(2))
+
+
+def _is_anybody_in(session: int, since: int) -> bool:
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            told = _stat(entry)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(entry) == session and int(told[19]) != since:
+            return False
+        if int(told[3]) == session and told[0] not in b"ZX" and int(told[19]) >= since:
+            return True
+    return False
 
 
 def is_child(pidfd: int) -> bool:
@@ -73,9 +99,7 @@ def is_child(pidfd: int) -> bool:
 
 def is_sibling(pid: int) -> bool:
     """Whether a process has the same parent as we have."""
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        after_name = file.read().rpartition(b")")[2].split()
-    return int(after_name[1]) == os.getppid()
+    return int(_stat(pid)[1]) == os.getppid()
 
 
 def wait(pidfd: int) -> os.waitid_result | None:
@@ -111,8 +135,7 @@ def take_end(pid: int, pidfd: int) -> int | None:
         waited, status = os.waitpid(pid, os.WNOHANG | ANY_CHILD)
         if waited:
             return status
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[49])
+        return int(_stat(pid)[49])
     except (ChildProcessError, FileNotFoundError, ProcessLookupError):
         return None
 

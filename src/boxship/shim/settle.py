@@ -24,22 +24,24 @@ class Settled:
 
 
 def is_kept(folder: str) -> bool:
-    """Tell whether the shim of this folder lives."""
+    """Tell whether the shim of this folder lives, or one of its starters does."""
     standing = record.read_standing(folder)
-    return standing is not None and processes.is_alive(standing.shim.pid, standing.shim.started)
+    return standing is not None and _is_alive(standing.shim)
 
 
 def settle(folder: str, host: Host, now: int) -> Settled | None:
     """Bring a lost container to its end; None when its shim lives, and nothing was done.
 
-    What the shim wrote before it died counts. Otherwise the container's processes are killed,
-    and its record says so. May block until they are gone, a few milliseconds as a rule.
+    A starter dies with its shim, but not in the middle of a system call: while one is there, it
+    may still make what is to be swept here, and nothing is done either. What the shim wrote before
+    it died counts. Otherwise the container's processes are killed, and its record says so. May
+    block until they are gone, a few milliseconds as a rule.
     """
     standing = record.read_standing(folder)
     if standing is None:
         record.remove_folder(folder)
         return Settled("", None)
-    if processes.is_alive(standing.shim.pid, standing.shim.started):
+    if _is_alive(standing.shim):
         return None
     if standing.runtime is None:  # it had not begun
         record.remove_folder(folder)
@@ -57,6 +59,13 @@ def settle(folder: str, host: Host, now: int) -> Settled | None:
         record.write_exit(standing.exit_record, how)
     record.remove_folder(folder)
     return Settled(standing.container, how)
+
+
+def _is_alive(shim: record.Process) -> bool:
+    """Whether a shim lives, or what it has forked does: all but programs are in its session."""
+    return processes.is_alive(shim.pid, shim.started) or processes.has_left_some(
+        shim.pid, shim.started
+    )
 
 
 def _kill_the_rest(standing: record.Standing, host: Host) -> None:

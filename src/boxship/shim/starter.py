@@ -172,11 +172,13 @@ def _plan(
             yield made
 
 
-def serve(keeper: socket.socket, host: Host, planning: Planning | None) -> None:
-    """Be a starter, in a process of its own; never returns."""
+def serve(keeper: socket.socket, parent: int, host: Host, planning: Planning | None) -> None:
+    """Be a starter, in a process of its own, for as long as its parent lives; never returns."""
     status = 1
     try:
         processes.die_with_parent()
+        if os.getppid() != parent:
+            return  # it died before the kernel knew
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         starter = Starter(keeper, host, planning)
         gc.freeze()

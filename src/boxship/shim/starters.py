@@ -229,6 +229,7 @@ class Starters:
 
     def _fork(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        me = os.getpid()
         with theirs:
             try:
                 pid = os.fork()
@@ -239,7 +240,7 @@ class Starters:
                 signal.set_wakeup_fd(-1)
                 close_all_but(theirs.fileno())
                 self._set_title("boxship-starter")
-                starter.serve(theirs, self._host, self._planning)
+                starter.serve(theirs, me, self._host, self._planning)
         worker = Worker(ours, pid)
         self._workers.append(worker)
         self._idle.append(worker)
