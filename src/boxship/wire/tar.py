@@ -24,6 +24,7 @@ from boxship.errors import InvalidRequest
 
 BLOCK: Final = 512
 METADATA_LIMIT: Final = 1 << 20  # what may precede one entry
+GLOBALS: Final = 64  # records that count for every entry that follows, and take time at each
 CHUNK: Final = 1 << 20
 HEADER: Final = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x")
 BLANKS: Final = b"\0 "
@@ -208,11 +209,12 @@ class Reader:
                 self._left, self._padding = size, -size % BLOCK
                 data = self.read(METADATA_LIMIT)
                 if kind == b"x":
-                    pax = records(data, pax or {})
+                    pax = {} if pax is None else pax
+                    take_records(data, pax)
                 elif kind == b"g":
-                    self._global = records(data, self._global)
-                    if sum(len(k) + len(v) for k, v in self._global.items()) > METADATA_LIMIT:
-                        raise InvalidArchive("the archive's global metadata is larger than 1 MiB")
+                    take_records(data, self._global)
+                    if len(self._global) > GLOBALS:
+                        raise InvalidArchive("the archive has more than 64 global records")
                 elif kind == b"L":
                     long_name = data.split(b"\0", 1)[0]
                 else:
@@ -355,9 +357,8 @@ def decimal(raw: bytes) -> int:
     return int(raw)
 
 
-def records(data: bytes, known: dict[bytes, bytes]) -> dict[bytes, bytes]:
-    """Read pax records on top of those known; one without a value takes a known one away."""
-    found = dict(known)
+def take_records(data: bytes, known: dict[bytes, bytes]) -> None:
+    """Add pax records to those known; one without a value takes a known one away."""
     at, end = 0, len(data)
     while at < end:
         if data[at] == 0:  # some writers pad with zeros
@@ -371,11 +372,10 @@ def records(data: bytes, known: dict[bytes, bytes]) -> dict[bytes, bytes]:
         if not equals or not key:
             raise InvalidArchive("invalid extended header")
         if value:
-            found[key] = value
+            known[key] = value
         else:
-            found.pop(key, None)
+            known.pop(key, None)
         at = stop
-    return found
 
 
 def seconds(raw: bytes) -> int:

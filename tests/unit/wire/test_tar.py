@@ -104,6 +104,9 @@ HOSTILE = {
     "pax size huge": pax(b"36 size=99999999999999999999999999\n") + header(),
     "pax path with NUL": pax(b"12 path=a\0b\n") + header(),
     "pax time": pax(b"15 mtime=1e99\n") + header(),
+    "many global records": header(b"g", 65 * 8, b"g")
+    + b"".join(b"8 %03d=x\n" % number for number in range(65)).ljust(1024, b"\0")
+    + header(),
     "metadata of 8 GiB": header(b"p", 8 << 30, b"x"),
     "long name of 2 MiB": header(b"p", 2 << 20, b"L") + bytes(2 << 20),
     "truncated header": header()[:300],
