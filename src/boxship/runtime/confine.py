@@ -98,7 +98,7 @@ def check_sysctls(settings: Mapping[str, str], own: frozenset[str]) -> None:
             needed, known = "uts", key == "kernel.domainname"
         else:
             needed, known = "", False
-        if not known:
+        if not known or ".." in as_path(name).split("/"):
             raise BadBundle(f'sysctl "{name}" is not in a separate kernel namespace')
         if needed not in own:
             raise BadBundle(f'sysctl "{name}" is not allowed in the hosts {needed} namespace')

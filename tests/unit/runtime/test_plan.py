@@ -98,7 +98,8 @@ def test_proc_is_covered_by_proc_only() -> None:
 def test_settings_of_the_host_are_refused() -> None:
     own = frozenset(("network", "ipc", "uts"))
     check_sysctls({"net.ipv4.ip_forward": "1", "kernel.shmmax": "1", "fs.mqueue.msg_max": "9"}, own)
-    for name in ("kernel.panic", "vm.swappiness", "kernel.hostname", "fs.file-max"):
+    hosts = ("kernel.panic", "vm.swappiness", "kernel.hostname", "fs.file-max")
+    for name in (*hosts, "net/../kernel/core_pattern", "fs/mqueue/../../kernel/panic"):
         with pytest.raises(BadBundle):
             check_sysctls({name: "1"}, own)
     with pytest.raises(BadBundle):
