@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import inspect
 import ipaddress
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from types import ModuleType
 from typing import Any, Final, Protocol, get_type_hints
@@ -23,6 +24,7 @@ from boxship.api.version import NEWEST, OLDEST, ApiVersion, parse, require_serve
 from boxship.errors import BoxshipError, Forbidden, InvalidRequest
 from boxship.lib import strictjson
 from boxship.spec.product import VERSION
+from boxship.transport.connection import Work
 from boxship.transport.exchange import Exchange
 from boxship.transport.gone import ClientGone
 from boxship.transport.upgrade import Upgraded
@@ -35,7 +37,28 @@ PLAIN: Final = ("Content-Type", "text/plain; charset=utf-8")
 NOT_FOUND: Final = "page not found"
 FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
+KNOWN: Final = 1024  # paths that clients ask for again and again
+KNOWN_PATH: Final = 256  # bytes of such a path
+NO_QUERY: Final = Query()
+
 Invoke = Callable[[Call], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What a path leads to."""
+
+    route: Route
+    parameters: Mapping[str, str]
+    version: ApiVersion
+    invoke: Invoke
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The path has another spelling."""
+
+    location: str
 
 
 class Meter(Protocol):
@@ -71,54 +94,85 @@ class Api:
         routes = [item for module in modules for item in routes_of(module)]
         self._matcher = Matcher(routes)
         self._invoke = {id(item): _bind(item, parts) for item in routes}
+        self._known = functools.lru_cache(KNOWN)(self._find)
         self._oldest = oldest
         self._hosts = frozenset({"localhost", *(host.lower() for host in hosts)})
 
-    async def answer(self, exchange: Exchange) -> None:
-        """Answer one request, whatever happens."""
+    def answer(self, exchange: Exchange) -> Work | None:
+        """Answer one request, whatever happens; at once where nothing has to be waited for."""
         try:
-            await self._answer(exchange)
-        except (ClientGone, asyncio.CancelledError):
+            asked = self._understand(exchange)
+            if asked is None:
+                return None
+            way, call = asked
+            begun = time.monotonic() if self._meter else 0.0
+            if way.route.streams or not exchange.is_empty:
+                return self._answer_later(exchange, way, call, begun)
+            answer = way.invoke(call)
+            if not isinstance(answer, Reply):
+                return self._answer_later(exchange, way, call, begun, answer)
+            _reply(exchange, call.version, answer)
+            self._note(way.route, begun)
+        except ClientGone:
             raise
-        except BoxshipError as error:
-            _say(exchange, status_of(error), str(error))
-        except BadRequest as error:
-            exchange.closes = True
-            _say(exchange, error.status, str(error))
         except Exception as error:
-            log.exception("%s %s", exchange.head.method, _shown(exchange.head.target))
-            _say(exchange, HTTPStatus.INTERNAL_SERVER_ERROR, sentence_of(error))
+            _refuse(exchange, error)
+        return None
 
-    async def _answer(self, exchange: Exchange) -> None:
+    async def _answer_later(
+        self, exchange: Exchange, way: Way, call: Call, begun: float, answer: Any = None
+    ) -> None:
+        try:
+            if answer is None:
+                if not way.route.streams:
+                    await call.read_body()
+                answer = way.invoke(call)
+            if inspect.isawaitable(answer):
+                answer = await answer
+            await _send(exchange, call, answer)
+            self._note(way.route, begun)
+        except ClientGone:
+            raise
+        except Exception as error:
+            _refuse(exchange, error)
+
+    def _note(self, route: Route, begun: float) -> None:
+        if self._meter:
+            self._meter.note(route.method, route.template, time.monotonic() - begun)
+
+    def _understand(self, exchange: Exchange) -> tuple[Way, Call] | None:
+        """Find who answers a request; None when that was simple enough to be done here."""
         head = exchange.head
         self._guard(exchange)
         if head.method == "OPTIONS":
             exchange.respond(HTTPStatus.OK, (), b"")
-            return
-        path, _, query = head.target.decode("latin-1").partition("?")
-        segments = _segments(path)
-        if segments is None:
-            _redirect(exchange, path, query)
-            return
-        version, segments = _take_version(segments)
-        found = self._matcher.find(head.method, segments, max(version or NEWEST, self._oldest))
-        if found is None:
+            return None
+        path, _, query = head.target.partition(b"?")
+        find = self._find if len(path) > KNOWN_PATH else self._known
+        way = find(head.method, path)
+        if way is None:
             _say(exchange, HTTPStatus.NOT_FOUND, NOT_FOUND)
-            return
+            return None
+        if isinstance(way, Moved):
+            location = way.location + (f"?{query.decode('latin-1')}" if query else "")
+            exchange.respond(HTTPStatus.MOVED_PERMANENTLY, [("Location", location)], b"")
+            return None
+        exchange.cancellable = not way.route.finishes
+        asked = Query(query.decode("latin-1")) if query else NO_QUERY
+        return way, Call(exchange, way.version, way.parameters, asked)
+
+    def _find(self, method: str, path: bytes) -> Way | Moved | None:
+        segments = _segments(path.decode("latin-1"))
+        if segments is None:
+            return Moved(_plain_path(path))
+        version, segments = _take_version(segments)
+        found = self._matcher.find(method, segments, max(version or NEWEST, self._oldest))
+        if found is None:
+            return None
         if version is not None:
             require_served(version, self._oldest)
-        item, parameters = found
-        exchange.cancellable = not item.finishes
-        call = Call(exchange, version or NEWEST, parameters, Query(query))
-        begun = time.monotonic() if self._meter else 0.0
-        if not item.streams:
-            await call.read_body()
-        answer = self._invoke[id(item)](call)
-        if inspect.isawaitable(answer):
-            answer = await answer
-        await _send(exchange, call, answer)
-        if self._meter:
-            self._meter.note(item.method, item.template, time.monotonic() - begun)
+        route, parameters = found
+        return Way(route, parameters, version or NEWEST, self._invoke[id(route)])
 
     def _guard(self, exchange: Exchange) -> None:
         """Keep web pages out: they name an origin, a host of their own choice, or send forms."""
@@ -179,16 +233,15 @@ def _segments(path: str) -> list[str] | None:
     return segments
 
 
-def _redirect(exchange: Exchange, path: str, query: str) -> None:
-    """Send the client to the plain spelling of its path, as Go's router does."""
+def _plain_path(path: bytes) -> str:
+    """Return the plain spelling of a path, to which Go's router sends a client."""
     kept: list[str] = []
     for part in unquote_to_bytes(path).decode().split("/"):
         if part == "..":
             kept = kept[:-1]
         elif part not in ("", "."):
             kept.append(quote(part, safe=":@!$&'()*+,;=~"))
-    location = "/" + "/".join(kept) + (f"?{query}" if query else "")
-    exchange.respond(HTTPStatus.MOVED_PERMANENTLY, [("Location", location)], b"")
+    return "/" + "/".join(kept)
 
 
 def _take_version(segments: list[str]) -> tuple[ApiVersion | None, list[str]]:
@@ -200,8 +253,8 @@ def _take_version(segments: list[str]) -> tuple[ApiVersion | None, list[str]]:
 
 async def _send(exchange: Exchange, call: Call, answer: Answer) -> None:
     match answer:
-        case Reply(status, document, headers):
-            _reply(exchange, call.version, status, document, headers)
+        case Reply():
+            _reply(exchange, call.version, answer)
         case Stream(status, chunks, content_type, headers):
             fields = [("Content-Type", content_type), *headers.items()]
             await exchange.respond_stream(status, fields, chunks)
@@ -209,14 +262,9 @@ async def _send(exchange: Exchange, call: Call, answer: Answer) -> None:
             pass
 
 
-def _reply(
-    exchange: Exchange,
-    version: ApiVersion,
-    status: int,
-    document: object,
-    headers: Mapping[str, str],
-) -> None:
-    fields = list(headers.items())
+def _reply(exchange: Exchange, version: ApiVersion, answer: Reply) -> None:
+    document = answer.document
+    fields = list(answer.headers.items())
     if document is None:
         body = b""
     elif isinstance(document, bytes):
@@ -227,7 +275,20 @@ def _reply(
     else:
         body = strictjson.encode(versions.reshape(document, version)) + b"\n"
         fields.append(JSON)
-    exchange.respond(status, fields, body)
+    exchange.respond(answer.status, fields, body)
+
+
+def _refuse(exchange: Exchange, error: Exception) -> None:
+    """Tell of a failure in the words and with the status that clients know it by."""
+    match error:
+        case BoxshipError():
+            _say(exchange, status_of(error), str(error))
+        case BadRequest():
+            exchange.closes = True
+            _say(exchange, error.status, str(error))
+        case _:
+            log.error("%s %s", exchange.head.method, _shown(exchange.head.target), exc_info=error)
+            _say(exchange, HTTPStatus.INTERNAL_SERVER_ERROR, sentence_of(error))
 
 
 def _say(exchange: Exchange, status: HTTPStatus, message: str) -> None:

@@ -56,7 +56,8 @@ class Stream:
 
 Hijacked = Upgraded
 Answer = Reply | Stream | Hijacked
-Handler = Callable[..., "Awaitable[Answer] | Answer"]
+Later = Awaitable[Answer]  # who has nothing to wait for gives the answer itself, which costs less
+Handler = Callable[..., Later | Answer]
 
 
 class Call:
@@ -75,7 +76,7 @@ class Call:
         self.path = path
         self.query = query
         self._exchange = exchange
-        self._body: bytes | None = None
+        self._body = b"" if exchange.is_empty else None
 
     @property
     def method(self) -> str:
@@ -129,7 +130,8 @@ class Call:
 
     async def read_body(self) -> None:
         """Wait for the whole body; the router does this."""
-        self._body = await self._exchange.read_all(BODY_LIMIT)
+        if self._body is None:
+            self._body = await self._exchange.read_all(BODY_LIMIT)
 
     @property
     def wants_upgrade(self) -> bool:

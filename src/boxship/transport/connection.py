@@ -15,7 +15,7 @@ import os
 import select
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import BinaryIO, Final, Protocol, cast
 
@@ -39,7 +39,8 @@ COPIED: Final = 256 << 10  # of it that is in memory, where it has to be encrypt
 _SIOCOUTQ: Final = 0x5411  # bytes that the other side has not taken yet
 _TAKEN_PAUSES: Final = (0.0,) * 4 + (0.0002,) * 10 + (0.001,) * 20 + (0.01,) * 20
 
-Handler = Callable[[Exchange], Awaitable[None]]
+Work = Coroutine[object, object, None]
+Handler = Callable[[Exchange], Work | None]  # None: it has answered already
 
 
 class Host(Protocol):
@@ -128,7 +129,7 @@ class Connection(asyncio.Protocol):
         if self._exchange is not None:
             self._exchange.fail(gone)
             if self._exchange.cancellable and self._task is not None:
-                self._task.cancel()
+                self._loop.call_soon(self._task.cancel)  # once it has begun
 
     def pause_writing(self) -> None:
         self._writable = self._loop.create_future()
@@ -287,9 +288,28 @@ class Connection(asyncio.Protocol):
             return
         self._exchange = exchange
         self._state = "busy"
-        self._feed(exchange)
-        if self._exchange is exchange:
-            self._task = self._loop.create_task(self._serve(exchange))
+        if buffer or not exchange.body_done:
+            self._feed(exchange)
+        if self._exchange is not exchange:
+            return
+        if buffer:  # who asks ahead takes turns with the others
+            self._task = self._loop.create_task(self._serve(exchange, None))
+        elif (work := self._answer(exchange)) is not None:
+            self._task = self._loop.create_task(self._serve(exchange, work))
+        else:
+            self._exchange = None
+            self._next(exchange)
+
+    def _answer(self, exchange: Exchange) -> Work | None:
+        """Have a request answered; return what is left to do for that."""
+        try:
+            return self._host.handler(exchange)
+        except ClientGone:
+            self.transport.abort()
+        except Exception:
+            log.exception("answering %s %r", exchange.head.method, exchange.head.target)
+            self.transport.abort()
+        return None
 
     def _wait_for_head(self) -> None:
         buffer = self._buffer
@@ -313,9 +333,10 @@ class Connection(asyncio.Protocol):
         else:
             self._resume_reading()
 
-    async def _serve(self, exchange: Exchange) -> None:
+    async def _serve(self, exchange: Exchange, work: Work | None) -> None:
         try:
-            await self._host.handler(exchange)
+            if work := work or self._host.handler(exchange):
+                await work
         except ClientGone:
             if self._state != "upgraded":
                 self.transport.abort()

@@ -76,6 +76,11 @@ class Exchange:
         """Whether the whole body has arrived."""
         return self._body.done
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no body."""
+        return self.head.length == 0
+
     # The connection's side
 
     def feed(self, buffer: bytearray) -> bool:

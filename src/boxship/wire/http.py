@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
@@ -22,6 +23,7 @@ HEAD_LIMIT: Final = 256 << 10
 HEADERS_LIMIT: Final = 200
 CHUNK_LINE_LIMIT: Final = 1024
 TRAILERS_LIMIT: Final = 16 << 10
+USUAL: Final = 64  # signs of a header that other answers have too
 HTTP2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 # Names that carry one value; two of them would let two readers disagree.
@@ -264,11 +266,18 @@ def response_head(status: int, headers: Iterable[tuple[str, str]], common: bytes
     """Return the first part of a response; `common` are header lines made before."""
     lines = [_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, common]
     for name, value in headers:
-        if "\r" in value or "\n" in value:
-            raise ValueError(f"line break in header {name}")
-        lines.append(f"{name}: {value}\r\n".encode("latin-1", "replace"))
+        lines.append((_line if len(value) > USUAL else _usual_line)(name, value))
     lines.append(b"\r\n")
     return b"".join(lines)
+
+
+def _line(name: str, value: str) -> bytes:
+    if "\r" in value or "\n" in value:
+        raise ValueError(f"line break in header {name}")
+    return f"{name}: {value}\r\n".encode("latin-1", "replace")
+
+
+_usual_line: Final = lru_cache(256)(_line)
 
 
 def chunk(data: bytes) -> bytes:

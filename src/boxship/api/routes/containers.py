@@ -18,6 +18,7 @@ from boxship.api.routing import (
     RAW_STREAM,
     Call,
     Hijacked,
+    Later,
     Reply,
     Stream,
     route,
@@ -55,9 +56,9 @@ MULTIPLE_ENDPOINTS_SINCE: Final = ApiVersion(1, 44)
 
 
 @route("GET", "/containers/json")
-async def list_containers(
+def list_containers(
     call: Call, containers: Containers, images: Images, networks: Networks
-) -> Reply:
+) -> Reply | Later:
     filters = call.query.filters()
     filters.only(listing.KNOWN)
     asked = listing.Asked(
@@ -74,7 +75,13 @@ async def list_containers(
         for record in listing.select((cell.record for cell in registry), asked, look)
         if (cell := registry.get(record.id))
     ]
-    sizes = await asyncio.to_thread(_sizes, containers, chosen) if call.query.flag("size") else None
+    if call.query.flag("size"):
+        return _listed_with_sizes(call, containers, chosen)
+    return Reply(document=render.listed(chosen, call.version), headers=JSON)
+
+
+async def _listed_with_sizes(call: Call, containers: Containers, chosen: list[Cell]) -> Reply:
+    sizes = await asyncio.to_thread(_sizes, containers, chosen)
     return Reply(document=render.listed(chosen, call.version, sizes), headers=JSON)
 
 
@@ -98,12 +105,18 @@ def _sizes(containers: Containers, cells: list[Cell]) -> dict[str, tuple[int, in
 
 
 @route("GET", "/containers/{id}/json")
-async def inspect(call: Call, containers: Containers, execs: Execs) -> Reply:
+def inspect(call: Call, containers: Containers, execs: Execs) -> Reply | Later:
     cell = containers.find(call.path["id"])
     running = execs.of(cell.id)
-    if not call.query.flag("size"):
-        body = render.inspected(containers, cell, running, call.version)
-        return Reply(document=body, headers=JSON)
+    if call.query.flag("size"):
+        return _inspected_with_sizes(call, containers, cell, running)
+    body = render.inspected(containers, cell, running, call.version)
+    return Reply(document=body, headers=JSON)
+
+
+async def _inspected_with_sizes(
+    call: Call, containers: Containers, cell: Cell, running: list[str]
+) -> Reply:
     document = render.inspected_document(containers, cell, running, call.version)
     writable, root = await asyncio.to_thread(containers.sizes, cell)
     return Reply(document={**document, "SizeRw": writable, "SizeRootFs": root})

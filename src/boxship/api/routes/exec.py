@@ -92,5 +92,5 @@ async def resize(call: Call, execs: Execs) -> Reply:
 
 
 @route("GET", "/exec/{id}/json")
-async def inspect(call: Call, execs: Execs) -> Reply:
+def inspect(call: Call, execs: Execs) -> Reply:
     return Reply(document=render.exec_document(execs.get(call.path["id"])))

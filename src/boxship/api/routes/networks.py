@@ -27,7 +27,7 @@ PRUNE_FILTERS: Final = frozenset({"label", "label!", "until"})
 
 @route("GET", "/networks")
 @route("GET", "/networks/")
-async def list_networks(call: Call, networks: Networks) -> Reply:
+def list_networks(call: Call, networks: Networks) -> Reply:
     filters = call.query.filters()
     filters.only(LIST_FILTERS)
     chosen = networks.list(dict(filters.items()))
@@ -49,7 +49,7 @@ async def prune(call: Call, networks: Networks) -> Reply:
 
 
 @route("GET", "/networks/{id...}")
-async def inspect(call: Call, networks: Networks) -> Reply:
+def inspect(call: Call, networks: Networks) -> Reply:
     found = networks.resolve(call.path["id"])
     scope = call.query.text("scope")
     if scope and scope != found.scope:

@@ -20,7 +20,7 @@ NAMED_SPARED_SINCE: Final = ApiVersion(1, 42)
 
 
 @route("GET", "/volumes")
-async def list_volumes(call: Call, volumes: Volumes) -> Reply:
+def list_volumes(call: Call, volumes: Volumes) -> Reply:
     filters = call.query.filters()
     filters.only(LIST_FILTERS)
     shown = [render.volume(one) for one in volumes.list(dict(filters.items()))]
@@ -47,7 +47,7 @@ async def prune(call: Call, volumes: Volumes) -> Reply:
 
 
 @route("GET", "/volumes/{name...}")
-async def inspect(call: Call, volumes: Volumes) -> Reply:
+def inspect(call: Call, volumes: Volumes) -> Reply:
     return Reply(document=render.volume(volumes.get(call.path["name"])))
 
 
