@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import socket
 import time
 from collections.abc import Callable
@@ -178,6 +179,29 @@ def test_requests_sent_ahead_are_answered_in_order(served: Served) -> None:
         received = read_until(connection, b"\r\n\r\nOK")
     codes = [part[:3] for part in received.split(b"HTTP/1.1 ")[1:]]
     assert codes == [b"200", b"404", b"200"]
+
+
+def test_a_client_that_takes_no_answers_is_not_read_from_any_more(served: Served) -> None:
+    request = b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"
+    most = 8 << 20
+    sent = 0
+    with served.connect() as connection:
+        connection.settimeout(1)
+        with contextlib.suppress(TimeoutError):
+            while sent < most:
+                sent += connection.send(request * 1000)
+        assert sent < most
+        connection.settimeout(PATIENCE)
+        connection.shutdown(socket.SHUT_WR)
+        assert read_all(connection).count(b"\r\n\r\nOK") == sent // len(request)
+
+
+def test_a_client_that_has_said_all_is_answered_and_left(served: Served) -> None:
+    """It waits for the end of the connection, as `nc -N` does."""
+    with served.connect() as connection:
+        connection.sendall(b"GET /ticks?n=3 HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        assert read_all(connection).endswith(b"\r\n0\r\n\r\n")
 
 
 def test_a_chunked_body_arrives_whole_however_it_is_cut(served: Served) -> None:

@@ -78,6 +78,7 @@ class Connection(asyncio.Protocol):
         self._reading = True
         self._state = "idle"  # idle, busy, lingering, upgraded, lost
         self._fresh = True
+        self._heard_all = False  # the client sends no more; it may still read
         self.verified = False
         self.encrypted = False
         self.over_tcp = False
@@ -110,6 +111,7 @@ class Connection(asyncio.Protocol):
         if self._exchange is None or self.transport.get_extra_info("ssl_object") is not None:
             return False
         self._exchange.fail(ClientGone("the client has closed the connection"))
+        self._heard_all = True
         if _hung_up(self.transport):
             self.transport.abort()
         else:
@@ -138,6 +140,8 @@ class Connection(asyncio.Protocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
+        if self._state == "idle" and not self._reading:
+            self._go_on()
 
     # What the server calls
 
@@ -317,6 +321,8 @@ class Connection(asyncio.Protocol):
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request head is too large")
         elif buffer.count(b"\n") != buffer.count(b"\r\n"):
             self._refuse(HTTPStatus.BAD_REQUEST, "malformed HTTP request: bare line feed")
+        elif self._heard_all:
+            self.transport.close()
         elif buffer and self._timer is None:
             self._arm(HEAD_WITHIN, self._too_slow)
 
@@ -360,11 +366,20 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
         elif exchange.closes:
             self._linger(exchange)
-        else:
+        elif self._writable is not None:
             self._disarm()
-            self._resume_reading()
-            if self._buffer:
-                self._begin()
+            self._pause_reading()  # it shall take its answers before it is given more
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Take the next request, or wait for it."""
+        self._disarm()
+        self._resume_reading()
+        if self._buffer:
+            self._begin()
+        elif self._heard_all:
+            self.transport.close()
 
     def _linger(self, exchange: Exchange) -> None:
         """Close, but not in the face of a client that still sends: it would not hear the answer."""
