@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import Final, Self
 
 from boxship.errors import InvalidRequest
@@ -49,6 +50,7 @@ class Digest(str):
         return self[7:19]
 
 
+@lru_cache(1024)
 def chain(parent: Digest | None, layer: Digest) -> Digest:
     """Return the chain ID of `layer` (a diff ID) on top of `parent` (a chain ID)."""
     return layer if parent is None else Digest.of(f"{parent} {layer}".encode())

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final, Self
+from functools import lru_cache
+from typing import Final
 
 from boxship.errors import InvalidRequest
 from boxship.spec.digest import Digest
@@ -22,6 +23,7 @@ HUB_OLD: Final = "index.docker.io"
 OFFICIAL: Final = "library/"
 LATEST: Final = "latest"
 NAME_LIMIT: Final = 255
+KNOWN: Final = 1024  # references that are kept parsed: the same few are asked for all the time
 TEXT_LIMIT: Final = 1024  # a name, a tag and a digest are shorter; nothing longer is matched
 
 LABEL: Final = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)"
@@ -51,28 +53,9 @@ class Reference:
     digest: Digest | None = None
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str) -> Reference:
         """Read a reference in any form; the messages are those that clients match on."""
-        if len(text) > TEXT_LIMIT:
-            raise InvalidReference("invalid reference format")
-        if IDENTIFIER.fullmatch(text):
-            raise InvalidReference(
-                f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings"
-            )
-        host, rest = split_host(text)
-        name = rest.partition("@")[0].partition(":")[0]
-        if name != name.lower():
-            raise InvalidReference(
-                f"invalid reference format: repository name ({name}) must be lowercase"
-            )
-        if not (found := REFERENCE.fullmatch(f"{host}/{rest}")):
-            raise InvalidReference("invalid reference format")
-        if len(found["path"]) > NAME_LIMIT:
-            raise InvalidReference("repository name must not be more than 255 characters")
-        digest = found["digest"]
-        return cls(
-            found["host"], found["path"], found["tag"], Digest.parse(digest) if digest else None
-        )
+        return _parse(text)
 
     @property
     def repository(self) -> str:
@@ -143,3 +126,27 @@ def split_host(text: str) -> tuple[str, str]:
     if first == HUB and "/" not in rest.partition("@")[0]:
         rest = OFFICIAL + rest
     return first, rest
+
+
+@lru_cache(KNOWN)
+def _parse(text: str) -> Reference:
+    if len(text) > TEXT_LIMIT:
+        raise InvalidReference("invalid reference format")
+    if IDENTIFIER.fullmatch(text):
+        raise InvalidReference(
+            f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings"
+        )
+    host, rest = split_host(text)
+    name = rest.partition("@")[0].partition(":")[0]
+    if name != name.lower():
+        raise InvalidReference(
+            f"invalid reference format: repository name ({name}) must be lowercase"
+        )
+    if not (found := REFERENCE.fullmatch(f"{host}/{rest}")):
+        raise InvalidReference("invalid reference format")
+    if len(found["path"]) > NAME_LIMIT:
+        raise InvalidReference("repository name must not be more than 255 characters")
+    digest = found["digest"]
+    return Reference(
+        found["host"], found["path"], found["tag"], Digest.parse(digest) if digest else None
+    )

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from boxship.api import versions
+from boxship.api.version import ApiVersion
+from boxship.api.versions import images as _older_versions  # noqa: F401 (registers its steps)
 from boxship.distribution.search import Hit
 from boxship.image.attestations import Statement
 from boxship.image.images import Image, Images, Removed, Step, created_at
 from boxship.image.record import Variant
 from boxship.image.telling import InsteadOfIndex, Pushed, Telling, Told
-from boxship.lib import moments
+from boxship.lib import moments, strictjson
+from boxship.spec.digest import Digest
 from boxship.spec.engine.common import DriverData, OCIDescriptor, OCIPlatform
 from boxship.spec.engine.image import (
     AttestationStatement,
@@ -36,6 +41,7 @@ from boxship.spec.reference import Reference
 
 SECOND = 1_000_000_000
 NEVER = "0001-01-01T00:00:00Z"
+MOST_KEPT = 32  # images, in one version each
 
 
 def names(image: Image) -> list[str]:
@@ -72,6 +78,35 @@ def summary(
         manifests=variants(images, image, identity=identity) if manifests else None,
         descriptor=descriptor(image.descriptor),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What was told of an image, which is true for as long as image and size are the same."""
+
+    image: Image
+    size: int
+    body: bytes
+
+
+class Inspection:
+    """Tells all of images, and keeps what was told of the last ones as it was sent."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Digest, ApiVersion], Shown] = {}
+
+    def of(self, images: Images, image: Image, version: ApiVersion) -> bytes:
+        """Return all that is told of one image, as JSON."""
+        key, size = (image.id, version), images.size(image)
+        kept = self._kept.get(key)
+        if kept is None or kept.image is not image or kept.size != size:
+            document = versions.reshape(inspected(images, image), version)
+            kept = Shown(image, size, strictjson.encode(document) + b"\n")
+            self._kept.pop(key, None)
+            self._kept[key] = kept
+            if len(self._kept) > MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+        return kept.body
 
 
 def inspected(images: Images, image: Image, *, manifests: bool = False) -> ImageInspect:

@@ -15,7 +15,6 @@ from boxship.api.query import Filters
 from boxship.api.render import images as render
 from boxship.api.routing import Call, Reply, Stream, route
 from boxship.api.version import ApiVersion
-from boxship.api.versions import images as _older_versions  # noqa: F401 (registers its steps)
 from boxship.distribution import search as searching
 from boxship.distribution.pool import Pool
 from boxship.errors import InvalidRequest
@@ -29,6 +28,8 @@ from boxship.spec.platform import Platform
 from boxship.spec.reference import Reference
 
 TAR: Final = "application/x-tar"
+JSON: Final = {"Content-Type": "application/json"}
+INSPECTION: Final = render.Inspection()
 LIST_FILTERS: Final = frozenset(
     {"before", "dangling", "label", "label!", "reference", "since", "until"}
 )
@@ -176,7 +177,7 @@ async def prune(call: Call, images: Images) -> Reply:
 
 
 @route("GET", "/images/{name...}/json")
-async def inspect(call: Call, images: Images) -> Reply:
+def inspect(call: Call, images: Images) -> Reply:
     platform = _platform(call.query.text("platform"), images.host)
     manifests = call.query.flag("manifests")
     if platform is not None and manifests:
@@ -184,7 +185,9 @@ async def inspect(call: Call, images: Images) -> Reply:
             "conflicting options: manifests and platform options cannot both be set"
         )
     image = images.get(call.path["name"], platform)
-    return Reply(document=render.inspected(images, image, manifests=manifests))
+    if manifests:
+        return Reply(document=render.inspected(images, image, manifests=True))
+    return Reply(document=INSPECTION.of(images, image, call.version), headers=JSON)
 
 
 @route("GET", "/images/{name...}/attestations", since="1.55")
