@@ -112,6 +112,23 @@ async def refuse(call: Call) -> Reply:
     raise Conflict("not today")
 
 
+@route("GET", "/made")
+async def made(call: Call, diary: Diary) -> Stream:
+    """What a thread makes and sends: some small pieces, one that is large, or a failure."""
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            yield b"before "
+            yield CONTENT
+            if call.query.flag("fails"):
+                raise Conflict("lost the rest")
+            yield b" after"
+        finally:
+            diary.lines.append("given back")
+
+    return Stream(200, pieces())
+
+
 @route("GET", "/ticks")
 async def ticks(call: Call, diary: Diary) -> Stream:
     async def forever() -> AsyncIterator[bytes]:

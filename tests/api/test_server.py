@@ -247,11 +247,12 @@ def test_a_stream_ends_when_its_client_leaves(served: Served, diary: Diary) -> N
     assert wait_until(lambda: diary.lines == ["begun", "ended"])
 
 
-def test_what_lies_in_a_file_is_sent_whole_to_a_client_that_takes_its_time(
-    served: Served, diary: Diary
+@pytest.mark.parametrize("path", [b"/file", b"/made"])
+def test_what_a_thread_sends_comes_whole_to_a_client_that_takes_its_time(
+    served: Served, diary: Diary, path: bytes
 ) -> None:
     with served.connect() as connection:
-        connection.sendall(b"GET /file HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        connection.sendall(b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path)
         received = read_until(connection, b"before \r\n")
         time.sleep(0.2)  # longer than a thread waits
         received += read_all(connection)
@@ -261,9 +262,12 @@ def test_what_lies_in_a_file_is_sent_whole_to_a_client_that_takes_its_time(
     assert diary.lines == ["given back"]
 
 
-def test_a_file_is_given_back_when_its_client_leaves(served: Served, diary: Diary) -> None:
+@pytest.mark.parametrize("path", [b"/file", b"/made"])
+def test_a_file_is_given_back_when_its_client_leaves(
+    served: Served, diary: Diary, path: bytes
+) -> None:
     with served.connect() as connection:
-        connection.sendall(b"GET /file HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path)
         read_until(connection, b"before ")
     assert wait_until(lambda: diary.lines == ["given back"])
 
@@ -271,6 +275,12 @@ def test_a_file_is_given_back_when_its_client_leaves(served: Served, diary: Diar
 def test_a_stream_that_fails_half_way_does_not_look_whole(served: Served) -> None:
     received = exchange(served, b"GET /breaks HTTP/1.1\r\nHost: x\r\n\r\n")
     assert received.endswith(b"4\r\nsome\r\n")
+
+
+def test_what_a_thread_fails_to_make_does_not_look_whole(served: Served, diary: Diary) -> None:
+    received = exchange(served, b"GET /made?fails=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert received.endswith(sample_routes.CONTENT + b"\r\n")
+    assert diary.lines == ["given back"]
 
 
 def test_a_stream_waits_for_a_slow_client(served: Served, diary: Diary) -> None:

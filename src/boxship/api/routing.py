@@ -22,10 +22,9 @@ from boxship.api.query import Query
 from boxship.api.version import NEWEST, OLDEST, ApiVersion, parse
 from boxship.errors import InvalidRequest
 from boxship.lib import strictjson
-from boxship.lib.filepart import FilePart
 from boxship.transport import websocket
 from boxship.transport.direct import DirectBody
-from boxship.transport.exchange import Exchange
+from boxship.transport.exchange import Chunks, Exchange
 from boxship.transport.upgrade import Relay, Upgraded
 
 BODY_LIMIT: Final = 4 << 20
@@ -49,7 +48,7 @@ class Stream:
     """An answer that is sent as it comes; what fails with a status fails before this is made."""
 
     status: int
-    chunks: AsyncIterator[bytes] | AsyncIterator[bytes | FilePart]
+    chunks: Chunks
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
 

@@ -20,7 +20,7 @@ _CHANGES: Final = inotify.IN_MODIFY | inotify.IN_CREATE | inotify.IN_MOVED_TO
 
 
 def read(path: str, form: Format, query: Query) -> Iterator[bytes]:
-    """Yield what the log holds now, as the client gets it, in pieces of about 256 KiB."""
+    """Yield what the log holds now, as the client gets it, in pieces of about 128 KiB."""
     renderer = Renderer(form, query)
     reading = Reading(path, form, query, follows=False)
     try:

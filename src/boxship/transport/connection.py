@@ -15,11 +15,12 @@ import os
 import select
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from http import HTTPStatus
 from typing import BinaryIO, Final, Protocol, cast
 
 from boxship.lib.filepart import FilePart
+from boxship.lib.finishing import finished
 from boxship.transport import aside
 from boxship.transport.exchange import Exchange
 from boxship.transport.gone import ClientGone
@@ -209,15 +210,35 @@ class Connection(asyncio.Protocol):
     async def send_part(self, part: FilePart) -> None:
         """Send what lies in a file, as it lies there where nothing is encrypted."""
         if self.encrypted:
-            pieces = part.pieces()
-            while piece := await asyncio.to_thread(next, pieces, b""):
-                self.write(piece)
-                await self.drain()
+            await self._send_pieces(part.pieces(), chunked=False)
             return
+        async with self._lent_for_writing() as sock:
+            await aside.send(sock, part)
+
+    async def send_made(self, made: Iterator[bytes], *, chunked: bool) -> None:
+        """Send what an iterator makes in a thread, each piece as a chunk if so."""
+        if self.encrypted:
+            await self._send_pieces(made, chunked=chunked)
+            return
+        async with self._lent_for_writing() as sock:
+            await aside.send_made(sock, made, chunked=chunked)
+
+    async def _send_pieces(self, pieces: Iterator[bytes], *, chunked: bool) -> None:
+        try:
+            while piece := await finished(lambda: next(pieces, b"")):
+                self.write(http.chunk(piece) if chunked else piece)
+                await self.drain()
+        finally:
+            if isinstance(pieces, Generator):
+                await finished(pieces.close)
+
+    @contextlib.asynccontextmanager
+    async def _lent_for_writing(self) -> AsyncIterator[socket.socket]:
+        """Have somebody else write, after all that was written before."""
         self.transport.set_write_buffer_limits(0)
         try:
-            await self.drain()  # what was written before goes before
-            await aside.send(self.transport.get_extra_info("socket"), part)
+            await self.drain()
+            yield self.transport.get_extra_info("socket")
         finally:
             self.transport.set_write_buffer_limits(WRITE_BUFFER)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 READ_AHEAD: Final = 256 << 10  # bytes of a body kept for a handler that is slower than its client
 
 Headers = Iterable[tuple[str, str]]
+Chunks = AsyncIterator[bytes] | AsyncIterator[bytes | FilePart] | Iterator[bytes]
 
 
 class Exchange:
@@ -180,11 +181,13 @@ class Exchange:
         self,
         status: int,
         headers: Headers,
-        chunks: AsyncIterator[bytes] | AsyncIterator[bytes | FilePart],
+        chunks: Chunks,
         *,
         length: int | None = None,
     ) -> None:
         """Answer with what `chunks` yields, each piece sent when it is there.
+
+        A plain iterator is worked off by a thread, which sends what it yields.
 
         The head goes out before the first piece is waited for: clients wait for it. A client
         that takes its time holds the iterator up; one that has left ends it. Where the `length`
@@ -202,12 +205,10 @@ class Exchange:
             return
         self.cancellable = True
         try:
-            async for data in chunks:
-                if isinstance(data, FilePart):
-                    await self._send_part(data, chunked=chunked)
-                elif data:
-                    connection.write(http.chunk(data) if chunked else data)
-                    await connection.drain()
+            if isinstance(chunks, Iterator):
+                await connection.send_made(chunks, chunked=chunked)
+            else:
+                await self._send_each(chunks, chunked=chunked)
         finally:
             self.cancellable = False  # what the stream has to give back is given back
             if isinstance(chunks, AsyncGenerator):
@@ -215,6 +216,17 @@ class Exchange:
         if chunked:
             connection.write(http.LAST_CHUNK)
         await connection.drain()
+
+    async def _send_each(
+        self, chunks: AsyncIterator[bytes] | AsyncIterator[bytes | FilePart], *, chunked: bool
+    ) -> None:
+        connection = self._connection
+        async for data in chunks:
+            if isinstance(data, FilePart):
+                await self._send_part(data, chunked=chunked)
+            elif data:
+                connection.write(http.chunk(data) if chunked else data)
+                await connection.drain()
 
     async def _send_part(self, part: FilePart, *, chunked: bool) -> None:
         """Send a part of a file as it is, as one chunk where the answer comes in chunks."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable
 from http import HTTPStatus
 from typing import Final
 
@@ -43,10 +43,10 @@ from boxship.shim.protocol import INIT
 from boxship.spec.engine.container import ContainerConfig, EndpointSettings, HostConfig
 from boxship.spec.engine.container_bodies import ContainerCreateRequest, ContainerUpdateRequest
 from boxship.spec.platform import Platform
+from boxship.transport.exchange import Chunks
 
 JSON: Final = {"Content-Type": "application/json"}
 PRUNE_FILTERS: Final = frozenset({"label", "label!", "until"})
-LOG_AT_ONCE: Final = 128 << 10  # bytes of a log that one visit to a thread brings at least
 MULTIPLEXED_SINCE: Final = ApiVersion(1, 42)
 SIGNAL_SINCE: Final = ApiVersion(1, 42)
 MULTIPLE_ENDPOINTS_SINCE: Final = ApiVersion(1, 44)
@@ -346,30 +346,11 @@ async def logs(call: Call, containers: Containers) -> Stream:
     if form is None:
         raise BoxshipError("configured logging driver does not support reading")
     if call.query.flag("follow") and cell.record.state.has_process:
-        pieces = reader.follow(path, form, query, cell.ended)
+        pieces: Chunks = reader.follow(path, form, query, cell.ended)
     else:
-        pieces = _in_threads(reader.read(path, form, query))
+        pieces = reader.read(path, form, query)
     multiplexed = not cell.record.tty and call.version >= MULTIPLEXED_SINCE
     return Stream(HTTPStatus.OK, pieces, MULTIPLEXED_STREAM if multiplexed else RAW_STREAM)
-
-
-async def _in_threads(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    is_over = False
-    while not is_over:
-        piece, is_over = await asyncio.to_thread(_some, pieces)
-        if piece:
-            yield piece
-
-
-def _some(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
-    """Return the next of the log, and whether that was all: a short log takes one visit."""
-    parts: list[bytes] = []
-    size = 0
-    for piece in pieces:
-        parts.append(piece)
-        if (size := size + len(piece)) >= LOG_AT_ONCE:
-            return b"".join(parts), False
-    return b"".join(parts), True
 
 
 def _log_query(query: Query, *, tty: bool) -> LogQuery:
