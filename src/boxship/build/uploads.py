@@ -20,7 +20,7 @@ from typing import Final
 
 from boxship.build.dockerfile.parse import SIZE_LIMIT
 from boxship.build.files.archive import Archive, extract, umask
-from boxship.build.files.tree import Spool, indexed
+from boxship.build.files.tree import KnownFiles, Spool, indexed
 from boxship.build.sources.contexts import Contexts
 from boxship.errors import InvalidRequest
 from boxship.kernel import paths
@@ -34,9 +34,12 @@ USUAL_NAMES: Final = ("Dockerfile", "dockerfile")
 class Uploads:
     """Keeps contexts; safe to use from any thread."""
 
-    def __init__(self, folder: str, contexts: Contexts | None = None) -> None:
+    def __init__(
+        self, folder: str, contexts: Contexts | None = None, known: KnownFiles | None = None
+    ) -> None:
         self._folder = folder
         self._contexts = contexts
+        self._known = known
 
     def start(self) -> None:
         """Make the folder anew, without what builds of an earlier daemon have left."""
@@ -62,7 +65,7 @@ class Uploads:
     def unpack(self, pieces: Iterable[bytes]) -> Upload:
         """Take in an archive, compressed or not; nothing is left of one that is faulty."""
         spool = Spool(self._folder)
-        tree = indexed(compression.decompress(pieces), spool, MODE, umask())
+        tree = indexed(compression.decompress(pieces), spool, MODE, umask(), self._known)
         if tree is None:
             upload = self.make()
             try:

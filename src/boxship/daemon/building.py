@@ -226,7 +226,7 @@ async def make_tools(
     if limits is not None:
         keep = Keep(reserved=limits.reserved, most=limits.most, free=limits.free)
         background.start("keep the build cache small", builder.cache.watch(keep))
-    uploads = Uploads(os.path.join(data, CONTEXTS), contexts)
+    uploads = Uploads(os.path.join(data, CONTEXTS), contexts, tars.known)
 
     def current(chain: ChainId) -> ChainId | None:
         now = packer.current(chain)

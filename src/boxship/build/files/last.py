@@ -93,12 +93,12 @@ class LastCopies:
             return None
         if saved.boot != self._boot or saved.path != path:
             return None
-        folder = self._opened(ChainId(Digest(saved.layer)), saved.path, saved.identity)
+        folder = self.opened(ChainId(Digest(saved.layer)), saved.path, saved.identity)
         return None if folder is None else Last(saved, folder)
 
     def identity(self, layer: ChainId, path: bytes) -> Identity:
         """Return what tells a folder of a finished layer from one that takes its place later."""
-        folder = self._opened(layer, path)
+        folder = self.opened(layer, path)
         if folder is None:
             return 0, 0
         try:
@@ -106,7 +106,7 @@ class LastCopies:
         finally:
             os.close(folder)
 
-    def _opened(self, layer: ChainId, path: bytes, identity: Identity | None = None) -> int | None:
+    def opened(self, layer: ChainId, path: bytes, identity: Identity | None = None) -> int | None:
         """Open a folder of a layer, if it is still the one that it was."""
         files = self._snapshots.layer_files(layer)
         if files is None:
@@ -129,7 +129,7 @@ class LastCopies:
     def save(self, key: str, saved: Saved) -> None:
         """Note what has been made, if the layer is the one that it was made in."""
         saved.boot = self._boot
-        folder = self._opened(ChainId(Digest(saved.layer)), saved.path, saved.identity)
+        folder = self.opened(ChainId(Digest(saved.layer)), saved.path, saved.identity)
         if folder is None:
             return
         os.close(folder)

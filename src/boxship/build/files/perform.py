@@ -17,6 +17,7 @@ from boxship.build.files import copy as copying
 from boxship.build.files import last, place, select, unpack
 from boxship.build.files.archive import Indexed
 from boxship.build.files.copy import Beneath
+from boxship.build.files.known import large
 from boxship.build.files.last import Last
 from boxship.build.files.place import Given
 from boxship.build.files.pour import LayerTar, is_much
@@ -185,23 +186,26 @@ class _Work:
             if isinstance(value, FolderOfFiles) and value.archive is not None:
                 self._source = value.archive if self.lasting and len(matches) == 1 else None
                 key = last.key(wanted, given) if len(matches) == 1 else ""
-                beneath = self._beneath(writable, key, opened)
+                beneath = self._beneath(writable, key, matches[0].real if key else b"", opened)
             for match in matches:
                 if wanted.unpack and unpack.unpack(source, target, match, wanted.target, given):
                     continue
                 copying.copy(source, target, match, wanted, given, beneath)
 
-    def _beneath(self, writable: Writable, key: str, opened: ExitStack) -> Beneath | None:
+    def _beneath(
+        self, writable: Writable, key: str, source: bytes, opened: ExitStack
+    ) -> Beneath | None:
         root = self._filesystems.own_files(writable)
         if root is None:
             return None
         opened.callback(os.close, root)
-        return Beneath(root, partial(self._begin, writable, key, opened))
+        return Beneath(root, partial(self._begin, writable, key, source, opened))
 
     def _begin(
         self,
         writable: Writable,
         key: str,
+        source: bytes,
         opened: ExitStack,
         path: bytes,
         found: Sequence[Picked],
@@ -221,7 +225,7 @@ class _Work:
         archive = LayerTar(assembly, before.removesuffix(tarwriter.END))
         usage = Usage(sum(one.stat.st_size for one in found), len(found))
         usage.inodes += path.count(b"/") + 1 if path else 0
-        self._archive = Packed(archive, key, path, usage)
+        self._archive = Packed(archive, key, path, usage, large=large(source, found))
         return archive, known
 
     def _keep_archive(self, layer: Layer) -> None:

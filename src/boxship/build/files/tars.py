@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from boxship.build.files.known import KnownFiles, Large
 from boxship.build.files.last import Identity, Last, LastCopies, Saved
 from boxship.build.files.pour import LayerTar
 from boxship.build.files.select import Picked
@@ -33,6 +34,7 @@ class Packed:
     identity: Identity = (0, 0)
     saved: Saved | None = None
     committed: bool = False
+    large: Sequence[Large] = ()
 
 
 class Tars:
@@ -40,6 +42,7 @@ class Tars:
 
     def __init__(self, blobs: Blobs, last: LastCopies) -> None:
         self.last = last
+        self.known = KnownFiles(last)
         self._blobs = blobs
         self._turn = threading.Lock()
         self._kept: dict[ChainId, Packed] = {}
@@ -91,5 +94,6 @@ class Tars:
         if packed.saved is not None:
             try:
                 self.last.save(packed.key, packed.saved)
+                self.known.note(packed.saved, packed.large)
             except OSError as error:  # the next copy makes its files anew
                 LOG.warning("what a build copied could not be noted: %s", error)

@@ -23,6 +23,7 @@ import time
 from _thread import start_new_thread
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import ClassVar, Final, Protocol
 
 from boxship.content.assembly import Opened
@@ -39,6 +40,7 @@ CHUNK: Final = 1 << 20
 WAITED_FOR: Final = 16 << 20
 GATHERED: Final = 1 << 17
 AHEAD: Final = 64  # pieces of that size wait to be hashed, for each of two
+MOST_LEFT_OUT: Final = 256  # known files that are open for one archive
 UNNAMED: Final = frozenset((errno.EOPNOTSUPP, errno.EISDIR))  # where files must have a name
 PLAIN: Final = frozenset((tar.FILE, tar.FOLDER, tar.SYMLINK))
 
@@ -98,10 +100,37 @@ class Content(Protocol):
         """Return what has a file open, and where its bytes begin in that."""
 
 
+class Known(Opened, Protocol):
+    """A file that is here, and does not change while anybody has this object."""
+
+    digest: bytes
+    size: int
+
+    def has(self, data: memoryview, at: int) -> bool:
+        """Whether these are its bytes at a place."""
+
+    def hash(self, whole: hashlib._Hash, size: int) -> None:
+        """Add its first bytes to a digest."""
+
+
+class KnownFiles(Protocol):
+    """What files that arrive may be the same as."""
+
+    def find(self, path: bytes, size: int) -> Known | None:
+        """Open what a file at this path, that is so large, may be the same as."""
+
+
 class Spool:
-    """An archive in a file; it stays for as long as anybody has this object."""
+    """An archive in a file; it stays for as long as anybody has this object.
+
+    Files that are known are left out of it: it has holes there.
+    """
 
     def __init__(self, folder: str) -> None:
+        self._arrived = 0
+        self._unwanted = 0  # what lies before that need not be written
+        self._known: dict[int, Known] = {}  # what is left out, by where it would begin
+        self._writer: Helper | None = None
         try:
             self.file = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -119,58 +148,143 @@ class Spool:
 
     def taking(self, pieces: Iterable[bytes], helper: Helper) -> Iterator[bytes]:
         """Pass pieces on, and keep them; they are written while they are looked at."""
+        self._writer = helper
         for piece in gathered(pieces, GATHERED):
-            helper.do(partial(self._write, piece))
+            at = self._arrived
+            self._arrived += len(piece)
+            if self._arrived > self._unwanted:
+                helper.do(partial(self._write, piece, at))
             yield piece
 
-    def _write(self, piece: bytes) -> None:
+    def _write(self, piece: bytes | memoryview, at: int) -> None:
         view = memoryview(piece)
         while view:
-            view = view[os.write(self.file, view) :]
+            done = os.pwrite(self.file, view, at)
+            view = view[done:]
+            at += done
+
+    def compare(
+        self, node: Node, known: Known, parts: Iterator[memoryview]
+    ) -> tuple[int, memoryview | None]:
+        """Leave a file out for as long as it is what is known.
+
+        Return how much of it is the same, and the first part that is not.
+        """
+        self._unwanted = node.at + node.st_size
+        same = 0
+        for part in parts:
+            if not known.has(part, same):
+                self._unwanted = 0
+                assert self._writer is not None
+                self._writer.do(partial(self._restore, known, node.at, same))
+                self._writer.do(partial(self._write, part, node.at + same))
+                return same, part
+            same += len(part)
+        self._known[node.at] = known
+        return same, None
+
+    def _restore(self, known: Known, at: int, size: int) -> None:
+        os.lseek(self.file, at, os.SEEK_SET)
+        _send(self.file, known.file, 0, size)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more file may be left out."""
+        return len(self._known) < MOST_LEFT_OUT
+
+    def _where(self, node: Node) -> tuple[int, int]:
+        known = self._known.get(node.at)
+        return (self.file, node.at) if known is None else (known.file, 0)
 
     def read(self, node: Node, limit: int = sys.maxsize) -> bytes:
         """Return a file's first bytes."""
-        return os.pread(self.file, min(node.st_size, limit), node.at)
+        file, at = self._where(node)
+        return os.pread(file, min(node.st_size, limit), at)
 
     def copy(self, node: Node, target: int) -> None:
         """Append a file to an open one."""
-        at, size = node.at, node.st_size
-        while size:
-            done = os.sendfile(target, self.file, at, min(size, 1 << 30))
-            if not done:
-                raise OSError(errno.EIO, "the archive ends too early")
-            at += done
-            size -= done
+        _send(target, *self._where(node), node.st_size)
 
     def pieces(self, node: Node) -> Iterator[bytes]:
         """Yield a file."""
-        return self._pieces(node.at, node.st_size)
+        return _pieces(*self._where(node), node.st_size)
 
     def part(self, node: Node) -> tuple[Opened, int]:
-        """Return what has a file open: the archive."""
-        return self, node.at
+        """Return what has a file open: the archive, or what is known."""
+        known = self._known.get(node.at)
+        return (self, node.at) if known is None else (known, 0)
 
     def whole(self) -> Iterator[bytes]:
         """Yield the archive."""
-        return self._pieces(0, sys.maxsize)
+        end = 0
+        for at, known in sorted(self._known.items(), key=itemgetter(0)):
+            yield from _pieces(self.file, end, at - end)
+            yield from _pieces(known.file, 0, known.size)
+            end = at + known.size
+        yield from _pieces(self.file, end, sys.maxsize)
 
-    def _pieces(self, at: int, size: int) -> Iterator[bytes]:
-        while size and (piece := os.pread(self.file, min(CHUNK, size), at)):
-            at += len(piece)
-            size -= len(piece)
-            yield piece
+
+def _send(target: int, file: int, at: int, size: int) -> None:
+    """Append a part of a file to another."""
+    while size:
+        done = os.sendfile(target, file, at, min(size, 1 << 30))
+        if not done:
+            raise OSError(errno.EIO, "a file ends too early")
+        at += done
+        size -= done
+
+
+def _pieces(file: int, at: int, size: int) -> Iterator[bytes]:
+    while size and (piece := os.pread(file, min(CHUNK, size), at)):
+        at += len(piece)
+        size -= len(piece)
+        yield piece
+
+
+class Arriving:
+    """Large files of an archive while they come: hashed by helpers, or found to be known."""
+
+    def __init__(
+        self, spool: Spool, helpers: Sequence[Helper], known: KnownFiles | None = None
+    ) -> None:
+        self._spool = spool
+        self._helpers = helpers
+        self._known = known
+        self._hashing: list[tuple[Node, hashlib._Hash]] = []
+
+    def take(self, path: bytes, node: Node, parts: Iterator[memoryview]) -> None:
+        """Take the content of a file."""
+        whole = hashlib.sha256()
+        helper = self._helpers[len(self._hashing) % len(self._helpers)]
+        known = None
+        if self._known is not None and self._spool.has_room:
+            known = self._known.find(path, node.st_size)
+        if known is not None:
+            same, other = self._spool.compare(node, known, parts)
+            if other is None:
+                node.digest = known.digest
+                return
+            helper.do(partial(known.hash, whole, same))
+            helper.do(partial(whole.update, other))
+        self._hashing.append((node, whole))
+        for part in parts:
+            helper.do(partial(whole.update, part))
+
+    def complete(self) -> None:
+        """Note what the helpers, which have ended, have found out."""
+        for node, whole in self._hashing:
+            node.digest = whole.digest()
 
 
 class Tree:
     """What a plain archive holds."""
 
     def __init__(
-        self, spool: Content, root: Node, umask: int, helpers: Sequence[Helper] = ()
+        self, spool: Content, root: Node, umask: int, arriving: Arriving | None = None
     ) -> None:
-        """What is large is hashed by the helpers, one after the other, and known when they end."""
+        """While an archive is `arriving`, digests of what is large are found out beside."""
         self.spool = spool
-        self._helpers = helpers
-        self._hashing: list[tuple[Node, hashlib._Hash]] = []
+        self._arriving = arriving
         self._folders = {b"": root}
         self.root = root
         self.umask = umask
@@ -214,26 +328,18 @@ class Tree:
         else:
             node = Node(stat.S_IFREG | entry.mode, entry.uid, entry.gid, mtime)
             node.st_size, node.at = entry.size, reader.stream.position
-            self._hash(node, reader)
+            if node.st_size <= SMALL or self._arriving is None:
+                node.digest = hashlib.sha256(reader.read(SMALL)).digest()
+            else:
+                self._arriving.take(path, node, reader.content())
         names[name] = node
         return True
 
-    def _hash(self, node: Node, reader: tar.Reader) -> None:
-        if node.st_size <= SMALL or not self._helpers:
-            node.digest = hashlib.sha256(reader.read(SMALL)).digest()
-            return
-        whole = hashlib.sha256()
-        helper = self._helpers[len(self._hashing) % len(self._helpers)]
-        self._hashing.append((node, whole))
-        for part in reader.content():
-            helper.do(partial(whole.update, part))
-
     def complete(self) -> None:
-        """Note what the helpers have found out."""
-        self._helpers = ()
-        for node, whole in self._hashing:
-            node.digest = whole.digest()
-        self._hashing.clear()
+        """All has arrived: take the digests that are known now."""
+        if self._arriving is not None:
+            self._arriving.complete()
+            self._arriving = None
 
     def _folder(self, path: bytes, name: bytes, names: dict[bytes, Node], entry: tar.Entry) -> bool:
         node = self._folders.get(path)
@@ -319,14 +425,16 @@ class Tree:
         return found[0]
 
 
-def indexed(pieces: Iterable[bytes], spool: Spool, mode: int, umask: int) -> Tree | None:
+def indexed(
+    pieces: Iterable[bytes], spool: Spool, mode: int, umask: int, known: KnownFiles | None = None
+) -> Tree | None:
     """Take in a whole archive; return its index, or None where it is not plain.
 
     `mode` is the root folder's, where no entry speaks of it.
     """
     root = Node(stat.S_IFDIR | mode, os.geteuid(), os.getegid(), time.time_ns())
     with Helper() as writer, Helper(AHEAD) as one, Helper(AHEAD) as other:
-        tree: Tree | None = Tree(spool, root, umask, (one, other))
+        tree: Tree | None = Tree(spool, root, umask, Arriving(spool, (one, other), known))
         reader = tar.Reader(spool.taking(pieces, writer))
         for entry in reader:
             if tree is not None and not tree.add(entry, reader):
