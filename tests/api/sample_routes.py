@@ -15,6 +15,7 @@ from boxship.api.routing import Answer, Call, Hijacked, Reply, Stream, route
 from boxship.errors import Conflict, NotFound, NotModified
 from boxship.lib.filepart import FilePart
 
+PAGE = bytes(64 << 10)
 CONTENT = bytes(range(256)) * 40_000  # ten megabytes
 
 
@@ -33,6 +34,12 @@ class Note(msgspec.Struct):
 @route("GET", "/quick")
 def quick(call: Call) -> Reply:
     return Reply(200, "OK")
+
+
+@route("GET", "/page")
+def page(call: Call, diary: Diary) -> Reply:
+    diary.lines.append("asked")
+    return Reply(200, PAGE)
 
 
 @route("POST", "/notes")

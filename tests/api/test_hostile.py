@@ -72,6 +72,18 @@ def test_many_silent_connections_keep_nobody_waiting(served: Served) -> None:
     assert wait_until(lambda: len(served.server._connections) == 0)
 
 
+def test_who_asks_ahead_and_does_not_read_is_answered_no_further(serve: Serve) -> None:
+    diary, asked = Diary(), 200
+    served = serve([sample_routes], {Diary: diary})
+    with served.connect() as connection:
+        connection.sendall(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n" * asked)
+        assert not wait_until(lambda: len(diary.lines) > asked // 2, within=1)
+        connection.sendall(b"GET /page HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        received = read_all(connection)
+    assert received.count(sample_routes.PAGE) == asked + 1
+    assert len(diary.lines) == asked + 1
+
+
 def test_the_oldest_idle_connection_makes_room(served: Served) -> None:
     served.server._most = 3
     made = [served.connect() for _ in range(4)]

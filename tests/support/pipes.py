@@ -36,6 +36,9 @@ class MemoryTransport(asyncio.Transport):
             if self.protocol is not None and not self.closing:
                 self.protocol.data_received(data[at : at + step])
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def is_closing(self) -> bool:
         return self.closing
 
@@ -52,6 +55,20 @@ class MemoryTransport(asyncio.Transport):
             self.closing = True
             if self.protocol is not None:
                 self.protocol.connection_lost(None)
+
+
+class StuckTransport(MemoryTransport):
+    """Keeps what is written, since nobody reads it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unread = 0
+
+    def write(self, data: Any) -> None:
+        self.unread += len(data)
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
 
 
 def connect(one: asyncio.Protocol, two: asyncio.Protocol) -> tuple[MemoryTransport, ...]:

@@ -104,7 +104,7 @@ class Connection(asyncio.Protocol):
             return
         self._buffer += data
         if self._exchange is None:
-            self._begin()
+            self._go_on()
         else:
             self._feed(self._exchange)
 
@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
-        if self._state == "idle" and not self._reading:
+        if self._state == "idle" and not self.transport.is_closing():
             self._go_on()
 
     # What the server calls
@@ -387,15 +387,15 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
         elif exchange.closes:
             self._linger(exchange)
-        elif self._writable is not None:
-            self._disarm()
-            self._pause_reading()  # it shall take its answers before it is given more
         else:
+            self._disarm()
             self._go_on()
 
     def _go_on(self) -> None:
-        """Take the next request, or wait for it."""
-        self._disarm()
+        """Take the next request or wait for it, once the client has taken what it was answered."""
+        if self._writable is not None:
+            self._pause_reading()
+            return
         self._resume_reading()
         if self._buffer:
             self._begin()

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 __all__ = ["ConnectionLost", "Http2", "Serve", "Stream"]
 
 WRITE_BUFFER: Final = 512 << 10
+UNREAD: Final = 8 << 20  # bytes that a peer may leave unread; a frame of each call is half of it
 STREAM_WINDOW: Final = 1 << 20
 CONNECTION_WINDOW: Final = 16 << 20
 FIRST_WINDOW: Final = 65535  # a connection's, before it is widened
@@ -392,3 +393,6 @@ class Http2(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
+            if self._transport.get_write_buffer_size() > UNREAD:
+                log.debug("an HTTP/2 connection does not read what it is answered")
+                self._transport.abort()

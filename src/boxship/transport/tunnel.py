@@ -114,6 +114,9 @@ class _Transport(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
 
+    def get_write_buffer_size(self) -> int:
+        return len(self._pending)
+
     def is_closing(self) -> bool:
         return self._closing
 

@@ -7,7 +7,7 @@ import binascii
 from dataclasses import dataclass
 
 from boxship.errors import InvalidRequest
-from boxship.transport.upgrade import Relay
+from boxship.transport.upgrade import RELAY_BUFFER, Relay
 from boxship.wire import http, websocket
 from boxship.wire.websocket import Opcode
 
@@ -69,7 +69,9 @@ class WebsocketRelay(Relay):
                 self._goodbye(1000)
                 self._transport.close()
             case Opcode.PING:
-                self._transport.write(websocket.frame(Opcode.PONG, piece.payload))
+                # One that reads no answers gets none: it may ask faster than there is memory.
+                if self._transport.get_write_buffer_size() <= RELAY_BUFFER:
+                    self._transport.write(websocket.frame(Opcode.PONG, piece.payload))
             case Opcode.PONG:
                 pass
             case _:

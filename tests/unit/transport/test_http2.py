@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.support.pipes import MemoryTransport, connect
+from tests.support.pipes import MemoryTransport, StuckTransport, connect
 
 from boxship.errors import NotFound
+from boxship.transport import http2
 from boxship.transport.http2 import ConnectionLost, Http2, Stream
 from boxship.wire.grpc import Code, Failed
 
@@ -174,5 +175,32 @@ def test_a_slow_reader_holds_up_the_sender() -> None:
         assert sum(received) == 400 * 32768
         client.close()
         await client.wait_closed()
+
+    asyncio.run(run())
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+ASKING = {
+    "pings": b"\0\0\x08\x06\0\0\0\0\0" + bytes(8),
+    "settings": b"\0\0\0\x04\0\0\0\0\0",
+}
+
+
+@pytest.mark.parametrize("kind", ASKING)
+def test_who_asks_for_answers_and_reads_none_is_let_go(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http2, "UNREAD", 16 << 10)
+
+    async def run() -> None:
+        server, stuck = Http2(serve), StuckTransport()
+        stuck.protocol = server
+        server.connection_made(stuck)
+        stuck.arrive(PREFACE + b"\0\0\0\x04\0\0\0\0\0")
+        for _ in range(100):
+            stuck.arrive(100 * ASKING[kind])
+            await asyncio.sleep(0)
+        assert stuck.closing
+        assert stuck.unread < 32 << 10
 
     asyncio.run(run())
