@@ -170,6 +170,10 @@ def test_filters_choose(asked: Asked) -> None:
     assert found("label=is=b") == ["b:1"]
     assert found("label=from") == ["test:1"]
     assert found("reference=te*") == ["test:1"]
+    asked.docker("tag", "test:1", "other/name:2")
+    assert found("reference=te*") == ["test:1"], "no other names of the same image"
+    assert found("reference=*/name") == ["other/name:2"]
+    asked.docker("rmi", "other/name:2")
     assert found("before=b:1") == ["test:1"]
     assert found("since=test:1") == ["b:1"]
     assert found("until=2020-06-01") == ["test:1"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from boxship.image.record import Image
 from boxship.lib import globs, moments
@@ -27,7 +27,10 @@ class Wanted:
 
 
 def apply(images: Iterable[Image], wanted: Wanted, get: Callable[[str], Image]) -> list[Image]:
-    """Return those images that all of the filters let through."""
+    """Return those images that all of the filters let through.
+
+    Where names are asked for, an image comes with those of its names that match, and no others.
+    """
     before = _made(get(wanted.before)) if wanted.before else None
     since = _made(get(wanted.since)) if wanted.since else None
     found = []
@@ -43,21 +46,21 @@ def apply(images: Iterable[Image], wanted: Wanted, get: Callable[[str], Image]) 
             continue
         if any(has_label(image.labels, label) for label in wanted.without_labels):
             continue
-        if wanted.references and not any(matches(image, p) for p in wanted.references):
-            continue
+        if wanted.references:
+            names = tuple(n for n in image.names if any(matches(n, p) for p in wanted.references))
+            if not names:
+                continue
+            image = replace(image, names=names)
         found.append(image)
     return found
 
 
-def matches(image: Image, pattern: str) -> bool:
-    """Whether one of an image's names is like the pattern, with its tag or without."""
-    for name in image.names:
-        reference = Reference.parse(name)
-        if globs.match(pattern, reference.familiar) or globs.match(
-            pattern, reference.familiar_repository
-        ):
-            return True
-    return False
+def matches(name: str, pattern: str) -> bool:
+    """Whether a name is like the pattern, with its tag or without."""
+    reference = Reference.parse(name)
+    return globs.match(pattern, reference.familiar) or globs.match(
+        pattern, reference.familiar_repository
+    )
 
 
 def _made(image: Image) -> int:
