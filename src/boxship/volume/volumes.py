@@ -175,6 +175,8 @@ class Volumes:
                 )
                 if spared or not (named_too or volume.anonymous) or self.users(volume.name):
                     continue
+                if volume.options:  # what it mounts is somebody's, and may be elsewhere
+                    continue
                 size = self._driver(volume).size(volume.name)
                 with contextlib.suppress(VolumeInUse, NoSuchVolume):
                     self.remove(volume.name)
