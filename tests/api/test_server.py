@@ -90,7 +90,7 @@ def test_a_body_becomes_a_document_and_a_part_is_given(served: Served, diary: Di
     [
         (b"{", "invalid JSON"),
         (b'{"Text": 1}', "invalid JSON"),
-        (b'{"Text": "a"} {}', "invalid JSON"),
+        (b'{"Text": "a"} {}', "unexpected content after JSON"),
         (b'{"Text": "a", "Text": "b"}', "duplicate key"),
         (b'{"Count": NaN}', "NaN"),
         (b'{"Count": 1e400}', "invalid JSON"),

@@ -102,7 +102,7 @@ def test_what_cannot_be_committed_makes_no_image(
 ) -> None:
     container = start()
     before = {image.id for image in api.images.list(all=True)}
-    with pytest.raises(docker.errors.APIError, match="run is not a valid change command"):
+    with pytest.raises(docker.errors.APIError, match="RUN is not a valid change command"):
         container.commit(changes=["RUN true"])
     with pytest.raises(docker.errors.APIError, match="invalid reference format"):
         container.commit(repository="BAD//name")

@@ -21,4 +21,4 @@ def before(text: str, now: int) -> int:
     try:
         return now - duration.parse(text)
     except ValueError:
-        raise InvalidRequest(f"failed to parse value as time or duration: {text!r}") from None
+        raise InvalidRequest(f'failed to parse value as time or duration: "{text}"') from None

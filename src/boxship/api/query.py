@@ -41,7 +41,7 @@ class Filters:
         """Return the only value of `key`; InvalidRequest when there are several."""
         values = self.get(key)
         if len(values) > 1:
-            raise InvalidRequest(f"invalid filter '{key}={list(values)}'")
+            raise InvalidRequest(f"invalid filter '{key}=[{' '.join(values)}]'")
         return values[0] if values else None
 
     def flag(self, key: str, default: bool) -> bool:
@@ -51,7 +51,7 @@ class Filters:
             return default
         said = {_truth(value, key) for value in values}
         if len(said) > 1:
-            raise InvalidRequest(f"invalid filter '{key}={list(values)}'")
+            raise InvalidRequest(f"invalid filter '{key}=[{' '.join(values)}]'")
         return said.pop()
 
     def only(self, known: Collection[str]) -> None:

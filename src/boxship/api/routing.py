@@ -96,9 +96,9 @@ class Call:
     def body(self, kind: type[T]) -> T:
         """Return the body as a document of this kind; InvalidRequest when it is none.
 
-        An empty body is an empty document, as Docker has it.
+        An empty body is an empty document, as Docker has it, and so is null.
         """
-        if not self.raw:
+        if self.raw.strip() in (b"", b"null"):
             return msgspec.convert({}, kind)
         self.require_json()
         return strictjson.decode(self.raw, kind, "invalid JSON", limit=BODY_LIMIT, any_case=True)

@@ -27,7 +27,7 @@ def apply(config: RunConfig, changes: Sequence[str]) -> RunConfig:
             word, _, rest = line.partition(" ")
             instruction = INSTRUCTIONS.get(word.upper())
             if instruction is None:
-                raise InvalidChange(f"{word.lower()} is not a valid change command")
+                raise InvalidChange(f"{word} is not a valid change command")
             if not rest.strip():
                 raise InvalidChange(f"{word.upper()} requires at least one argument")
             instruction(made, rest.strip())

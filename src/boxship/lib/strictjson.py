@@ -7,6 +7,7 @@ other; so such a document is refused, as is one that is nested too deep or too l
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -30,11 +31,12 @@ def decode(
 ) -> T:
     """Read `data` as a `kind`; `what` names the document in messages.
 
-    In `any_case` names of fields may be written in another one.
+    In `any_case` names of fields may be written in another one, and numbers are as Go reads them:
+    an integer that does not fit 64 bits is none.
     """
     if len(data) > limit:
         raise InvalidDocument(f"{what} is larger than {limit} bytes")
-    document = check(data, what)
+    document = check(data, what, _signed if any_case else None)
     if any_case and (folded := foldedkeys.folded(document, kind)) is not document:
         data = msgspec.json.encode(folded)
     try:
@@ -48,23 +50,31 @@ def encode(document: object) -> bytes:
     return msgspec.json.encode(document, enc_hook=_plain)
 
 
-def check(data: bytes, what: str) -> Any:
+def check(data: bytes, what: str, integer: Callable[[str], int] | None = None) -> Any:
     """Return what a document says, in dicts and lists.
 
     Refused are duplicate keys, values that JSON does not have, too many of them, deep nesting.
+    `integer` reads whole numbers, where not every one will do.
     """
+    wrong = what if what == "invalid JSON" else f"{what}: invalid JSON"
     if sum(map(data.count, (b",", b"[", b"{"))) > MOST:
-        raise InvalidDocument(f"{what}: invalid JSON: it has too many values")
+        raise InvalidDocument(f"{wrong}: it has too many values")
     try:
-        document = json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse)
+        document = json.loads(
+            data, object_pairs_hook=_unique, parse_constant=_refuse, parse_int=integer
+        )
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":
+            raise InvalidDocument("unexpected content after JSON") from error
+        raise InvalidDocument(f"{wrong}: {error}") from error
     except (ValueError, RecursionError) as error:
-        raise InvalidDocument(f"{what}: invalid JSON: {error}") from error
+        raise InvalidDocument(f"{wrong}: {error}") from error
     level = [document]
     for _ in range(DEPTH):
         level = [inner for outer in level for inner in _inside(outer)]
         if not level:
             return document
-    raise InvalidDocument(f"{what}: invalid JSON: nested deeper than {DEPTH} levels")
+    raise InvalidDocument(f"{wrong}: nested deeper than {DEPTH} levels")
 
 
 def _inside(value: Any) -> list[Any]:
@@ -80,6 +90,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         raise ValueError("duplicate key in an object")
     return made
+
+
+def _signed(digits: str) -> int:
+    number = int(digits)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"{digits} is no integer of 64 bits")
+    return number
 
 
 def _refuse(name: str) -> None:

@@ -29,7 +29,7 @@ def truth(name: str, values: Sequence[str]) -> bool | None:
         case ["0" | "false" | "False"]:
             return False
         case _:
-            raise InvalidRequest(f"invalid filter '{name}={list(values)}'")
+            raise InvalidRequest(f"invalid filter '{name}=[{' '.join(values)}]'")
 
 
 def matches_name(pattern: str, name: str) -> bool:
