@@ -121,7 +121,8 @@ def test_what_is_not_there_is_not_found(api: Api, method: str, verb: str) -> Non
     status, answer = api.ask(method, f"/containers/no-such-{verb[:2]}/{verb}".rstrip("/"), body)
     assert status == 404
     if method != "HEAD":
-        assert answer["message"].startswith("No such container: no-such-")
+        said = f"cannot kill container: no-such-{verb[:2]}: " if verb == "kill" else ""
+        assert answer["message"].startswith(f"{said}No such container: no-such-")
 
 
 @pytest.mark.parametrize(
@@ -162,11 +163,13 @@ def test_questions_that_make_no_sense(
 @pytest.mark.parametrize(
     ("body", "kind", "wanted", "said"),
     [
-        (b"", "", 400, "config cannot be empty"),
+        (b"", "", 400, "invalid JSON: got EOF while reading request body"),
+        (b"null", "", 400, "config cannot be empty"),
         (b"{}", "", 400, "config cannot be empty"),
         (b"{", "", 400, "invalid JSON"),
         (b"[]", "", 400, "invalid JSON"),
-        (b'{"Image":"a"}{"Image":"b"}', "", 400, "invalid JSON"),
+        (b'{"Image":"a"}{"Image":"b"}', "", 400, "unexpected content after JSON"),
+        (b'{"HostConfig":{"Memory":9223372036854775808}}', "", 400, "no integer of 64 bits"),
         (b'{"Image": 5}', "", 400, "invalid JSON"),
         (b'{"Image":"x"}', "text/plain", 400, "unsupported Content-Type"),
         ({"Image": "no-such"}, "", 404, "No such image: no-such"),
@@ -175,8 +178,13 @@ def test_questions_that_make_no_sense(
         ({"Image": IMAGE, "HostConfig": {"Runtime": "none"}}, "", 400, "runtime name: none"),
         (
             {"Image": IMAGE, "HostConfig": {"NetworkMode": "container:nobody"}},
-            "", 404, "No such container: nobody",
+            "", 400, "No such container: nobody",
         ),
+        (
+            {"Image": IMAGE, "HostConfig": {"VolumesFrom": ["nobody"]}},
+            "", 400, "No such container: nobody",
+        ),
+        ({"Image": IMAGE, "WorkingDir": "/bin/busybox"}, "", 400, "Cannot mkdir: /bin/busybox"),
         ({"Image": IMAGE, "WorkingDir": "relative"}, "", 400, "needs to be an absolute path"),
     ],
 )  # fmt: skip

@@ -119,6 +119,13 @@ def check_host_config(host: HostConfig) -> None:
         raise InvalidRequest(f"invalid isolation '{host.isolation}' on linux")
     for request in host.device_requests or ():
         devices.check_request(request)
+    size = host.console_size
+    if size is not None and (len(size) != 2 or min(size) < 0):
+        raise InvalidRequest("ConsoleSize must be a height and a width")
+    if "" in (host.annotations or {}):
+        raise InvalidRequest(
+            "invalid Annotations: the empty string is not permitted as an annotation key"
+        )
     if host.storage_opt:
         raise InvalidRequest(
             "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
@@ -217,12 +224,16 @@ def _sysctls(host: HostConfig) -> None:
 def _ports(host: HostConfig) -> None:
     for port, bindings in (host.port_bindings or {}).items():
         check_port(port)
+        if "-" in port:
+            raise InvalidRequest(f'invalid port specification: "{port}"')
         for binding in bindings or ():
             wanted = binding.host_port or ""
             if wanted:
                 low, dash, high = wanted.partition("-")
                 numbers = (low, high) if dash else (low,)
-                if not all(HOST_PORT.fullmatch(n) and int(n) < 65536 for n in numbers):
+                if not all(HOST_PORT.fullmatch(n) and int(n) < 65536 for n in numbers) or (
+                    dash and int(low) > int(high)
+                ):
                     raise InvalidRequest(f'invalid port specification: "{wanted}"')
             if binding.host_ip:
                 try:
@@ -248,7 +259,9 @@ def _security(host: HostConfig) -> None:
     for option in host.security_opt or ():
         key, equals, value = option.partition("=")
         if not equals:
-            key, _, value = option.partition(":")
+            key, colon, value = option.partition(":")
+            if not colon and key != "no-new-privileges":
+                raise InvalidRequest(f'invalid --security-opt 1: "{option}"')
         match key:
             case "no-new-privileges":
                 if value not in ("", "true", "false"):
@@ -281,7 +294,7 @@ def check_network(
     """Check what does not go together with the network mode."""
     mode = host.network_mode or ""
     shares = mode.startswith("container:")
-    if mode == "container:":
+    if mode in ("container", "container:"):
         raise InvalidRequest("Invalid network mode: invalid container format container:<name|id>")
     if (shares or mode == "host") and host.links:
         kind = "container" if shares else "host"

@@ -22,6 +22,7 @@ from boxship.container.errors import (
     AlreadyStarted,
     AlreadyStopped,
     CannotStart,
+    InvalidName,
     NameTaken,
     NotRunning,
     StartRefused,
@@ -123,7 +124,8 @@ class Containers:
             await self._keep_failure(cell, str(told), exit_code)
             raise told from failure
         record = cell.record
-        run = Run(pid=started.pid, started_at=time.time_ns())
+        finished = record.run.finished_at  # of the run before, until this one's end is known
+        run = Run(pid=started.pid, started_at=time.time_ns(), finished_at=finished)
         cell.shim = shim
         await self.registry.put(
             cell,
@@ -245,15 +247,25 @@ class Containers:
                     await self.registry.put(cell, replace(cell.record, manually_stopped=True))
 
     async def kill(self, ref: str, signal_name: str = "") -> None:
-        """Send a signal to the program; SIGKILL returns when it is gone."""
-        cell = self.find(ref)
-        number = signals.parse(signal_name or "SIGKILL")
+        """Send a signal to the program; SIGKILL returns when it is gone.
+
+        Where the image names no signal of its own to stop it by, each is taken for one: no restart
+        policy applies when the program ends, and a frozen one goes on to hear it.
+        """
+        wrong = f"cannot kill container: {ref}"
+        try:
+            number = signals.parse(signal_name or "SIGKILL")
+            cell = self.find(ref)
+        except InvalidRequest as reason:
+            raise InvalidRequest(f"{wrong}: {reason}") from None
+        except NotFound as reason:
+            raise NotFound(f"{wrong}: {reason}") from None
         if cell.record.state is State.RESTARTING:
             return
         if not cell.record.state.has_process:
-            raise Conflict(f"cannot kill container: {ref}: container {cell.id} is not running")
-        own = signals.parse(cell.record.config.stop_signal or "SIGTERM")
-        if number in (own, signal.SIGKILL):
+            raise Conflict(f"{wrong}: container {cell.id} is not running")
+        own = cell.record.config.stop_signal
+        if not own or number in (signals.parse(own), signal.SIGKILL):
             await self._mark_stopped(cell)
         await self._signal(cell, number)
         if number == signal.SIGKILL:
@@ -268,8 +280,8 @@ class Containers:
             raise NotRunning(cell.id) from None
         announce(self._publisher, cell.record, "kill", signal=str(int(number)))
         if cell.record.state is State.PAUSED and cell.stopping:
-            with contextlib.suppress(NotRunning):
-                await self._have(cell, self.cgroup(cell).thaw)
+            with contextlib.suppress(BoxshipError):  # it has just ended, or goes on already
+                await self.unpause(cell.id)
 
     async def restart(self, ref: str, signal_name: str = "", timeout: int | None = None) -> None:
         """Stop, where it runs, and start again."""
@@ -335,7 +347,10 @@ class Containers:
         cell = self.find(ref)
         async with cell.turn.take("rename", ref):
             old = cell.record.name
-            new = names.checked(name)
+            try:
+                new = names.checked(name)
+            except InvalidName as invalid:
+                raise InvalidRequest(f"Error when allocating new name: {invalid}") from None
             if new == old:
                 raise InvalidRequest("Renaming a container with the same name as its current name")
             try:
@@ -452,7 +467,7 @@ def running(cell: Cell) -> Shim:
 
 def _check_startable(cell: Cell) -> None:
     match cell.record.state:
-        case State.RUNNING:
+        case State.RUNNING | State.RESTARTING:
             raise AlreadyStarted(f"container {cell.id} is already running")
         case State.PAUSED:
             raise Conflict("cannot start a paused container, try unpause instead")

@@ -27,6 +27,7 @@ from boxship.container import (
 )
 from boxship.container.bundle import Host
 from boxship.container.defaults import Defaults
+from boxship.container.errors import NoSuchContainer
 from boxship.container.limits import Features
 from boxship.container.needs import Images, Snapshots, Volumes
 from boxship.container.record import Container, MountPoint
@@ -121,6 +122,7 @@ class Creation:
         endpoints = dict(asked.endpoints)
         checks.check_network(asked.config, host, endpoints)
         warnings = limits.settle(host, self.features, self.cpus)
+        warnings += limits.settle_new(host, self.features)
         if image is not None and asked.platform is None:
             warnings += checks.other_platform(image.config.platform, self.images.host)
         if host.network_mode == "host" and host.port_bindings:
@@ -167,8 +169,15 @@ class Creation:
         for member in ("network_mode", "ipc_mode", "pid_mode"):
             mode: str = getattr(host, member) or ""
             if mode.startswith("container:"):
-                other = self.registry.find(mode.removeprefix("container:"))
+                other = self._other(mode.removeprefix("container:"))
                 setattr(host, member, f"container:{other.id}")
+
+    def _other(self, ref: str) -> Cell:
+        """Find a container that the new one shares something with."""
+        try:
+            return self.registry.find(ref)
+        except NoSuchContainer as reason:  # not as such: clients would pull the image, and retry
+            raise InvalidRequest(str(reason)) from None
 
     def _links(self, host: HostConfig, name: str) -> dict[str, Container]:
         """Return the containers to link to on the default bridge, and say so as inspect does."""
@@ -195,7 +204,7 @@ class Creation:
             raise InvalidRequest(f'invalid mount config for type "image": {reason}') from None
 
     def _mounts_of(self, ref: str) -> Sequence[MountPoint]:
-        return self.registry.find(ref).record.mounts
+        return self._other(ref).record.mounts
 
     # ---- doing, in a worker thread
 
@@ -221,7 +230,7 @@ class Creation:
         root = self.snapshots.open(record.id)
         try:
             if record.config.working_dir not in (None, "", "/"):
-                os.close(make_folders_in_root(root, record.config.working_dir))
+                _make_working_folder(root, record.config.working_dir)
             asked = {mount.target: mount for mount in record.host_config.mounts or ()}
             points = [
                 self._volume(record.id, root, point, asked.get(point.destination), undo)
@@ -254,6 +263,13 @@ class Creation:
         finally:
             if mounted:
                 self.volumes.release(point.name, container)
+
+
+def _make_working_folder(root: int, path: str) -> None:
+    try:
+        os.close(make_folders_in_root(root, path))
+    except NotADirectoryError:
+        raise InvalidRequest(f"Cannot mkdir: {path} is not a directory") from None
 
 
 def _descriptor(image: Image | None) -> bytes:

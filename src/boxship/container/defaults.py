@@ -15,6 +15,7 @@ from boxship.spec.engine.container import (
 
 SHM_SIZE: Final = 64 << 20
 STOP_TIMEOUT: Final = 10
+GREATEST: Final = 2**63 - 1
 MASKED: Final = (
     "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys",
     "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
@@ -52,6 +53,7 @@ def fill_host_config(host: HostConfig, defaults: Defaults) -> None:
     host.userns_mode = host.userns_mode or ""
     if not host.cgroupns_mode:
         host.cgroupns_mode = "host" if host.privileged else defaults.cgroupns_mode
+    _disable_labels(host)
     host.shm_size = host.shm_size or defaults.shm_size
     host.runtime = host.runtime or defaults.runtime
     host.cgroup_parent = host.cgroup_parent or ""
@@ -68,7 +70,7 @@ def fill_host_config(host: HostConfig, defaults: Defaults) -> None:
         options = {**defaults.log_options, **options}
     host.log_config = HostConfigLogConfig(type=driver, config=options)
     if (host.memory or 0) > 0 and not host.memory_swap:
-        host.memory_swap = (host.memory or 0) * 2
+        host.memory_swap = min((host.memory or 0) * 2, GREATEST)
     unconfined = host.privileged or "systempaths=unconfined" in (host.security_opt or ())
     if host.masked_paths is None:
         host.masked_paths = [] if unconfined else list(defaults.masked)
@@ -78,6 +80,15 @@ def fill_host_config(host: HostConfig, defaults: Defaults) -> None:
         host.memory_swappiness = None
     if host.pids_limit is not None and host.pids_limit <= 0:
         host.pids_limit = None
+
+
+def _disable_labels(host: HostConfig) -> None:
+    """Say that who sees the host's processes has no SELinux label, unless one was asked for."""
+    asked = host.security_opt or []
+    if any(option.startswith("label") for option in asked):
+        return
+    if host.privileged or host.pid_mode == "host" or host.ipc_mode == "host":
+        host.security_opt = [*asked, "label=disable"]
 
 
 def _network_mode(mode: str) -> str:

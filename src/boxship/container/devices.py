@@ -107,11 +107,13 @@ def _mapped(mapping: DeviceMapping) -> Iterator[oci.Device]:
         raise InvalidRequest(
             f'error gathering device information while adding custom device "{source}": {reason}'
         ) from None
-    if stat.S_ISDIR(found.st_mode):
-        for path in _all_nodes(source):
+    is_folder = stat.S_ISDIR(found.st_mode)
+    below = list(_all_nodes(source)) if is_folder else []
+    if below:
+        for path in below:
             yield _node(path, target + path[len(source.rstrip("/")) :])
         return
-    if not (stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)):
+    if is_folder or not (stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)):
         raise InvalidRequest(
             f'error gathering device information while adding custom device "{source}": '
             "not a device node"

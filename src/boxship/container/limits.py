@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from boxship.errors import InvalidRequest
+from boxship.spec.engine.container import HostConfig
 
 MEGABYTE: Final = 1 << 20
 LEAST_MEMORY: Final = 6 * MEGABYTE
@@ -42,6 +43,8 @@ class Features(Protocol):
     @property
     def blkio_weight(self) -> bool: ...
     @property
+    def blkio_weight_device(self) -> bool: ...
+    @property
     def unified(self) -> bool: ...
 
 
@@ -61,6 +64,8 @@ class Limits(Protocol):
     cpuset_cpus: str | None
     cpuset_mems: str | None
     blkio_weight: int | None
+    cpu_realtime_period: int | None
+    cpu_realtime_runtime: int | None
 
 
 def settle(limits: Limits, features: Features, cpus: int, *, update: bool = False) -> list[str]:
@@ -72,6 +77,19 @@ def settle(limits: Limits, features: Features, cpus: int, *, update: bool = Fals
     _cpuset(limits, features, warnings.append)
     _blkio(limits, features, warnings.append)
     return warnings
+
+
+def settle_new(host: HostConfig, features: Features) -> list[str]:
+    """Do the same for what only creation knows."""
+    if host.oom_kill_disable is None and features.oom_kill_disable:
+        host.oom_kill_disable = False
+    if not host.blkio_weight_device or features.blkio_weight_device:
+        return []
+    host.blkio_weight_device = []
+    return [
+        "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. "
+        "Weight-device discarded."
+    ]
 
 
 def _memory(
@@ -190,6 +208,9 @@ def _cpu(limits: Limits, features: Features, cpus: int, warn: Callable[[str], No
         raise InvalidRequest(
             "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"
         )
+    runtime, window = limits.cpu_realtime_runtime or 0, limits.cpu_realtime_period or 0
+    if 0 < window < runtime:
+        raise InvalidRequest("cpu real-time runtime cannot be higher than cpu real-time period")
     if 0 < quota < 1000:
         raise InvalidRequest("CPU cfs quota can not be less than 1ms (i.e. 1000)")
 
@@ -215,8 +236,8 @@ def members(text: str, what: str) -> set[int]:
     """Read a list such as `0-3,5`."""
     wrong = f"Invalid value {text} for cpuset {what}"
     found: set[int] = set()
-    for word in filter(None, text.strip().split(",")):
-        first, dash, last = word.strip().partition("-")
+    for word in text.split(",") if text else ():
+        first, dash, last = word.partition("-")
         if not (first.isascii() and first.isdigit() and len(first) < 6):
             raise InvalidRequest(wrong)
         if dash and not (last.isascii() and last.isdigit() and len(last) < 6):
@@ -235,6 +256,6 @@ def _blkio(limits: Limits, features: Features, warn: Callable[[str], None]) -> N
             "Your kernel does not support Block I/O weight or the cgroup is not mounted. "
             "Weight discarded."
         )
-        limits.blkio_weight = 0
+        limits.blkio_weight = weight = 0
     if weight and not 10 <= weight <= 1000:
         raise InvalidRequest("Range of blkio weight is from 10 to 1000")

@@ -60,9 +60,7 @@ class Lookups:
 def select(records: Iterable[Container], asked: Asked, look: Lookups) -> list[Container]:
     """Return the containers that pass, the newest first."""
     checks = list(_checks(asked.filters, look))
-    everything = asked.everything or asked.limit > 0 or "status" in asked.filters
-    everything = everything or "exited" in asked.filters
-    everything = everything or "before" in asked.filters or "since" in asked.filters
+    everything = asked.everything or asked.limit > 0 or bool(asked.filters.get("status"))
     found = [
         record
         for record in records

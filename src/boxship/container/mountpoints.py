@@ -62,6 +62,7 @@ def parse_bind(raw: str, volume_driver: str = "") -> MountPoint:
     """Read `-v`: `[SOURCE:]DESTINATION[:MODE]`."""
     words = raw.split(":")
     wrong = f"invalid volume specification: '{raw}'"
+    kind = "bind" if words[0].startswith("/") and len(words) > 1 else "volume"
     if not words[0] or len(words) > 3 or (len(words) == 2 and is_mode(words[1])):
         raise InvalidRequest(wrong)
     source, target = ("", words[0]) if len(words) == 1 else (words[0], words[1])
@@ -73,8 +74,10 @@ def parse_bind(raw: str, volume_driver: str = "") -> MountPoint:
         target = clean_target(target)
         if source.startswith("/"):
             return _bind(source, target, mode, options)
+        if not PROPAGATIONS.isdisjoint(options):
+            raise InvalidRequest("field BindOptions must not be specified")
     except InvalidRequest as reason:
-        raise InvalidRequest(f"{wrong}: {reason}") from None
+        raise InvalidRequest(f'{wrong}: invalid mount config for type "{kind}": {reason}') from None
     return MountPoint(
         type="volume",
         destination=target,
@@ -196,6 +199,8 @@ def _mount_volume(mount: Mount, target: str) -> MountPoint:
         raise InvalidRequest("subpath must be a relative path within the volume")
     if not mount.source and mount.read_only:
         raise InvalidRequest("must not set ReadOnly mode when using anonymous volumes")
+    if not mount.source and subpath:
+        raise InvalidRequest("must not set Subpath when using anonymous volumes")
     return MountPoint(
         type="volume",
         destination=target,
@@ -258,13 +263,17 @@ def _from_container(
     word: str, mounts_of: Callable[[str], Sequence[MountPoint]]
 ) -> Iterable[MountPoint]:
     name, _, mode = word.partition(":")
-    if not name or (mode and not is_mode(mode)):
+    if not word:
+        raise InvalidRequest("volumes-from specification cannot be an empty string")
+    if not name:
         raise InvalidRequest(f"invalid volumes-from specification: '{word}'")
+    if not is_mode(mode):
+        raise InvalidRequest(f"invalid mode: {mode}")
     for point in mounts_of(name):
         if point.type in ("bind", "volume"):
             rw = point.rw and "ro" not in mode.split(",")
             # The volume belongs to the other container too, so it is nobody's to take along.
-            yield replace(point, rw=rw, no_copy=True)
+            yield replace(point, mode="", rw=rw, no_copy=True)
 
 
 def volume_options(mount: Mount | None) -> tuple[Mapping[str, str], Mapping[str, str]]:

@@ -114,7 +114,8 @@ async def _ask_ps(arguments: Sequence[str]) -> str:
         await asked.wait()
         raise PsFailed(f"ps: no answer after {PS_TIMEOUT:.0f} s") from None
     if asked.returncode:
-        raise PsFailed(f"ps: {errors.decode(errors='replace').strip()}")
+        why = errors.decode(errors="replace").strip().partition("\n")[0]  # then comes its usage
+        raise PsFailed(f"ps: {why}")
     return output[:MOST_OUTPUT].decode(errors="replace")
 
 

@@ -12,7 +12,7 @@ from boxship.container import checks, limits, resources
 from boxship.container.containers import Containers
 from boxship.container.lifecycle import State
 from boxship.container.registry import Cell
-from boxship.errors import Conflict, InvalidRequest
+from boxship.errors import Conflict
 from boxship.spec.engine.container import HostConfig, RestartPolicy
 from boxship.spec.engine.container import Resources as Asked
 
@@ -34,10 +34,15 @@ async def update(
     async with cell.turn.take("update", ref):
         if cell.record.state in (State.REMOVING, State.DEAD):
             raise Conflict(f"Cannot update container {cell.id}: it is marked for removal")
-        host = changed(cell.record.host_config, asked)
         if policy is not None and policy.name:
-            _check_policy(cell, policy)
-            host.restart_policy = policy
+            checks.check_restart(policy, auto_remove=False)
+        try:
+            host = changed(cell.record.host_config, asked)
+            if policy is not None and policy.name:
+                _check_policy(cell, policy)
+                host.restart_policy = policy
+        except Conflict as reason:
+            raise Conflict(f"Cannot update container {cell.id}: {reason}") from None
         if cell.record.state.has_process:
             try:
                 group = containers.cgroup(cell)
@@ -54,16 +59,16 @@ async def update(
 def changed(host: HostConfig, asked: Asked) -> HostConfig:
     """Return a HostConfig with what an update names; zero and empty name nothing."""
     made = msgspec.structs.replace(host)
-    if (asked.nano_cpus or 0) and (made.cpu_period or made.cpu_quota):
-        raise InvalidRequest(
-            "Conflicting options: Nano CPUs cannot be updated as CPU Period/Quota has already "
-            "been set"
-        )
-    if (asked.cpu_quota or asked.cpu_period) and made.nano_cpus:
-        raise InvalidRequest(
-            "Conflicting options: CPU Period/Quota cannot be updated as NanoCPUs has already "
-            "been set"
-        )
+    for new, what, old, kept in (
+        (asked.nano_cpus, "Nano CPUs", made.cpu_period, "CPU Period"),
+        (asked.nano_cpus, "Nano CPUs", made.cpu_quota, "CPU Quota"),
+        (asked.cpu_period, "CPU Period", made.nano_cpus, "NanoCPUs"),
+        (asked.cpu_quota, "CPU Quota", made.nano_cpus, "NanoCPUs"),
+    ):
+        if new and old:
+            raise Conflict(
+                f"Conflicting options: {what} cannot be updated as {kept} has already been set"
+            )
     for member in (*NUMBERS, *WORDS):
         if value := getattr(asked, member):
             setattr(made, member, value)
@@ -71,7 +76,7 @@ def changed(host: HostConfig, asked: Asked) -> HostConfig:
         made.pids_limit = asked.pids_limit if asked.pids_limit > 0 else None
     memory, swap = made.memory or 0, made.memory_swap or 0
     if memory and not asked.memory_swap and 0 < swap < memory:
-        raise InvalidRequest(
+        raise Conflict(
             "Memory limit should be smaller than already set memoryswap limit, update the "
             "memoryswap at the same time"
         )
@@ -92,8 +97,7 @@ def _named(host: HostConfig, asked: Asked) -> HostConfig:
 
 
 def _check_policy(cell: Cell, policy: RestartPolicy) -> None:
-    checks.check_restart(policy, auto_remove=False)
     if cell.record.auto_remove and policy.name != "no":
-        raise InvalidRequest(
+        raise Conflict(
             "Restart policy cannot be updated because AutoRemove is enabled for the container"
         )

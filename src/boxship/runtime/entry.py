@@ -52,7 +52,7 @@ def _search(environment: Sequence[str]) -> Iterator[str]:
 
 def find(program: Program, arguments: Sequence[str], environment: Sequence[str]) -> None:
     """Fail now, with the right words, if there is no program to run."""
-    if not arguments or not arguments[0]:
+    if not arguments:
         raise BadBundle("args must not be empty")
     name = arguments[0]
     said = f'exec: "{name}"'

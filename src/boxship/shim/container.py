@@ -10,7 +10,7 @@ from select import POLLIN, POLLPRI
 
 import msgspec
 
-from boxship.errors import InvalidRequest, NotFound
+from boxship.errors import NotFound
 from boxship.kernel import processes, terminals
 from boxship.runtime import api
 from boxship.shim import protocol, record
@@ -77,10 +77,10 @@ class Program:
         self.send_signal(signal.SIGKILL)
 
     def resize(self, height: int, width: int) -> None:
-        """Tell the program how large its terminal is."""
+        """Tell the program how large its terminal is; without one nobody could see it."""
         terminal = self.streams.terminal
         if terminal is None:
-            raise InvalidRequest("the process has no terminal to resize")
+            return
         terminals.set_size(terminal, height, width)
 
     def ended(self, status: int) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from boxship.container.limits import MEGABYTE, members, settle
+from boxship.container.limits import MEGABYTE, members, settle, settle_new
 from boxship.errors import InvalidRequest
-from boxship.spec.engine.container import HostConfig
+from boxship.spec.engine.container import HostConfig, HostConfigBlkioWeightDeviceItem
 
 CPUS = 4
 GIGA = 1_000_000_000
@@ -32,6 +32,7 @@ class Kernel:
     mems: str = "0"
     pids_limit: bool = True
     blkio_weight: bool = True
+    blkio_weight_device: bool = True
     unified: bool = False
 
 
@@ -229,7 +230,39 @@ def test_an_update_may_speak_of_swap_alone() -> None:
 
 @pytest.mark.parametrize(
     ("text", "found"),
-    [("", set()), ("0", {0}), ("0-2", {0, 1, 2}), ("0,2-3,2", {0, 2, 3}), (" 1 , 3 ", {1, 3})],
+    [("", set()), ("0", {0}), ("0-2", {0, 1, 2}), ("0,2-3,2", {0, 2, 3})],
 )
 def test_lists_of_cpus(text: str, found: set[int]) -> None:
     assert members(text, "cpus") == found
+
+
+@pytest.mark.parametrize("text", ["0,", ",0", " 0", "x", "1-0", "0-9999", "-1"])
+def test_what_is_no_list_of_cpus(text: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"Invalid value {text} for cpuset cpus"):
+        members(text, "cpus")
+
+
+def test_what_is_discarded_is_not_measured() -> None:
+    host = HostConfig(
+        blkio_weight=5,
+        blkio_weight_device=[HostConfigBlkioWeightDeviceItem(path="/dev/null", weight=5)],
+    )
+    kernel = Kernel(blkio_weight=False, blkio_weight_device=False)
+    said = [*settle(host, kernel, CPUS), *settle_new(host, kernel)]
+    assert [line.rpartition(". ")[2] for line in said] == [
+        "Weight discarded.",
+        "Weight-device discarded.",
+    ]
+    assert (host.blkio_weight, host.blkio_weight_device) == (0, [])
+
+
+def test_whether_the_oom_killer_is_off_is_said_where_that_can_be() -> None:
+    for can_be, shown in ((True, False), (False, None)):
+        host = HostConfig()
+        settle_new(host, Kernel(oom_kill_disable=can_be))
+        assert host.oom_kill_disable is shown
+
+
+def test_the_real_time_within_a_period_is_no_longer_than_it() -> None:
+    with pytest.raises(InvalidRequest, match="cannot be higher than cpu real-time period"):
+        settle(HostConfig(cpu_realtime_period=1000, cpu_realtime_runtime=2000), Kernel(), CPUS)

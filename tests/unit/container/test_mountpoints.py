@@ -62,7 +62,8 @@ def test_binds(raw: str, wanted: dict[str, Any]) -> None:
         ("/a:/b:sideways", "invalid mode: sideways"),
         ("/a:/b:ro,rw", "invalid mode: ro,rw"),
         ("/a:/b:private,shared", "invalid mode: private,shared"),
-        ("/a:/b:nocopy", "field VolumeOptions must not be specified"),
+        ("/a:/b:nocopy", 'mount config for type "bind": field VolumeOptions must not be specified'),
+        ("a:/b:shared", 'mount config for type "volume": field BindOptions must not be specified'),
     ],
 )
 def test_binds_that_make_no_sense(raw: str, said: str) -> None:
@@ -206,7 +207,7 @@ def test_targets_are_absolute_and_not_the_root(path: str) -> None:
 
 OTHER = (
     MountPoint(type="bind", destination="/b", source="/h"),
-    MountPoint(type="volume", destination="/v", name="vol"),
+    MountPoint(type="volume", destination="/v", name="vol", mode="z"),
     MountPoint(type="tmpfs", destination="/t"),
 )
 
@@ -235,9 +236,17 @@ def test_what_comes_from_another_belongs_to_it_and_may_be_read_only() -> None:
     assert not found["/v"].rw
     assert found["/v"].no_copy
     assert collected(HostConfig(volumes_from=["other"]))["/v"].rw
-    for wrong in ("", ":ro", "other:sideways"):
-        with pytest.raises(InvalidRequest, match="invalid volumes-from specification"):
+    for wrong, said in (
+        ("", "volumes-from specification cannot be an empty string"),
+        (":ro", "invalid volumes-from specification: ':ro'"),
+        ("other:sideways", "invalid mode: sideways"),
+    ):
+        with pytest.raises(InvalidRequest, match=said):
             collected(HostConfig(volumes_from=[wrong]))
+
+
+def test_how_another_mounts_its_volume_is_not_said_of_this_one() -> None:
+    assert collected(HostConfig(volumes_from=["other:ro"]))["/v"].mode == ""
 
 
 @pytest.mark.parametrize(

@@ -39,19 +39,19 @@ CONFIG: Final[Mapping[str, Any]] = {
     "OnBuild": None, "Labels": {},
 }  # fmt: skip
 HOST_CONFIG: Final[Mapping[str, Any]] = {
-    "Binds": None, "ContainerIDFile": "", "LogConfig": {}, "NetworkMode": "", "PortBindings": {},
+    "Binds": None, "ContainerIDFile": "", "LogConfig": {}, "NetworkMode": "", "PortBindings": None,
     "RestartPolicy": {}, "AutoRemove": False, "VolumeDriver": "", "VolumesFrom": None,
-    "ConsoleSize": [0, 0], "CapAdd": None, "CapDrop": None, "CgroupnsMode": "", "Dns": [],
-    "DnsOptions": [], "DnsSearch": [], "ExtraHosts": None, "GroupAdd": None, "IpcMode": "",
+    "ConsoleSize": [0, 0], "CapAdd": None, "CapDrop": None, "CgroupnsMode": "", "Dns": None,
+    "DnsOptions": None, "DnsSearch": None, "ExtraHosts": None, "GroupAdd": None, "IpcMode": "",
     "Cgroup": "", "Links": None, "OomScoreAdj": 0, "PidMode": "", "Privileged": False,
     "PublishAllPorts": False, "ReadonlyRootfs": False, "SecurityOpt": None, "UTSMode": "",
     "UsernsMode": "", "ShmSize": 0, "Runtime": "", "Isolation": "", "CpuShares": 0, "Memory": 0,
-    "NanoCpus": 0, "CgroupParent": "", "BlkioWeight": 0, "BlkioWeightDevice": [],
-    "BlkioDeviceReadBps": [], "BlkioDeviceWriteBps": [], "BlkioDeviceReadIOps": [],
-    "BlkioDeviceWriteIOps": [], "CpuPeriod": 0, "CpuQuota": 0, "CpuRealtimePeriod": 0,
-    "CpuRealtimeRuntime": 0, "CpusetCpus": "", "CpusetMems": "", "Devices": [],
+    "NanoCpus": 0, "CgroupParent": "", "BlkioWeight": 0, "BlkioWeightDevice": None,
+    "BlkioDeviceReadBps": None, "BlkioDeviceWriteBps": None, "BlkioDeviceReadIOps": None,
+    "BlkioDeviceWriteIOps": None, "CpuPeriod": 0, "CpuQuota": 0, "CpuRealtimePeriod": 0,
+    "CpuRealtimeRuntime": 0, "CpusetCpus": "", "CpusetMems": "", "Devices": None,
     "DeviceCgroupRules": None, "DeviceRequests": None, "MemoryReservation": 0, "MemorySwap": 0,
-    "MemorySwappiness": None, "OomKillDisable": None, "PidsLimit": None, "Ulimits": [],
+    "MemorySwappiness": None, "OomKillDisable": None, "PidsLimit": None, "Ulimits": None,
     "CpuCount": 0, "CpuPercent": 0, "IOMaximumIOps": 0, "IOMaximumBandwidth": 0,
     "MaskedPaths": [], "ReadonlyPaths": [],
 }  # fmt: skip
@@ -180,12 +180,13 @@ def host_config(record: Container) -> dict[str, Any]:
         "Name": (policy.name if policy else None) or "no",
         "MaximumRetryCount": (policy.maximum_retry_count if policy else None) or 0,
     }
-    shown["PortBindings"] = {
-        port: [
-            {"HostIp": one.host_ip or "", "HostPort": one.host_port or ""} for one in hosts or ()
-        ]
-        for port, hosts in (record.host_config.port_bindings or {}).items()
-    }
+    if (published := record.host_config.port_bindings) is not None:
+        shown["PortBindings"] = {
+            port: [{"HostIp": one.host_ip or "", "HostPort": one.host_port or ""} for one in hosts]
+            if hosts is not None
+            else None
+            for port, hosts in published.items()
+        }
     return shown
 
 
@@ -259,21 +260,30 @@ def ports(published: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def listed(
-    cells: Iterable[Cell], version: ApiVersion, sizes: Mapping[str, tuple[int, int]] | None = None
+    cells: Iterable[Cell],
+    version: ApiVersion,
+    renamed: frozenset[str] = frozenset(),
+    sizes: Mapping[str, tuple[int, int]] | None = None,
 ) -> bytes:
-    """Return a list of containers as JSON."""
+    """Return a list of containers as JSON; what is `renamed` is shown with its image's ID."""
     now = time.time_ns()
-    return b"[" + b",".join(_summary(cell, version, now, sizes) for cell in cells) + b"]\n"
+    entries = (_summary(cell, version, now, cell.id in renamed, sizes) for cell in cells)
+    return b"[" + b",".join(entries) + b"]\n"
 
 
 def _summary(
-    cell: Cell, version: ApiVersion, now: int, sizes: Mapping[str, tuple[int, int]] | None
+    cell: Cell,
+    version: ApiVersion,
+    now: int,
+    renamed: bool,
+    sizes: Mapping[str, tuple[int, int]] | None,
 ) -> bytes:
     """Return one entry: what changes with the clock is put to what is kept."""
-    key = f"summary {version}"
+    key = f"summary {version} {renamed}"
     kept = cell.shown.get(key)
     if kept is None:
-        kept = cell.shown[key] = msgspec.json.encode(summary(cell.record, version))[:-1]
+        shown = summary(cell.record, version, renamed=renamed)
+        kept = cell.shown[key] = msgspec.json.encode(shown)[:-1]
     size = b""
     if sizes is not None:
         writable, root = sizes.get(cell.id, (0, 0))
@@ -281,7 +291,7 @@ def _summary(
     return b'%b%b,"Status":"%b"}' % (kept, size, status(cell.record, now).encode())
 
 
-def summary(record: Container, version: ApiVersion) -> dict[str, Any]:
+def summary(record: Container, version: ApiVersion, *, renamed: bool = False) -> dict[str, Any]:
     """Return what a list shows of a container, without the status."""
     host: dict[str, Any] = {"NetworkMode": record.host_config.network_mode or ""}
     if version >= ANNOTATIONS_SINCE and record.host_config.annotations:
@@ -289,7 +299,7 @@ def summary(record: Container, version: ApiVersion) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "Id": record.id,
         "Names": [f"/{record.name}"],
-        "Image": record.config.image or record.image,
+        "Image": record.image if renamed else record.config.image or record.image,
         "ImageID": record.image,
         "Command": command_line(record.command),
         "Created": record.created // SECOND,

@@ -75,14 +75,28 @@ def list_containers(
         for record in listing.select((cell.record for cell in registry), asked, look)
         if (cell := registry.get(record.id))
     ]
+    renamed = _renamed(images, chosen)
     if call.query.flag("size"):
-        return _listed_with_sizes(call, containers, chosen)
-    return Reply(document=render.listed(chosen, call.version), headers=JSON)
+        return _listed_with_sizes(call, containers, chosen, renamed)
+    return Reply(document=render.listed(chosen, call.version, renamed), headers=JSON)
 
 
-async def _listed_with_sizes(call: Call, containers: Containers, chosen: list[Cell]) -> Reply:
+async def _listed_with_sizes(
+    call: Call, containers: Containers, chosen: list[Cell], renamed: frozenset[str]
+) -> Reply:
     sizes = await asyncio.to_thread(_sizes, containers, chosen)
-    return Reply(document=render.listed(chosen, call.version, sizes), headers=JSON)
+    return Reply(document=render.listed(chosen, call.version, renamed, sizes), headers=JSON)
+
+
+def _renamed(images: Images, cells: list[Cell]) -> frozenset[str]:
+    """Return the containers whose image is no longer what they were told to use by that name."""
+    meant: dict[str, str] = {}
+    for ref in {cell.record.config.image or "" for cell in cells}:
+        try:
+            meant[ref] = str(images.get(ref).id) if ref else ""
+        except (NoSuchImage, InvalidRequest):
+            meant[ref] = ""
+    return frozenset(c.id for c in cells if meant[c.record.config.image or ""] != c.record.image)
 
 
 def _ancestors(images: Images, ref: str) -> frozenset[str]:
@@ -127,6 +141,8 @@ async def _inspected_with_sizes(
 
 @route("POST", "/containers/create")
 async def create(call: Call, containers: Containers) -> Reply:
+    if not call.raw.strip():
+        raise InvalidRequest("invalid JSON: got EOF while reading request body")
     asked = requested(
         call.body(ContainerCreateRequest),
         call.query.text("name"),
