@@ -108,7 +108,8 @@ class Offers:
         folder = self.folders[name]
         include = _all(stream, "include-patterns")
         if wanted := _all(stream, "followpaths"):
-            include += await asyncio.to_thread(follow, folder, wanted)
+            followed = await asyncio.to_thread(follow, folder, wanted)
+            include = [*include, *followed] if followed else []
         choice = Choice(include, _all(stream, "exclude-patterns"))
         await send(stream, Tree(folder, choice, ROOT))
 

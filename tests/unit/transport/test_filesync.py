@@ -135,6 +135,28 @@ def test_links_are_followed_inside_the_folder(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_what_is_followed_to_the_root_is_everything(tmp_path: Path) -> None:
+    (tmp_path / "here").symlink_to(".")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/up").symlink_to("..")
+    for path in ("here", "a/up", "/", "a/../here"):
+        assert follow(str(tmp_path), ["a/x", path]) == []
+    assert follow(str(tmp_path), ["a/up/a"]) == ["a", "a/up"]
+    assert follow(str(tmp_path), ["a/gone*"]) == ["a/gone*"]  # and not everything
+
+
+@pytest.mark.parametrize("name", ["z*", "[q]", "b\\s", "q?", " x ", "!x", "x\t", " ", "a!"])
+@pytest.mark.parametrize("pattern", ["*", "a-link"])
+def test_a_name_that_looks_like_a_pattern_is_followed_as_a_name(
+    tmp_path: Path, name: str, pattern: str
+) -> None:
+    (tmp_path / name).touch()
+    (tmp_path / "a-link").symlink_to(name)
+    choice = Choice(follow(str(tmp_path), [pattern]))
+    sent = {said.path for said in Tree(str(tmp_path), choice).walk()}
+    assert sent == {os.fsencode(name), b"a-link"}
+
+
 # A sender that wants out
 
 

@@ -7,6 +7,7 @@ folders above it. What is followed is included, and so is where its links lead.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -15,6 +16,10 @@ from boxship.lib import globs
 from boxship.lib.ignore import NOTHING_MATCHED, Matcher
 
 MOST_LINKS: Final = 255
+WILD: Final = re.compile(r"[*?\[]")
+ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
+SPECIAL: Final = re.compile(r"[*?\[\\]|^!")
+ENDS: Final = re.compile(r"^\s|\s\Z")
 
 Said = tuple[Sequence[bool], Sequence[bool]]
 START: Final[Said] = (NOTHING_MATCHED, NOTHING_MATCHED)
@@ -45,11 +50,14 @@ class Choice:
 
 
 def follow(root: str, paths: Iterable[str]) -> list[str]:
-    """Return the paths, and what their links lead to, all beneath `root`; sorted."""
+    """Return patterns of the paths, and of what their links lead to, all beneath `root`; sorted.
+
+    None are returned where one leads to the root itself: everything is wanted then.
+    """
     found: set[str] = set()
     for path in paths:
         _follow(root, _names(path), [], found, MOST_LINKS)
-    return sorted(found)
+    return [] if "" in found else sorted(found)
 
 
 def _names(path: str) -> list[str]:
@@ -57,31 +65,46 @@ def _names(path: str) -> list[str]:
 
 
 def _follow(root: str, left: list[str], done: list[str], found: set[str], links: int) -> None:
-    """Walk down; each link adds itself and goes on at its target, taken as inside the root."""
+    """Walk down; each link adds itself and goes on at its target, taken as inside the root.
+
+    `left` are patterns, of which there may be many for one path, and `done` are names.
+    """
     left = list(left)
     while left:
-        name = left.pop(0)
-        if name == "..":
+        pattern = left.pop(0)
+        if pattern == "..":
             done = done[:-1]
             continue
-        if any(char in name for char in "*?[\\"):
-            for match in _matching(os.path.join(root, *done), name):
-                _follow(root, [match, *left], done, found, links)
+        if WILD.search(ESCAPED.sub("", pattern)):
+            matches = list(_matching(os.path.join(root, *done), pattern))
+            for match in matches:
+                _follow(root, [_literal(match), *left], done, found, links)
+            if not matches:
+                found.add("/".join((*map(_literal, done), pattern)))
             return
-        here = [*done, name]
+        here = [*done, ESCAPED.sub(r"\1", pattern)]
         target = _link(os.path.join(root, *here))
         if target is None:
             done = here
             continue
-        found.add("/".join(here))
+        found.add(_pattern(here))
         if links <= 0:
             return
         links -= 1
         if target.startswith("/"):
             done = []
-        left = [*_names(target), *left]
-    if done:
-        found.add("/".join(done))
+        left = [*map(_literal, _names(target)), *left]
+    found.add(_pattern(done))
+
+
+def _literal(name: str) -> str:
+    """Return the pattern that matches a name alone."""
+    return SPECIAL.sub(r"\\\g<0>", name)
+
+
+def _pattern(names: Sequence[str]) -> str:
+    """Return the pattern that matches a path alone, as a line: spaces at its ends would be cut."""
+    return ENDS.sub(r"[\g<0>]", "/".join(map(_literal, names)))
 
 
 def _matching(folder: str, pattern: str) -> Iterator[str]:
