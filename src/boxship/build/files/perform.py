@@ -304,7 +304,12 @@ class _Work:
     def _delete(self, wanted: Delete, target: int) -> None:
         asked = Copy(wanted.path, "", wildcard=wanted.wildcard, allow_no_match=True)
         if wanted.wildcard:
-            found = [match.path for match in select.matches(target, asked)]
+            try:
+                found = [match.path for match in select.matches(target, asked)]
+            except NoSuchFile:
+                if not wanted.allow_missing:
+                    raise
+                return
         else:
             found = [os.fsencode(select.clean(wanted.path))]
         for path in found:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from boxship.build.files.select import clean
+from boxship.build.files.select import PLAIN, clean
 from boxship.errors import InvalidRequest
-from boxship.kernel.paths import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
+from boxship.kernel.paths import RESOLVE_BENEATH, openat2
 from boxship.snapshot import trees
 
 MOST_LINKS: Final = 40
-PLAIN: Final = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
 LATEST: Final = (1 << 33) * 1_000_000_000
 
 
@@ -50,7 +48,7 @@ def resolve(root: int, path: str) -> bytes:
             continue
         links += 1
         if links > MOST_LINKS:
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+            raise InvalidRequest(f"{path}: too many levels of symbolic links")
         if said.startswith(b"/"):
             done = []
         words += reversed(said.split(b"/"))

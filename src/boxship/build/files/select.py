@@ -23,6 +23,7 @@ from boxship.snapshot import trees
 
 WILD: Final = "*?["
 NODE: Final = os.O_PATH | os.O_NOFOLLOW
+PLAIN: Final = paths.RESOLVE_BENEATH | paths.RESOLVE_NO_SYMLINKS
 NOWHERE: Final = -1  # instead of a folder's descriptor
 
 
@@ -83,14 +84,23 @@ class Match:
 
 
 def matches(root: int | Tree, copy: Copy) -> list[Match]:
-    """Return what a copy's source names, in order; NoSuchFile where it must name something."""
+    """Return what a copy's source names, in order; NoSuchFile where it must name something.
+
+    A pattern may be allowed to match nothing, but only in a folder that is there.
+    """
     path = clean(copy.source)
     if not copy.wildcard or not any(char in path for char in WILD):
         return [Match(os.fsencode(path), _real(root, path, copy.follow_links))]
     fixed, pattern = _split(path)
+    try:
+        top = os.fsdecode(_real(root, fixed, follow=True))
+    except NoSuchFile:
+        if copy.allow_no_match:
+            raise
+        raise NoSuchFile(copy.source) from None
     found = [
         Match(os.fsencode(one), _real(root, one, copy.follow_links))
-        for one in _expand(root, fixed, pattern, copy.follow_links)
+        for one in _expand(root, top, pattern)
     ]
     if not found and not copy.allow_no_match:
         raise NoSuchFile(copy.source)
@@ -115,16 +125,16 @@ def _split(path: str) -> tuple[str, list[str]]:
     return "/".join(words[:first]), words[first:]
 
 
-def _expand(root: int | Tree, fixed: str, pattern: Sequence[str], follow: bool) -> Iterator[str]:
-    """Yield the paths that match, in byte order."""
-    for name in _listed(root, fixed):
+def _expand(root: int | Tree, folder: str, pattern: Sequence[str]) -> Iterator[str]:
+    """Yield the paths that match beneath a folder, in byte order; no link leads to a match."""
+    for name in _listed(root, folder):
         if not globs.match(pattern[0], name):
             continue
-        inner = f"{fixed}/{name}" if fixed else name
+        inner = f"{folder}/{name}" if folder else name
         if len(pattern) == 1:
             yield inner
         elif any(char in word for word in pattern[1:] for char in WILD):
-            yield from _expand(root, inner, pattern[1:], follow)
+            yield from _expand(root, inner, pattern[1:])
         else:
             rest = "/".join((inner, *pattern[1:]))
             if _there(root, rest):
@@ -134,9 +144,11 @@ def _expand(root: int | Tree, fixed: str, pattern: Sequence[str], follow: bool) 
 def _listed(root: int | Tree, path: str) -> list[str]:
     """Return the names in a folder, in byte order; none where there is no such folder."""
     if isinstance(root, Tree):
-        return [os.fsdecode(name) for name in sorted(root.names(os.fsencode(path)))]
+        there = _node(root, path)
+        names = (there.names or ()) if there is not None else ()
+        return [os.fsdecode(name) for name in sorted(names)]
     try:
-        folder = paths.open_in_root(root, path or ".", os.O_RDONLY | os.O_DIRECTORY)
+        folder = paths.openat2(root, os.fsencode(path) or b".", trees.FOLDER, 0, PLAIN)
     except OSError:
         return []
     try:
@@ -147,12 +159,18 @@ def _listed(root: int | Tree, path: str) -> list[str]:
 
 def _there(root: int | Tree, path: str) -> bool:
     if isinstance(root, Tree):
-        return root.find(os.fsencode(path), follow=False) is not None
+        return _node(root, path) is not None
     try:
-        os.close(paths.open_in_root(root, path, NODE))
+        os.close(paths.openat2(root, os.fsencode(path), NODE, 0, PLAIN))
     except OSError:
         return False
     return True
+
+
+def _node(root: Tree, path: str) -> Node | None:
+    """Return what is at a path, unless links lead there."""
+    found = root.find(os.fsencode(path), follow=False)
+    return found[1] if found is not None and found[0] == os.fsencode(path) else None
 
 
 def _real(root: int | Tree, path: str, follow: bool) -> bytes:

@@ -401,11 +401,6 @@ class Tree:
             nodes.append(node)
         return b"/".join(words), nodes[-1]
 
-    def names(self, path: bytes) -> list[bytes]:
-        """Return the names in a folder; nothing where there is none."""
-        found = self.find(path)
-        return [] if found is None else list(found[1].names or ())
-
     def read(self, path: bytes, limit: int) -> bytes | None:
         """Return the first `limit` bytes of a file; None where there is no such file."""
         found = self.find(path)
