@@ -10,7 +10,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from boxship.build.dockerfile.errors import DockerfileError
+from boxship.build.dockerfile.errors import AtLines
 from boxship.build.errors import BuildFailed
 from boxship.build.ops import Place
 from boxship.lib.urls import without_logins
@@ -20,7 +20,9 @@ from boxship.wire.grpc import Code, Failed
 
 SOURCE: Final = "github.com/moby/buildkit/errdefs.Source+json"
 VERTEX: Final = "github.com/moby/buildkit/errdefs.Vertex+json"
-PLAIN: Final = frozenset({Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION})
+PLAIN: Final = frozenset(
+    {Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.UNAVAILABLE}
+)
 DETAILS_LIMIT: Final = 64 << 10
 NOTHING: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType({})
 
@@ -85,7 +87,7 @@ def _details(
 ) -> Iterator[tuple[str, dict[str, object]]]:
     for cause in causes(error):
         name, places = next(iter(files), ""), tuple[Place, ...]()
-        if isinstance(cause, DockerfileError):
+        if isinstance(cause, AtLines):
             places = cause.places
         elif isinstance(cause, BuildFailed) and cause.vertex is not None:
             yield VERTEX, {"digest": str(cause.vertex.digest)}

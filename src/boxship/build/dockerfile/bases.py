@@ -8,11 +8,16 @@ from collections.abc import Iterable
 from boxship.build.dockerfile import contexts, gitref, lint, names
 from boxship.build.dockerfile import image as images
 from boxship.build.dockerfile.drafts import Draft, DraftRef
-from boxship.build.dockerfile.errors import DockerfileError, suggest
+from boxship.build.dockerfile.errors import (
+    BaseUnavailable,
+    DockerfileError,
+    NoSuchBase,
+    suggest,
+)
 from boxship.build.dockerfile.options import Images, Options
 from boxship.build.dockerfile.state import SCRATCH, State, States
 from boxship.build.ops import About, Source
-from boxship.errors import BoxshipError, InvalidRequest, NotFound
+from boxship.errors import InvalidRequest, NotFound, Unavailable
 from boxship.lib.groups import first_of
 from boxship.spec.oci.image import ImageConfig
 from boxship.spec.platform import Platform
@@ -67,7 +72,6 @@ class Bases:
             state.image = images.empty(self._options.target_platform)
             state.platform = self._options.target_platform
             if self._options.classic:
-                images.run_config(state.image).env = None
                 images.run_config(state.image).working_dir = None
             return
         if named := contexts.find(self._options, state.base_name, platform):
@@ -116,9 +120,11 @@ class Bases:
             found = await self._finder.resolve(str(reference), platform)
         except NotFound as error:
             known = [*self._states.names(), *COMMON]
-            raise NotFound(suggest(f"{said}: {error}", said, known)) from error
-        except BoxshipError:
-            raise
+            message = suggest(f"{said}: {error}", said, known)
+            raise NoSuchBase(message, [state.place]) from error
+        except Unavailable as error:
+            message = f"{said}: failed to resolve source metadata for {reference}: {error}"
+            raise BaseUnavailable(message, [state.place]) from error
         state.image = images.decode(found.config)
         state.base_image = images.copy(state.image)
         canonical = Reference.parse(found.reference)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Self
 
 from boxship.build.ops import Place
-from boxship.errors import InvalidRequest
+from boxship.errors import BoxshipError, InvalidRequest, NotFound, Unavailable
 
 RULE: Final = "-" * 20
 AROUND_ONE: Final = 4  # how much is shown around one line,
@@ -14,12 +14,24 @@ AROUND_MANY: Final = 2  # and around several
 NEAR: Final = 3  # the largest distance at which a word is taken for a slip of another
 
 
-class DockerfileError(InvalidRequest):
-    """The Dockerfile, or what was asked of it, is wrong; `places` are the lines at fault."""
+class AtLines(BoxshipError):
+    """What is the fault of lines of a Dockerfile, its `places`."""
 
     def __init__(self, message: str, places: Iterable[Place] = ()) -> None:
         super().__init__(message)
         self.places = tuple(places)
+
+
+class NoSuchBase(AtLines, NotFound):
+    """The image that a stage stands on does not exist."""
+
+
+class BaseUnavailable(AtLines, Unavailable):
+    """Nobody could say now whether there is the image that a stage stands on."""
+
+
+class DockerfileError(AtLines, InvalidRequest):
+    """The Dockerfile, or what was asked of it, is wrong."""
 
     def at(self, *places: Place) -> Self:
         """Return the error with `places`, unless it has some already."""
