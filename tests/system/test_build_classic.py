@@ -76,6 +76,15 @@ def test_quiet_says_all_when_it_fails(engine: Engine) -> None:
             "COPY --from=busybox /gone /",
             {"message": "COPY failed: stat gone: file does not exist"},
         ),
+        ("COPY gone* /", {"message": "COPY failed: no source files were specified"}),
+        ("ADD gone/* /", {"message": "ADD failed: no source files were specified"}),
+        (
+            r"COPY go\\ne /",
+            {
+                "message": "COPY failed: file not found in build context or excluded by "
+                r".dockerignore: stat go\ne: file does not exist"
+            },
+        ),
     ],
 )
 def test_what_fails_late_is_the_last_message(
@@ -90,6 +99,7 @@ def test_what_fails_late_is_the_last_message(
     ("dockerfile", "query", "status", "message"),
     [
         ("RUNN x", {}, 400, "dockerfile parse error on line 2: unknown instruction: RUNN"),
+        ("ENV x", {}, 400, "failed to parse Dockerfile: ENV must have two arguments"),
         ("", {"target": "gone"}, 400, 'target stage "gone" could not be found'),
         ("", {"dockerfile": "gone"}, 400, "Cannot locate specified Dockerfile: gone"),
         ("", {"t": "UPPER"}, 400, "must be lowercase"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from boxship.build.dockerfile.convert import Converted
 from boxship.build.dockerfile.lint import NO_EMPTY_CONTINUATION
 from boxship.build.dockerfile.parse import SIZE_LIMIT
 from boxship.build.errors import BuildFailed, NoSuchFile, ProcessFailed
+from boxship.build.files.select import WILD
 from boxship.build.intermediate import Between
 from boxship.build.progress import Told
 from boxship.build.remote import fetch
@@ -195,7 +195,9 @@ class ClassicBuild:
             if error.vertex is not None and error.vertex.digest in step.vertices:
                 said = step.text
         kind = said.partition(" ")[0].upper() or "COPY"
-        path = json.loads(str(cause).rpartition(":")[0]).lstrip("/")
+        path = cause.path.lstrip("/")
+        if any(char in path for char in WILD):
+            return f"{kind} failed: no source files were specified"
         where = "" if "--from=" in said else IN_CONTEXT
         return f"{kind} failed: {where}stat {path}: file does not exist"
 

@@ -58,6 +58,7 @@ class NoSuchFile(NotFound):
 
     def __init__(self, path: str) -> None:
         super().__init__(f'"{path}": not found')
+        self.path = path
 
 
 class Outside(InvalidRequest):

@@ -11,6 +11,7 @@ from typing import Final
 from boxship.build import remote
 from boxship.build.dockerfile import include
 from boxship.build.dockerfile.convert import Converted, convert_parsed
+from boxship.build.dockerfile.errors import DockerfileError
 from boxship.build.dockerfile.options import CONTEXT, Input, Options, Resolved
 from boxship.build.dockerfile.parse import Parsed, decode, parse
 from boxship.build.ops import Ref, Source
@@ -139,8 +140,18 @@ def _context(request: BuildRequest) -> Source | Ref:
 async def _parsed(file: Dockerfile) -> Parsed:
     """Read a file; a long one where it holds up nobody."""
     if len(file.text) < LONG:
-        return include.expand(parse(decode(file.text)), file.include)
-    return await asyncio.to_thread(lambda: include.expand(parse(decode(file.text)), file.include))
+        return _read(file)
+    return await asyncio.to_thread(_read, file)
+
+
+def _read(file: Dockerfile) -> Parsed:
+    try:
+        parsed = parse(decode(file.text))
+    except DockerfileError as error:
+        if not file.classic:
+            raise
+        raise DockerfileError(f"failed to parse {file.name}: {error}", error.places) from None
+    return include.expand(parsed, file.include)
 
 
 def _warn(request: BuildRequest, file: Dockerfile, converted: Converted, report: Report) -> None:

@@ -21,11 +21,12 @@ from boxship.build.dockerfile.options import Images, Options
 from boxship.build.dockerfile.outline import Outline, outline
 from boxship.build.dockerfile.parse import Parsed, parse
 from boxship.build.dockerfile.plan import plan, read_triggers
+from boxship.build.dockerfile.read import Stage
 from boxship.build.dockerfile.read import stages as read_stages
-from boxship.build.dockerfile.shell import Lexer, quoted
+from boxship.build.dockerfile.shell import Lexer, quoted, single_quoted
 from boxship.build.dockerfile.state import State, States
 from boxship.build.dockerfile.steps import Step, steps
-from boxship.build.ops import Ref, Source
+from boxship.build.ops import Place, Ref, Source
 from boxship.spec.oci.image import ImageConfig
 from boxship.spec.platform import Platform
 
@@ -71,6 +72,8 @@ async def convert_parsed(parsed: Parsed, options: Options, finder: Images) -> Co
     casing.empty_continuations(parsed, linter)
     found, declared = read_stages(parsed.nodes)
     casing.check(found, declared, linter)
+    if options.classic and options.labels:
+        found[-1] = _labelled(found[-1], options.labels, parsed.nodes[-1].place)
     lexer = Lexer(parsed.escape, allowance=limits.text())
     known = scope.platform_args(options, found[-1].begins.alias)
     casing.default_bases(found, declared, known, lexer, linter)
@@ -91,6 +94,18 @@ async def convert_parsed(parsed: Parsed, options: Options, finder: Images) -> Co
     if len(parsed.nodes) > MANY:  # so many hold up whoever shares the loop
         return await asyncio.to_thread(_convert, to, target, reachable, declared)
     return _convert(to, target, reachable, declared)
+
+
+def _labelled(stage: Stage, labels: Mapping[str, str], place: Place) -> Stage:
+    """Return a stage with a step for each label of the build, as the classic builder made them."""
+    steps = tuple(
+        ins.Label(
+            ins.Line("LABEL", f"LABEL {key}={value}", place),
+            (ins.Pair(single_quoted(key), single_quoted(value)),),
+        )
+        for key, value in sorted(labels.items())
+    )
+    return replace(stage, instructions=(*stage.instructions, *steps))
 
 
 def _convert(
@@ -126,9 +141,7 @@ def _convert_stage(to: Converter, state: State) -> None:
     config = images.run_config(state.image)
     state.image_env = {item.partition("=")[0]: item for item in config.env or []}
     if "PATH" not in state.image_env:
-        state.set_env("PATH", images.PATH)
-        if not to.options.classic:
-            state.image_env["PATH"] = f"PATH={images.PATH}"
+        state.image_env["PATH"] = f"PATH={images.PATH}"
     for key, item in state.image_env.items():
         state.set_env(key, item.partition("=")[2])
     if config.working_dir:

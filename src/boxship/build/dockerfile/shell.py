@@ -85,6 +85,11 @@ class Lexer:
         return self.expand(word, env).text
 
 
+def single_quoted(text: str) -> str:
+    """Return a word of a Dockerfile that is expanded to the text, whatever stands in it."""
+    return "'" + text.replace("'", "'\"'\"'") + "'"
+
+
 def quoted(text: str) -> str:
     """Return the text as Go's %q writes it."""
     out = ['"']

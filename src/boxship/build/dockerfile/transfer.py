@@ -234,7 +234,7 @@ class _Transfer:
         include: tuple[str, ...] = (),
         required: tuple[str, ...] = (),
     ) -> None:
-        asked = self._asked
+        to, asked = self._to, self._asked
         does = ops.Copy(
             source,
             asked.where,
@@ -245,11 +245,11 @@ class _Transfer:
             unpack=unpack,
             make_parents=True,
             wildcard=wildcard,
-            allow_no_match=wildcard,
+            allow_no_match=wildcard and not (to.options.classic and len(asked.sources) == 1),
             include=include,
             exclude=asked.exclude,
             required=required,
-            timestamp=self._to.timestamp,
+            timestamp=to.timestamp,
         )
         self._copies.append((does, root))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.support.dockerfiles import (
     Bases,
     build,
@@ -58,6 +59,30 @@ def test_history_is_told_as_buildkit_tells_it():
         ("SHELL [/s -c]", True),
         ("WORKDIR /", True),
     ]
+
+
+def test_labels_of_a_build_are_steps_of_the_last_stage_for_the_classic_builder():
+    asked = {"b": "c", "a": "d '$x\""}
+    made = build("FROM base AS one\nFROM base\nENV A=1\n", classic=True, labels=asked)
+    assert [one.text for one in made.steps][-3:] == ["ENV A=1", "LABEL a=d '$x\"", "LABEL b=c"]
+    assert history(made) == [
+        ("/bin/sh -c #(nop)  ENV A=1", True),
+        ("/bin/sh -c #(nop)  LABEL a=d '$x\"", True),
+        ("/bin/sh -c #(nop)  LABEL b=c", True),
+    ]
+    assert made.config.config.labels == asked
+    assert not made.findings
+    first = build("FROM base AS one\nFROM base\n", classic=True, labels=asked, target="one")
+    assert (history(first), first.config.config.labels) == ([], asked)
+
+
+@pytest.mark.parametrize("classic", [True, False])
+def test_where_an_image_has_no_path_it_is_given_one(classic):
+    bases = Bases({"none": config(Env=[])})
+    for base in ("none", "scratch"):
+        made = build(f"FROM {base}\nENV A=1\n", bases, classic=classic)
+        usual = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        assert made.config.config.env == [usual, "A=1"]
 
 
 def test_history_is_told_as_the_classic_builder_told_it():

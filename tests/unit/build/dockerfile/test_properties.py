@@ -11,7 +11,7 @@ from boxship.build.dockerfile.directives import syntax_of
 from boxship.build.dockerfile.errors import DockerfileError, excerpt
 from boxship.build.dockerfile.parse import decode, parse, render
 from boxship.build.dockerfile.read import stages
-from boxship.build.dockerfile.shell import Lexer
+from boxship.build.dockerfile.shell import Lexer, single_quoted
 from boxship.build.dockerfile.words import key_values, split_command, split_words
 from boxship.errors import BoxshipError
 
@@ -80,7 +80,7 @@ def test_any_word_is_expanded_or_refused(word):
 
 @given(st.text("ab $'\"\\", max_size=30))
 def test_quoting_a_word_gives_it_back(word):
-    quoted = "'" + word.replace("'", "'\"'\"'") + "'"
+    quoted = single_quoted(word)
     assert Lexer().expand(quoted, {}).text == word
     assert split_words(quoted, "\\") == [quoted]
 
