@@ -27,6 +27,10 @@ DEFAULT_VARIANTS: Final = {"amd64": "v1", "arm64": "v8", "arm": "v7"}
 KNOWN_SYSTEMS: Final = frozenset(
     ("linux", "windows", "darwin", "freebsd", "openbsd", "netbsd", "dragonfly", "solaris", "aix")
 )
+KNOWN_ARCHITECTURES: Final = frozenset(
+    ("386", "amd64", "arm", "arm64", "loong64", "mips", "mipsle", "mips64", "mips64le", "ppc64",
+     "ppc64le", "riscv64", "s390x", "wasm")
+)  # fmt: skip
 # what each architecture runs besides its own, best first
 RUNS: Final = {"amd64": ("386",), "arm64": ("arm",)}
 
@@ -50,6 +54,8 @@ class Platform:
         if len(parts) == 1:
             if parts[0].lower() in KNOWN_SYSTEMS:
                 return cls(parts[0].lower(), host.architecture, host.variant)
+            if cls.normal("", parts[0]).architecture not in KNOWN_ARCHITECTURES:
+                raise InvalidRequest(f'"{text}": unknown operating system or architecture')
             parts.insert(0, host.os)
         return cls.normal(parts[0], parts[1], parts[2] if len(parts) > 2 else "")
 

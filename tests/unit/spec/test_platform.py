@@ -35,6 +35,11 @@ def test_what_is_no_platform_is_refused(text):
         Platform.parse(text)
 
 
+def test_one_word_has_to_be_a_system_or_an_architecture():
+    with pytest.raises(InvalidRequest, match='"bogus": unknown operating system or architecture'):
+        Platform.parse("bogus", AMD64)
+
+
 def test_the_host_runs_the_nearest():
     v6 = Platform("linux", "arm", "v6")
     assert best([AMD64, ARM64, ARM, v6], ARM64) == 1

@@ -16,10 +16,10 @@ from tests.support.dockerfiles import (
 )
 
 from boxship.build import ops
-from boxship.build.dockerfile.errors import DockerfileError
+from boxship.build.dockerfile.errors import BaseUnavailable, DockerfileError
 from boxship.build.dockerfile.options import Input
 from boxship.build.ops import Source
-from boxship.errors import NotFound
+from boxship.errors import NotFound, Unavailable
 
 
 def run_of(text: str, **options) -> ops.Exec:
@@ -50,6 +50,19 @@ def test_vertices_are_called_what_buildkit_calls_them():
 def test_a_single_stage_has_no_name_and_numbers_are_aligned():
     made = build("FROM base\n" + "RUN x\n" * 10)
     assert [name[:8] for name in vertices(made)][:2] == ["[ 1/11] ", "[ 2/11] "]
+
+
+def test_a_base_that_cannot_be_asked_for_now_is_named_with_its_line():
+    class Offline(Bases):
+        async def resolve(self, reference, platform):
+            raise Unavailable("no such host")
+
+    with pytest.raises(BaseUnavailable) as refusal:
+        build("FROM scratch AS s\nFROM there/it:1\n", Offline())
+    assert str(refusal.value) == (
+        "there/it:1: failed to resolve source metadata for docker.io/there/it:1: no such host"
+    )
+    assert [place.first for place in refusal.value.places] == [2]
 
 
 def test_stages_that_nothing_needs_are_left_out():
