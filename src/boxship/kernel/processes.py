@@ -12,6 +12,7 @@ from typing import Final
 from boxship.kernel.syscalls import syscall
 
 ANY_CHILD: Final = 0x40000000  # __WALL: of every kind, whatever signal it ends with
+LONGEST_STAT: Final = 4096  # bytes of a process's numbers, its name among them
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_DUMPABLE: Final = 4
 PR_SET_KEEPCAPS: Final = 8
@@ -41,8 +42,11 @@ def send_signal(pidfd: int, number: int) -> bool:
 
 def _stat(pid: int | str) -> list[bytes]:
     """Return what the kernel tells of a process, from its state on."""
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        return file.read().rpartition(b")")[2].split()
+    file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(file, LONGEST_STAT).rpartition(b")")[2].split()
+    finally:
+        os.close(file)
 
 
 def start_time(pid: int) -> int:

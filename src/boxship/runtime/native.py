@@ -14,6 +14,7 @@ from boxship.kernel.syscalls import MACHINE
 from boxship.runtime import cgroups, consoles, executor, holding, hooks, procfs, sources, talk
 from boxship.runtime.api import CreateRequest, ExecRequest, Init, Stdio
 from boxship.runtime.cgroups import Cgroup, CgroupTree, scopes
+from boxship.runtime.cgroups.tree import EMPTY_WITHIN
 from boxship.runtime.errors import NoSuchContainer, StartFailed, WrongState
 from boxship.runtime.executor import Executor
 from boxship.runtime.launch import Launched, Meeting
@@ -60,7 +61,9 @@ class NativeRuntime:
     def adopt(self, container: str, cgroup: str) -> None:
         """Know a container that another process has started for this one."""
         group = cgroup or f"{DEFAULT_GROUP}/{container}"
-        self._containers[container] = self.plans.tree.open(group)
+        kept = self._containers.get(container)
+        if kept is None or kept.path != group:
+            self._containers[container] = self.plans.tree.open(group)
 
     # -- the first process
 
@@ -220,9 +223,9 @@ class NativeRuntime:
         """Kill every process of a container."""
         self._kept(container).kill()
 
-    def delete(self, container: str) -> None:
+    def delete(self, container: str, within: float = EMPTY_WITHIN) -> None:
         """Remove what the runtime keeps for a container that has ended: its cgroup."""
-        self._kept(container).remove()
+        self._kept(container).remove(within)
         del self._containers[container]
 
     def _kept(self, container: str) -> Cgroup:

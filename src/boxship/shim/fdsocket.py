@@ -10,7 +10,7 @@ from typing import Final
 
 from boxship.shim.protocol import MOST_FDS
 
-AT_ONCE: Final = 64 << 10
+AT_ONCE: Final = 16 << 10
 _ROOM: Final = socket.CMSG_SPACE(MOST_FDS * 4)
 _RIGHTS: Final = (socket.SOL_SOCKET, socket.SCM_RIGHTS)
 

@@ -55,10 +55,9 @@ class ThisHost:
             self.runtime(choice).delete(container)
             return True
         try:
-            self._native.group(container).remove(within)
+            self._native.delete(container, within)
         except CgroupBusy:
             return False
-        self._native.delete(container)
         return True
 
     def memory(self, cgroup: str) -> MemoryEvents | None:

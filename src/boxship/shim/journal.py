@@ -124,7 +124,8 @@ def open_journal(choice: LogChoice) -> Journal | None:
 
 
 def _file(choice: LogChoice, framing: Framing) -> LogFile | Ring:
-    os.makedirs(os.path.dirname(choice.path), mode=0o700, exist_ok=True)
+    if not os.path.isdir(folder := os.path.dirname(choice.path)):
+        os.makedirs(folder, mode=0o700, exist_ok=True)
     file = LogFile(
         choice.path,
         framing,

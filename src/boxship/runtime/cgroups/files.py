@@ -13,6 +13,7 @@ from boxship.runtime.cgroups.writes import Write
 from boxship.spec.oci import runtime
 
 LARGEST: Final = 1 << 20  # a few files list every process or CPU
+PAGE: Final = 4096  # the kernel shows no more of such a file at a time
 REFUSALS: Final = (errno.EINVAL, errno.EBUSY, errno.ERANGE, errno.ENOSPC, errno.ENODEV)
 NEUTRAL: Final = {  # what takes a device's entry away
     "io.max": "rbps=max wbps=max riops=max wiops=max",
@@ -27,10 +28,9 @@ def read(path: str) -> str:
     """Return a whole file of the group."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        text = os.read(descriptor, 65536)
-        if len(text) == 65536:
-            while len(text) < LARGEST and (more := os.read(descriptor, 65536)):
-                text += more
+        text = b""
+        while len(text) < LARGEST and (more := os.read(descriptor, PAGE)):
+            text += more
         return text.decode()
     finally:
         os.close(descriptor)

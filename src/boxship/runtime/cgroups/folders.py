@@ -18,12 +18,15 @@ KILL_ROUNDS = 100
 AT_ONCE = 256  # processes held at a time, of the descriptors we may have
 
 
-def make(folder: str, mount: str, prepare: Callable[[str], None]) -> Iterator[str]:
+def make(folder: str, mount: str, prepare: Callable[[str], None] | None = None) -> Iterator[str]:
     """Make `folder`, and those above it up to `mount` that are missing; yield each one made.
 
     `prepare` is called for every folder above, new or not, that the next one is to be made in;
     with the folder itself being there already, what was left in it is removed first.
     """
+    if prepare is None and _make_at_once(folder):
+        yield folder
+        return
     yield from _make_above(folder, mount, prepare)
     try:
         _mkdir(folder)
@@ -33,7 +36,16 @@ def make(folder: str, mount: str, prepare: Callable[[str], None]) -> Iterator[st
     yield folder
 
 
-def _make_above(folder: str, mount: str, prepare: Callable[[str], None]) -> Iterator[str]:
+def _make_at_once(folder: str) -> bool:
+    """Make a group as is usual, in one that is there; False where more is to be done or said."""
+    try:
+        os.mkdir(folder, 0o755)
+    except OSError:
+        return False
+    return True
+
+
+def _make_above(folder: str, mount: str, prepare: Callable[[str], None] | None) -> Iterator[str]:
     """Make the groups above one that are missing; somebody else may do the same."""
     above = os.path.dirname(folder)
     if above != mount and not os.path.isdir(above):
@@ -41,7 +53,8 @@ def _make_above(folder: str, mount: str, prepare: Callable[[str], None]) -> Iter
         with suppress(FileExistsError):
             _mkdir(above)
             yield above
-    prepare(above)
+    if prepare is not None:
+        prepare(above)
 
 
 def _mkdir(folder: str) -> None:

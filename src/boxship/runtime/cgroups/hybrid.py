@@ -23,10 +23,14 @@ from boxship.spec.oci import runtime
 class HybridGroup:
     """A container's folders in both versions' trees."""
 
-    def __init__(self, v1: V1Group, v2: V2Group, of_v2: frozenset[str]) -> None:
+    def __init__(self, v1: V1Group, v2: V2Group, tree: HybridTree) -> None:
         self._v1 = v1
         self._v2 = v2
-        self._of_v2 = of_v2
+        self._tree = tree
+
+    @property
+    def _of_v2(self) -> frozenset[str]:
+        return self._tree.of_v2
 
     @property
     def path(self) -> str:
@@ -132,7 +136,7 @@ class HybridTree:
         return self._v1.controllers | self._v2.controllers
 
     def create(self, path: str, resources: runtime.Resources | None = None) -> HybridGroup:
-        of_v2 = self._of_v2()
+        of_v2 = self.of_v2
         by_program = "devices" in of_v2
         for_v1 = for_v2 = None
         if resources is not None:
@@ -140,13 +144,14 @@ class HybridTree:
         with folders.all_or_none() as made:
             old = self._v1.create_in(made, path, for_v1, limit_devices=not by_program)
             new = self._v2.create_in(made, path, for_v2, limit_devices=by_program)
-        return HybridGroup(old, new, of_v2)
+        return HybridGroup(old, new, self)
 
     def open(self, path: str) -> HybridGroup:
-        return HybridGroup(self._v1.open(path), self._v2.open(path), self._of_v2())
+        return HybridGroup(self._v1.open(path), self._v2.open(path), self)
 
-    def _of_v2(self) -> frozenset[str]:
-        """Return what v2 has to see to; devices need no controller there."""
+    @property
+    def of_v2(self) -> frozenset[str]:
+        """What v2 has to see to now; devices need no controller there."""
         return self._v2.controllers | ({"devices"} - self._v1.controllers)
 
     def features(self) -> Features:

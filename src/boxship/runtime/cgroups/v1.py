@@ -206,7 +206,7 @@ class V1Tree:
         """Make a group; `made` takes each folder as soon as it exists."""
         group = self.open(path)
         for tree in self._hierarchies:
-            for folder in folders.make(tree.folder(group.path), tree.mount, leave):
+            for folder in folders.make(tree.folder(group.path), tree.mount):
                 made.append(folder)
                 if "cpuset" in tree.controllers:
                     fill_cpuset(folder, tree.mount)
@@ -262,10 +262,6 @@ def remove_if_empty(found: Iterable[str]) -> None:
     for folder in found:
         with suppress(OSError):
             os.rmdir(folder)
-
-
-def leave(_folder: str) -> None:
-    """Most controllers need nothing of the folders above."""
 
 
 def fill_cpuset(folder: str, mount: str) -> None:
