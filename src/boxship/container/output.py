@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from boxship.container.record import Container
 from boxship.errors import InvalidRequest
 from boxship.logs import attributes
@@ -33,8 +31,6 @@ def choice(record: Container, folder: str, hostname: str) -> LogChoice:
     options = (log.config if log else None) or {}
     driver = files.driver((log.type if log else None) or "")
     where = driver.path(folder, record.id)
-    if where:
-        os.makedirs(os.path.dirname(where), 0o700, exist_ok=True)
     source = attributes.Source(
         id=record.id,
         name=record.name,

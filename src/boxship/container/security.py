@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from boxship.container.checks import capability
@@ -11,6 +12,7 @@ from boxship.runtime import seccomp
 from boxship.spec.engine.container import HostConfig
 from boxship.spec.oci import runtime as oci
 
+PROFILES: Final = 32  # built-in ones that are kept, for as many sets of capabilities
 DEFAULT: Final = frozenset(
     {
         "CAP_CHOWN",
@@ -88,5 +90,11 @@ def filtered(
     if said == "unconfined":
         return None
     if said in ("", "builtin", "default"):
-        return seccomp.default_profile(bounding, kernel, machine)
+        return _builtin(bounding, kernel, machine)
     return seccomp.parse_profile(said, bounding, kernel, machine)
+
+
+@lru_cache(PROFILES)
+def _builtin(bounding: frozenset[str], kernel: tuple[int, int], machine: str) -> oci.Seccomp:
+    """Return the built-in profile, which nobody changes."""
+    return seccomp.default_profile(bounding, kernel, machine)

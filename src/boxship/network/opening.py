@@ -122,11 +122,14 @@ class Opening:
 
     def point_key(self, container: ContainerId, pid: int) -> None:
         """Let the key lead to the namespace that a process is in."""
-        key = self._key(container)
-        os.makedirs(self._folder, mode=0o700, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(key)
-        os.symlink(f"/proc/{pid}/ns/net", key)
+        key, target = self._key(container), f"/proc/{pid}/ns/net"
+        try:
+            os.symlink(target, key)
+        except OSError:
+            os.makedirs(self._folder, mode=0o700, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(key)
+            os.symlink(target, key)
 
     def clear_keys(self, kept: Collection[ContainerId]) -> None:
         """Remove the keys of sandboxes that are no more."""
