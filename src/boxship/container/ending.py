@@ -117,7 +117,6 @@ class Endings:
         shim, cell.shim = cell.shim, None
         if shim is not None:
             await shim.close()
-        await self._release(record)
         run = replace(
             record.run, pid=0, exit_code=code, finished_at=at, oom_killed=oom, error=error
         )
@@ -131,16 +130,23 @@ class Endings:
         plan = self._plan(cell, ended, lasted)
         if plan is not None:
             ended = replace(ended, state=State.RESTARTING, failures=plan.failures)
-        await self.registry.put(cell, ended)
+        # One that is removed now is not kept once more: a daemon that finds it, running without its
+        # keeper, settles its end and removes it.
+        removes = plan is None and ended.auto_remove and cell.id not in self._spared
+        await asyncio.to_thread(self._give_back, record, None if removes else ended)
+        self.networks.closed()
+        if removes and cell.id in self._spared:  # meanwhile
+            removes = False
+            await asyncio.to_thread(self.registry.keep, ended)
+        self._spared.discard(cell.id)
+        self.registry.show(cell, ended)
         announce(
             self.publisher, ended, "die", execDuration=str(lasted // SECOND), exitCode=str(code)
         )
         self.tell_exit(cell)
-        spared = cell.id in self._spared
-        self._spared.discard(cell.id)
         if plan is not None:
             self.again(cell, plan)
-        elif ended.auto_remove and not spared:
+        elif removes:
             await self.removal.remove(cell, volumes=True)
 
     def _plan(self, cell: Cell, ended: Container, lasted: int) -> restart.Again | None:
@@ -161,17 +167,16 @@ class Endings:
             await self.registry.put(cell, record)
             self.again(cell, plan)
 
-    async def _release(self, record: Container) -> None:
-        await self.networks.close_sandbox(record.id)
-        names = [point.name for point in record.mounts if point.type == "volume"]
-        shares = record.host_config.ipc_mode == "shareable"
-        if names or shares:
-            await asyncio.to_thread(self._release_mounts, record.id, names)
-
-    def _release_mounts(self, identifier: str, names: list[str]) -> None:
-        for name in names:
-            self.volumes.release(name, identifier)
-        self.starting.unshare_memory(identifier)
+    def _give_back(self, record: Container, ended: Container | None) -> None:
+        """Give back, in a worker thread, what the container had, and keep how it ended."""
+        self.networks.close_now(record.id)
+        for point in record.mounts:
+            if point.type == "volume":
+                self.volumes.release(point.name, record.id)
+        if record.host_config.ipc_mode == "shareable":
+            self.starting.unshare_memory(record.id)
+        if ended is not None:
+            self.registry.keep(ended)
 
     def tell_exit(self, cell: Cell) -> None:
         """Wake who waits for the end of this run."""

@@ -134,7 +134,7 @@ class Registry:
             self._decided(name)
 
     def keep(self, record: Container) -> None:
-        """Keep a new container, in a worker thread; `admit` follows."""
+        """Keep a record, in a worker thread; `admit` follows, or `show` of one that is known."""
         self._table.put(record)
 
     def admit(self, record: Container) -> Cell:

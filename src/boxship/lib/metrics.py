@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
@@ -43,12 +44,14 @@ class Histogram(Metric):
         self._label = label
         self._counts = {value: [0] * (len(SECONDS) + 1) for value in values}
         self._sums = dict.fromkeys(values, 0.0)
+        self._turn = threading.Lock()
 
     def note(self, value: str, seconds: float) -> None:
-        """Something took so many seconds."""
-        counts = self._counts.setdefault(value, [0] * (len(SECONDS) + 1))
-        counts[bisect_left(SECONDS, seconds)] += 1
-        self._sums[value] = self._sums.get(value, 0.0) + seconds
+        """Something took so many seconds; any thread may say so."""
+        with self._turn:
+            counts = self._counts.setdefault(value, [0] * (len(SECONDS) + 1))
+            counts[bisect_left(SECONDS, seconds)] += 1
+            self._sums[value] = self._sums.get(value, 0.0) + seconds
 
     def samples(self) -> Iterator[str]:
         for value, counts in self._counts.items():

@@ -201,10 +201,18 @@ class Networks:
 
     async def close_sandbox(self, container: ContainerId) -> None:
         """Give back what the container's network side had; fine when there is none."""
+        await asyncio.to_thread(self.close_now, container)
+        self.closed()
+
+    def close_now(self, container: ContainerId) -> None:
+        """Do the same in a worker thread; `closed` follows."""
         begun, was_open = time.monotonic(), container in self._sandboxes.open_now
-        await asyncio.to_thread(self._close_sandbox, container)
+        self._close_sandbox(container)
         if self.timed is not None and was_open:
             self.timed("release", time.monotonic() - begun)
+
+    def closed(self) -> None:
+        """Have links looked after whose sandboxes were closed."""
         if self._sandboxes.departed:
             self._departing.set()
 
