@@ -98,3 +98,18 @@ def test_a_link_is_removed_and_both_go_on(engine: Engine, name: str) -> None:
     (shown,) = json.loads(engine.docker("inspect", app).stdout)
     assert not shown["HostConfig"]["Links"]
     engine.docker("rm", "-f", db, app)
+
+
+def test_a_hosts_file_that_its_container_has_spoiled_harms_nobody(
+    engine: Engine, name: str
+) -> None:
+    db, app = f"db-{name}", f"app-{name}"
+    engine.docker("run", "-d", "--name", db, IMAGE, "sleep", "600")
+    links = ("--link", f"{db}:one", "--link", f"{db}:two")
+    engine.docker("run", "-d", "--name", app, *links, IMAGE, "sleep", "600")
+    for spoil in ("printf '\\377\\376' >> /etc/hosts", "truncate -s 8G /etc/hosts"):
+        engine.docker("exec", app, "sh", "-c", spoil)
+        engine.docker("restart", "-t", "0", db)
+        assert engine.docker("exec", db, "echo", "there").stdout == "there\n"
+    engine.docker("rm", "--link", f"{app}/one")
+    engine.docker("rm", "-f", db, app)

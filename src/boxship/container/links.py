@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from boxship.container.errors import NoSuchContainer
 from boxship.container.lifecycle import State
@@ -21,6 +22,7 @@ from boxship.errors import InvalidRequest
 
 BRIDGE = "bridge"
 NOT_PASSED_ON = ("HOME", "PATH")
+LARGEST: Final = 1 << 20  # bytes of a hosts file that is changed
 ALIAS = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
@@ -97,6 +99,21 @@ def names(alias: str, other: Container) -> str:
 def hosts(others: Mapping[str, Container]) -> list[str]:
     """Return lines for the hosts file, in the form of `--add-host`."""
     return [f"{names(alias, other)}={address(other)}" for alias, other in others.items()]
+
+
+def rewrite(path: str, change: Callable[[str], str]) -> None:
+    """Change a hosts file in place: running containers keep seeing what was bound into them.
+
+    It is in its container's hands. A large one is left alone, and any bytes are kept.
+    """
+    with open(path, "r+b") as file:
+        data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            return
+        text = change(data.decode(errors="surrogateescape"))
+        file.seek(0)
+        file.write(text.encode(errors="surrogateescape"))
+        file.truncate()
 
 
 def renewed(text: str, called: str, at: str) -> str:

@@ -129,9 +129,7 @@ class Starting:
 
     def _renew(self, identifier: str, called: str, at: str) -> None:
         path = os.path.join(self.folder, identifier, "hosts")
-        with open(path, encoding="utf-8") as file:
-            text = links.renewed(file.read(), called, at)
-        _write(path, text.encode(), 0o644)
+        links.rewrite(path, lambda text: links.renewed(text, called, at))
 
     def _running(self, identifier: str, what: str) -> Container:
         """Return a running container whose namespace is to be joined."""

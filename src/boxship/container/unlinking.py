@@ -43,8 +43,6 @@ def _forget_name(containers: Containers, cell: Cell, identifier: str, alias: str
     if other is None:
         return
     path = os.path.join(containers.folder(cell.id), "hosts")
-    with contextlib.suppress(FileNotFoundError), open(path, "r+", encoding="utf-8") as file:
-        text = links.without(file.read(), links.names(alias, other.record))
-        file.seek(0)
-        file.write(text)
-        file.truncate()
+    called = links.names(alias, other.record)
+    with contextlib.suppress(FileNotFoundError):
+        links.rewrite(path, lambda text: links.without(text, called))
