@@ -13,7 +13,7 @@ from tests.support.images import archive
 
 from boxship.snapshot.driver import Change, Kind
 from boxship.snapshot.drivers import layerfile
-from boxship.snapshot.errors import NoSuchSnapshot, SnapshotExists, WrongLayer
+from boxship.snapshot.errors import NoSuchSnapshot, SnapshotExists, TooManyChanges, WrongLayer
 from boxship.snapshot.snapshots import Snapshots, export
 from boxship.spec.digest import Digest
 
@@ -159,6 +159,17 @@ def test_a_snapshot_is_written_and_read_again(snapshots):
     assert (seen["etc/a"], seen["new"]) == (b"changed", b"new")
     assert tree(snapshots.view(base))["etc/a"] == b"one"
     assert snapshots.usage("one").size >= len("changed") + len("new")
+
+
+def test_changes_that_no_answer_could_hold_are_refused(snapshots, monkeypatch):
+    snapshots.prepare("one", None)
+    mounted = snapshots.open("one")
+    os.makedirs(f"/proc/self/fd/{mounted}/a/b/c")
+    os.close(mounted)
+    assert [change.path for change in snapshots.changes("one")] == ["/a", "/a/b", "/a/b/c"]
+    monkeypatch.setattr("boxship.snapshot.snapshots.LISTED", len("a" + "a/b" + "a/b/c") - 1)
+    with pytest.raises(TooManyChanges):
+        snapshots.changes("one")
 
 
 def test_a_new_snapshot_has_no_changes_and_what_every_container_finds(snapshots):

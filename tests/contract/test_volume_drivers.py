@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pytest
+from tests.support.deep import deepen
 
 from boxship.volume.drivers.driver import Driver, Options
 from boxship.volume.drivers.local import LocalDriver
@@ -80,3 +83,12 @@ def test_a_removal_that_was_cut_short_is_finished_by_the_next_look(driver):
     assert list(driver.found()) == []
     driver.create("data", {}, durable=False)
     assert list(driver.found()) == ["data"]
+
+
+def test_what_containers_have_put_into_a_volume_is_measured_and_removed_however_deep(tmp_path):
+    driver = LocalDriver(str(tmp_path / "volumes"))
+    deepen(Path(driver.create("data", {}, durable=False)), 2000, with_files=True)
+    Path(driver.mountpoint("data"), "everything").symlink_to("/")
+    assert driver.size("data") == 2000 * len("content") + len("/")
+    driver.remove("data")()
+    assert os.listdir(tmp_path / "volumes") == []

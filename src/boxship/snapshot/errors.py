@@ -22,6 +22,15 @@ class TooDeep(InvalidRequest):
         super().__init__("max depth exceeded")
 
 
+class TooManyChanges(NotSupported):
+    """What was changed is more than can be listed at once: a folder in a folder, for example, with
+    ever longer paths.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("there are too many changes to list")
+
+
 class DriverUnavailable(NotSupported):
     """This host cannot do what the driver needs."""
 

@@ -24,10 +24,11 @@ from boxship.snapshot.driver import ChainId, Change, Driver, Kind, Stage
 from boxship.snapshot.drivers import layerfile
 from boxship.snapshot.drivers.overlay2 import Overlay2
 from boxship.snapshot.drivers.vfs import Vfs
-from boxship.snapshot.errors import DriverUnavailable, WrongLayer
+from boxship.snapshot.errors import DriverUnavailable, TooManyChanges, WrongLayer
 from boxship.snapshot.trees import Usage
 from boxship.spec.digest import Digest, chain
 
+LISTED: Final = 64 << 20  # bytes of paths that one answer may have
 WORKS: Final = "overlay-works"  # a file that names the boot in which an overlay could be made
 LOG: Final = logging.getLogger(__name__)
 DRIVERS: Final[Mapping[str, Callable[[str], Driver]]] = {"overlay2": Overlay2, "vfs": Vfs}
@@ -338,11 +339,17 @@ class Snapshots:
         return self._driver.usage(key)
 
     def changes(self, key: str) -> list[Change]:
-        """Return what a snapshot changed, sorted by path; a folder of changes counts as changed."""
+        """Return what a snapshot changed, sorted by path; a folder of changes counts as changed.
+
+        Raises TooManyChanges.
+        """
         found: dict[bytes, Kind] = {}
+        size = 0
         for difference in self._driver.differences(key):
             if difference.kind is None:
                 continue
+            if (size := size + len(difference.path)) > LISTED:
+                raise TooManyChanges
             found[difference.path] = difference.kind
             up = difference.path.rpartition(b"/")[0]
             while up and up not in found:

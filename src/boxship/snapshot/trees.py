@@ -96,24 +96,35 @@ class Node:
     stat: os.stat_result
 
 
+@dataclass(slots=True)
+class _Level:
+    """A folder that a walk is in: which of its names are still to be seen, last first."""
+
+    up: int  # how much of its path is that of the folder above
+    folder: int
+    names: list[bytes]
+    identity: tuple[int, int] = (0, 0)  # of one that is closed for the time being
+
+
 def walk(root: int, skipped: Set[int] = frozenset()) -> Iterator[Node]:
     """Yield all files beneath `root`, folders before what they hold, in byte order.
 
-    Folders are opened by their path from the nearest open folder, so that a tree deeper than
-    PATH_MAX is walked too. One that vanishes meanwhile is passed over. Of the filesystems whose
-    devices are `skipped`, the top folder is seen and nothing in it.
+    Of a tree of any depth some folders are open at a time: those near the root, and those last
+    entered. The others are found again from below, if they are still above. One that vanishes
+    meanwhile is passed over. Of the filesystems whose devices are `skipped`, the top folder is
+    seen and nothing in it.
     """
     if skipped and os.fstat(root).st_dev in skipped:
         return
-    stack: list[tuple[bytes, int, list[bytes]]] = [(b"", os.dup(root), _names(root))]
+    path = b""
+    stack = [_Level(0, os.dup(root), _names(root))]
     try:
         while stack:
-            path, folder, names = stack[-1]
-            if not names:
-                stack.pop()
-                os.close(folder)
+            level = stack[-1]
+            if not level.names:
+                path = _leave(stack, path)
                 continue
-            name = names.pop()
+            name, folder = level.names.pop(), level.folder
             try:
                 status = os.stat(name, dir_fd=folder, follow_symlinks=False)
             except FileNotFoundError:
@@ -125,10 +136,43 @@ def walk(root: int, skipped: Set[int] = frozenset()) -> Iterator[Node]:
                     opened = os.open(name, FOLDER, dir_fd=folder)
                 except (FileNotFoundError, NotADirectoryError):
                     continue
-                stack.append((inner, opened, _names(opened)))
+                stack.append(_Level(len(path), opened, []))
+                stack[-1].names = _names(opened)
+                path = inner
+                if len(stack) > 2 * DEPTH:
+                    _close(stack[-DEPTH])
     finally:
-        for _, folder, _ in stack:
-            os.close(folder)
+        for level in stack:
+            if level.folder >= 0:
+                os.close(level.folder)
+
+
+def _close(level: _Level) -> None:
+    status = os.fstat(level.folder)
+    level.identity = status.st_dev, status.st_ino
+    os.close(level.folder)
+    level.folder = -1
+
+
+def _leave(stack: list[_Level], path: bytes) -> bytes:
+    """Go up from a folder that has been seen; return the path of the one come to."""
+    left = stack.pop()
+    path = path[: left.up]
+    try:
+        if stack and stack[-1].folder < 0:
+            above = os.open(b"..", FOLDER, dir_fd=left.folder)
+            status = os.fstat(above)
+            if (status.st_dev, status.st_ino) == stack[-1].identity:
+                stack[-1].folder = above
+            else:
+                os.close(above)
+    except FileNotFoundError:
+        pass
+    finally:
+        os.close(left.folder)
+    while stack and stack[-1].folder < 0:  # the way up leads elsewhere by now
+        path = path[: stack.pop().up]
+    return path
 
 
 def _names(folder: int) -> list[bytes]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
-import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from boxship.kernel import mounts
 from boxship.lib import atomicfile
+from boxship.snapshot import trees
 from boxship.volume.drivers.driver import Options
 from boxship.volume.drivers.mount_options import MountOptions
 from boxship.volume.errors import InvalidVolume, MountFailed
@@ -102,17 +101,14 @@ class LocalDriver:
 
     def size(self, volume: str) -> int:
         """Return the size of the files, each hard-linked one counted once."""
-        seen: set[tuple[int, int]] = set()
-        total = 0
-        for status in _walk(self.mountpoint(volume)):
-            key = status.st_dev, status.st_ino
-            if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
-                if key in seen:
-                    continue
-                seen.add(key)
-            if not stat.S_ISDIR(status.st_mode):
-                total += status.st_size
-        return total
+        try:
+            folder = os.open(self.mountpoint(volume), trees.FOLDER)
+        except FileNotFoundError:
+            return 0
+        try:
+            return trees.usage(folder).size
+        finally:
+            os.close(folder)
 
     def found(self) -> Iterable[str]:
         """Return the names of the folders there are; finish the removals begun."""
@@ -130,13 +126,18 @@ class LocalDriver:
 
 def _delete(folder: str) -> None:
     """Delete a tree; what somebody else has deleted meanwhile is fine."""
-
-    def failed(_: object, __: str, failure: BaseException | tuple[object, ...]) -> None:
-        error = failure[1] if isinstance(failure, tuple) else failure
-        if isinstance(error, BaseException) and not isinstance(error, FileNotFoundError):
-            raise error
-
-    shutil.rmtree(folder, onerror=failed)
+    while True:
+        try:
+            top = os.open(folder, trees.FOLDER)
+        except FileNotFoundError:
+            return
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                for name in os.listdir(top):
+                    trees.remove(top, name)
+                os.rmdir(folder)
+        finally:
+            os.close(top)
 
 
 def is_mounted(path: str) -> bool:
@@ -144,14 +145,3 @@ def is_mounted(path: str) -> bool:
     escaped = path.replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011")
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         return any(line.split(" ", 5)[4] == escaped for line in file)
-
-
-def _walk(folder: str) -> Iterator[os.stat_result]:
-    pending = [folder]
-    while pending:
-        with contextlib.suppress(FileNotFoundError), os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                with contextlib.suppress(FileNotFoundError):
-                    yield entry.stat(follow_symlinks=False)
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(entry.path)
