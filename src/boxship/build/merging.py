@@ -70,7 +70,7 @@ class Merging:
 def compare(below: int, tree: int) -> Iterator[Difference]:
     """Yield what makes `tree` of `below`, folders before what they hold."""
     yield from _gone(below, tree, b"")
-    for node in trees.walk(tree):
+    for node in trees.walk(tree, large_first=True):
         before = upperdir.status(below, node.path)
         if before is None:
             yield Difference(node.path, Kind.ADDED, node)

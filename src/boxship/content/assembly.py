@@ -5,6 +5,9 @@ What a blob has in common with another need not be written again. Such a blob is
     <hex>.pieces    its own bytes | msgpack of Pieces | the length of that, 8 bytes | MAGIC
 
 It is as good as whole for who reads it from its start, and made whole for who wants a file.
+
+As long as a blob begins like its base, it is not hashed: its digest goes on from a state of the
+base's that was kept (see `states`).
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import Final, Protocol
 import msgspec
 
 from boxship.content.errors import WrongContent
+from boxship.content.states import States
 from boxship.content.writeback import Writeback
 from boxship.lib.beside import Helper
 from boxship.spec.digest import Digest
@@ -51,7 +55,8 @@ class Opened(Protocol):
 class Assembly:
     """A blob in the making; hashed and written by threads of its own while more is added.
 
-    With a `base` what is said to be in that is not written. `finish` it, or `drop` it.
+    With a `base` what is said to be in that is not written, nor what both begin with. `finish`
+    it, or `drop` it.
     """
 
     def __init__(
@@ -60,8 +65,12 @@ class Assembly:
         base: Digest | None = None,
         ended: Callable[[], None] | None = None,
         known: int = -1,
+        states: States | None = None,
     ) -> None:
-        """`known` is the base, open for reading: it is the assembly's now."""
+        """`known` is the base, open for reading: it is the assembly's now; `states` are its.
+
+        Without a base those of the new blob are added to them.
+        """
         self._then = ended
         self._known = known
         self.path = path
@@ -74,6 +83,10 @@ class Assembly:
         self._written = 0
         self._writeback = Writeback()
         self._hash = hashlib.sha256()
+        self._hashed = 0
+        self.states = states or States()
+        self._noting = base is None
+        self._same = known >= 0  # up to here
         self._buffer = memoryview(bytearray(GATHERED))
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._hasher, self._writer = Helper(), Helper()
@@ -83,6 +96,11 @@ class Assembly:
 
     def add(self, data: bytes, at: int = OWN) -> None:
         """Take the next bytes; `at` is where the base has the same."""
+        if self._same and at == OWN:
+            alike = os.pread(self._known, len(data), self.size) == data
+            at = self.size if alike else OWN
+        if self._goes_on(at, len(data)):
+            return
         self._note(at, len(data))
         self._parts.append(data)
         if at == OWN or self.base is None:
@@ -93,6 +111,8 @@ class Assembly:
 
     def add_file(self, owner: Opened, offset: int, size: int, at: int = OWN) -> None:
         """Take a part of a file, which the threads look at when it is its turn."""
+        if self._goes_on(at, size):
+            return
         self._note(at, size)
         self._hand_over()
         self._hasher.do(partial(self._hash_file, owner, offset, size), light=True)
@@ -101,9 +121,31 @@ class Assembly:
 
     def add_known(self, at: int, size: int) -> None:
         """Take a part of the base as it is."""
+        if self._goes_on(at, size):
+            return
         self._note(at, size)
         self._hand_over()
         self._hasher.do(partial(self._hash_part, self._known, at, size), light=True)
+
+    def _goes_on(self, at: int, size: int) -> bool:
+        """Pass over what is where the base has it, if all before was, too."""
+        if self._same and at == self.size:
+            self._note(at, size)
+            return True
+        self._differ()
+        return False
+
+    def _differ(self) -> None:
+        """From here on it is not what the base is."""
+        if self._same:
+            self._same = False
+            self._hasher.do(partial(self._hash_base, self.size), light=True)
+
+    def _hash_base(self, size: int) -> None:
+        at, self._hash = self.states.before(size)
+        self._hashed, self._noting = at, True
+        self._hash_part(self._known, at, size - at)
+        self._noting = False
 
     def _note(self, at: int, size: int) -> None:
         self.size += size
@@ -122,7 +164,7 @@ class Assembly:
         if not parts:
             return
         whole = b"".join(parts)
-        self._hasher.do(partial(self._hash.update, whole))
+        self._hasher.do(partial(self._update, whole))
         if self.base is None:
             self._writer.do(partial(self._write, whole))
         elif own:
@@ -136,9 +178,15 @@ class Assembly:
             got = os.preadv(file, [self._buffer[: min(GATHERED, size)]], offset)
             if not got:
                 raise WrongContent("a file ended while it was read")
-            self._hash.update(self._buffer[:got])
+            self._update(self._buffer[:got])
             offset += got
             size -= got
+
+    def _update(self, data: bytes | memoryview) -> None:
+        self._hash.update(data)
+        self._hashed += len(data)
+        if self._noting:
+            self.states.note(self._hashed, self._hash)
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -163,6 +211,7 @@ class Assembly:
     def finish(self) -> Digest:
         """Wait for the threads; return what the blob is called."""
         if not self._ended:
+            self._differ()
             self._hand_over()
             if self.base is not None:
                 self._writer.do(self._write_trailer)

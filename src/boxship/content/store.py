@@ -19,12 +19,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 
 from boxship.content.assembly import Assembly
 from boxship.content.errors import NoSuchBlob, WrongContent
 from boxship.content.ingest import CHUNK, GATHERED, Ingest
 from boxship.content.partial import Begun, Partials
 from boxship.content.pieced import Pieced
+from boxship.content.states import StatesOfBlobs
 from boxship.lib.atomicfile import sync_folder
 from boxship.lib.beside import gathered
 from boxship.lib.strictjson import SIZE as DOCUMENT_LIMIT
@@ -60,6 +62,7 @@ class Blobs:
         self._flusher = ThreadPoolExecutor(1, "flush")
         self._pieced = Pieced(self._folder)
         self._joining = threading.Lock()
+        self._states = StatesOfBlobs()
 
     def path(self, digest: Digest) -> str:
         """Return where `digest` is, or would be."""
@@ -205,7 +208,8 @@ class Blobs:
         lease = Lease(self)
         lease.hold(base)
         try:
-            return Assembly(path, base, lambda: self._let_go(lease), self.open(base))
+            then, states = partial(self._let_go, lease), self._states.of(base)
+            return Assembly(path, base, then, self.open(base), states)
         except BaseException:
             self._let_go(lease)
             raise
@@ -214,6 +218,8 @@ class Blobs:
         """Put in place what has been put together."""
         digest = assembly.finish()
         lease.hold(digest)
+        if assembly.base is None:
+            self._states.keep(digest, assembly.states)
         if self.has(digest):
             return digest
         if assembly.base is None:

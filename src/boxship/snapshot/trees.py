@@ -11,10 +11,12 @@ import os
 import stat
 from collections.abc import Iterator, Set
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 DEPTH: Final = 64
+LARGE: Final = 1 << 20
+MOST_LOOKED_AT: Final = 1024  # files of a folder whose status is kept until it is their turn
 FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -86,6 +88,15 @@ def remove_path(path: str) -> None:
         os.close(parent)
 
 
+class Sized(Protocol):
+    """What is known of a file."""
+
+    @property
+    def st_mode(self) -> int: ...
+    @property
+    def st_size(self) -> int: ...
+
+
 @dataclass(slots=True)
 class Node:
     """One file of a tree: where it is, and what it is."""
@@ -102,13 +113,28 @@ class _Level:
 
     up: int  # how much of its path is that of the folder above
     folder: int
-    names: list[bytes]
+    names: list[bytes] = field(default_factory=list)
+    seen: dict[bytes, os.stat_result] = field(default_factory=dict)  # of some of them
     identity: tuple[int, int] = (0, 0)  # of one that is closed for the time being
 
+    def read(self, *, large_first: bool) -> None:
+        """Take the names."""
+        self.names = _names(self.folder)
+        if large_first:
+            self.seen = _large_last(self.folder, self.names)
 
-def walk(root: int, skipped: Set[int] = frozenset()) -> Iterator[Node]:
+
+def is_large(status: Sized) -> bool:
+    """Whether a file comes before the others of its folder in layers."""
+    return status.st_size >= LARGE and stat.S_ISREG(status.st_mode)
+
+
+def walk(
+    root: int, skipped: Set[int] = frozenset(), *, large_first: bool = False
+) -> Iterator[Node]:
     """Yield all files beneath `root`, folders before what they hold, in byte order.
 
+    With `large_first` the large files of each folder come before the rest of it, as in layers.
     Of a tree of any depth some folders are open at a time: those near the root, and those last
     entered. The others are found again from below, if they are still above. One that vanishes
     meanwhile is passed over. Of the filesystems whose devices are `skipped`, the top folder is
@@ -117,8 +143,9 @@ def walk(root: int, skipped: Set[int] = frozenset()) -> Iterator[Node]:
     if skipped and os.fstat(root).st_dev in skipped:
         return
     path = b""
-    stack = [_Level(0, os.dup(root), _names(root))]
+    stack = [_Level(0, os.dup(root))]
     try:
+        stack[0].read(large_first=large_first)
         while stack:
             level = stack[-1]
             if not level.names:
@@ -126,7 +153,9 @@ def walk(root: int, skipped: Set[int] = frozenset()) -> Iterator[Node]:
                 continue
             name, folder = level.names.pop(), level.folder
             try:
-                status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                status = level.seen.pop(name, None)
+                if status is None:
+                    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
             except FileNotFoundError:
                 continue
             inner = path + b"/" + name if path else name
@@ -136,8 +165,8 @@ def walk(root: int, skipped: Set[int] = frozenset()) -> Iterator[Node]:
                     opened = os.open(name, FOLDER, dir_fd=folder)
                 except (FileNotFoundError, NotADirectoryError):
                     continue
-                stack.append(_Level(len(path), opened, []))
-                stack[-1].names = _names(opened)
+                stack.append(_Level(len(path), opened))
+                stack[-1].read(large_first=large_first)
                 path = inner
                 if len(stack) > 2 * DEPTH:
                     _close(stack[-DEPTH])
@@ -178,6 +207,23 @@ def _leave(stack: list[_Level], path: bytes) -> bytes:
 def _names(folder: int) -> list[bytes]:
     """The names in a folder, last first."""
     return sorted(map(os.fsencode, os.listdir(folder)), reverse=True)
+
+
+def _large_last(folder: int, names: list[bytes]) -> dict[bytes, os.stat_result]:
+    """Put what is large at the end of names, the last of which comes next; say what was seen."""
+    seen: dict[bytes, os.stat_result] = {}
+    large: list[bytes] = []
+    for name in names:
+        with suppress(FileNotFoundError):
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if is_large(status):
+                large.append(name)
+            if len(seen) < MOST_LOOKED_AT:
+                seen[name] = status
+    if large:
+        moved = set(large)
+        names[:] = [name for name in names if name not in moved] + large
+    return seen
 
 
 def usage(root: int) -> Usage:

@@ -32,6 +32,7 @@ from boxship.spec.digest import chain as chain_of
 pytestmark = pytest.mark.root
 NANO = 123_456_789
 LARGE = os.urandom(1 << 10) * 300
+HUGE = os.urandom(1 << 10) * 1024  # large enough to come first in its folder
 
 
 def context(changed: bytes = b"one", **more: Any) -> bytes:
@@ -54,6 +55,8 @@ def context(changed: bytes = b"one", **more: Any) -> bytes:
         add("a", None, mode=0o2775, gid=50)
         add("a/changes", changed)
         add("a/empty", b"")
+        add("a/huge", HUGE)
+        add("a/huger", HUGE + b"!")
         add("a/large", LARGE, mode=0o600)
         add("a/run", b"#!", mode=0o4755, uid=7, gid=8)
         add("a.b", b"sorted between a and a/")
@@ -61,6 +64,7 @@ def context(changed: bytes = b"one", **more: Any) -> bytes:
         add("link", "a/../deep", mode=0o777)
         add("n" * 120 + "/" + "ü" * 40, b"long", mode=0o644)
         add("z", b"z" * 512)
+        add("zz", HUGE)
     return out.getvalue()
 
 
@@ -153,6 +157,23 @@ def test_a_layer_is_the_same_however_its_files_are_made(
             assert digest is not None
             assert b"".join(bench.blobs.chunks(digest)) == packed
             assert digest.hex == hashlib.sha256(packed).hexdigest()
+
+
+def test_what_is_large_comes_first_in_its_folder(bench: Bench) -> None:
+    """So that a blob begins like the last one, and is hashed from where it differs."""
+    wanted = Copy("/", "/app/", **USUAL)
+    layer = bench.perform(EMPTY, bench.archive(context()), wanted, lasting=True)
+    with tarfile.open(
+        fileobj=io.BytesIO(b"".join(bench.snapshots.layer_diff(layer.chain)))
+    ) as layer_tar:
+        names = layer_tar.getnames()
+    assert names[:7] == [
+        "app", "app/zz", "app/a", "app/a/huge", "app/a/huger", "app/a/changes", "app/a/empty",
+    ]  # fmt: skip
+    assert [name for name in names if "hug" not in name and "zz" not in name] == sorted(
+        (name for name in names if "hug" not in name and "zz" not in name),
+        key=lambda name: name.split("/"),
+    )
 
 
 def test_times_that_not_every_filesystem_keeps_are_left_to_the_packer(bench: Bench) -> None:

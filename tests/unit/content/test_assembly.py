@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 from pathlib import Path
 
 import pytest
 
-from boxship.content import assembly
+from boxship.content import assembly, states
 from boxship.content.assembly import OWN, Assembly
 from boxship.content.errors import NoSuchBlob, WrongContent
 from boxship.content.store import Blobs
@@ -145,3 +146,87 @@ def test_runs_that_follow_each_other_are_one(tmp_path: Path) -> None:
         found = assembly.read_pieces(file)
         os.close(file)
     assert found.runs == [(0, 9), (OWN, 6), (9, 3), (20, 3)]
+
+
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes each assembly hashes, from now on, one after the other."""
+    sizes: list[int] = []
+    update = Assembly._update
+
+    def count(self: Assembly, data: bytes | memoryview) -> None:
+        sizes.append(len(data))
+        update(self, data)
+
+    monkeypatch.setattr(Assembly, "_update", count)
+    return sizes
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_a_blob_begins_with_like_its_base_is_not_hashed_again(
+    blobs: Blobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restarted: bool
+) -> None:
+    """From the second time on, where it was not this store that made the base."""
+    monkeypatch.setattr(states, "EVERY", 1 << 20)
+    source = Source(tmp_path / "source", BASE)
+    with blobs.lease() as lease:
+        with blobs.assembling() as made:
+            made.add(BASE[:10])
+            made.add_file(source, 10, len(BASE) - 10)
+            base = blobs.commit_assembled(made, lease)
+        assert base == Digest.of(BASE)
+        store = Blobs(blobs.root) if restarted else blobs
+        expected = Digest.of(BASE[:2_500_000] + b"new" + BASE[2_500_010:])
+        for again in (False, True):
+            sizes = hashed(monkeypatch)
+            with store.assembling(base) as made:
+                made.add(BASE[:1000])
+                made.add_known(1000, 1_000_000)
+                made.add(BASE[1_001_000:1_001_500], 1_001_000)
+                made.add_known(1_001_500, 2_500_000 - 1_001_500)
+                made.add(b"new")
+                made.add_known(2_500_010, len(BASE) - 2_500_010)
+                assert store.commit_assembled(made, lease) == expected
+            assert (sum(sizes) < 1_500_000) == (again or not restarted)
+            assert b"".join(store.chunks(expected)) == BASE[:2_500_000] + b"new" + BASE[2_500_010:]
+
+
+@pytest.mark.parametrize("first", [b"", b"x", BASE[:4], BASE[:4] + b"x"])
+def test_what_only_looks_like_the_base_is_hashed(blobs: Blobs, first: bytes) -> None:
+    with blobs.lease() as lease:
+        base = blobs.put(BASE, lease)
+        with blobs.assembling(base) as made:
+            made.add(first)
+            made.add_known(4, 2_000_000)
+            made.add_known(1000, 70)
+            digest = blobs.commit_assembled(made, lease)
+        whole = first + BASE[4:2_000_004] + BASE[1000:1070]
+        assert digest == Digest.of(whole)
+        assert b"".join(blobs.chunks(digest)) == whole
+        with blobs.assembling(base) as made:
+            made.add(BASE[:7])
+            made.add_known(7, len(BASE) - 7)
+            assert blobs.commit_assembled(made, lease) == base
+        with blobs.assembling(base) as made:
+            made.add_known(0, 5)
+            short = blobs.commit_assembled(made, lease)
+        assert short == Digest.of(BASE[:5])
+        with blobs.assembling(base) as made:
+            assert blobs.commit_assembled(made, lease) == Digest.of(b"")
+
+
+def test_states_are_few_and_true() -> None:
+    known = states.States()
+    whole = hashlib.sha256()
+    for _ in range(100):
+        whole.update(bytes(1 << 20))
+        known.note(100 << 20, hashlib.sha256())
+        known.note(99 << 20, hashlib.sha256(b"too late"))
+    assert len(known._found) == 1
+    assert known.before(5)[0] == 0
+    assert known.before(100 << 20)[0] == 100 << 20
+    assert known.before(5)[1].digest() == hashlib.sha256().digest()
+    several = states.StatesOfBlobs()
+    for number in range(states.BLOBS + 1):
+        several.keep(Digest.of(b"%d" % number), known)
+    assert several.of(Digest.of(b"1")) is known
+    assert several.of(Digest.of(b"0")) is not known

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -120,7 +120,10 @@ class Pour:
         `path` is the match's own.
         """
         self._known = {} if last is None else last.files
-        same = None if archive is None else self._pack(path, found, archive)
+        same: list[bool] | None = None
+        if archive is not None:
+            found = list(found)
+            same = self._pack(path, found, archive)
         self._inherits = bool(os.fstat(folder).st_mode & stat.S_ISGID)
         before = NOWHERE if last is None else os.dup(last.folder)
         stack: list[_Level] = [(at, os.dup(folder), before, -1)]
@@ -151,13 +154,14 @@ class Pour:
             while stack:
                 _leave(stack.pop())
 
-    def _pack(self, path: bytes, found: Iterable[Picked], archive: LayerTar) -> list[bool]:
+    def _pack(self, path: bytes, found: Sequence[Picked], archive: LayerTar) -> list[bool]:
         """Say first what all will be, so that it is hashed while it is made.
 
         Return which files are the same as last time.
         """
-        same: list[bool] = []
-        for one in found:
+        same = [False] * len(found)
+        for number in in_layers(found):
+            one = found[number]
             node, rel = one.stat, one.rel
             assert isinstance(node, Node)
             facts = self._facts(node, one)
@@ -166,7 +170,7 @@ class Pour:
                 stopping.check()
             known, at, size = self._known.get(rel, UNKNOWN)
             alike = known == facts
-            same.append(alike and kind == stat.S_IFREG)
+            same[number] = alike and kind == stat.S_IFREG
             if alike and archive.refer(rel, facts, at, size):
                 continue
             entry = _whole_seconds(_entry(facts, path + b"/" + rel if path else rel))
@@ -275,6 +279,24 @@ def _leave(level: _Level) -> None:
 def _whole_seconds(entry: tar.Entry) -> tar.Entry:
     entry.mtime = entry.mtime // tar.NANOSECOND * tar.NANOSECOND
     return entry
+
+
+def in_layers(found: Sequence[Picked]) -> Iterable[int]:
+    """Return the numbers of what was picked in the order of layers: what is large comes first."""
+    large: dict[bytes, list[int]] = {}
+    for number, one in enumerate(found):
+        if trees.is_large(one.stat):
+            large.setdefault(one.rel.rpartition(b"/")[0], []).append(number)
+    return _moved(found, large) if large else range(len(found))
+
+
+def _moved(found: Sequence[Picked], large: dict[bytes, list[int]]) -> Iterator[int]:
+    """Yield what is large in a folder right after that folder."""
+    yield from large.get(b"", ())
+    for number, one in enumerate(found):
+        if not trees.is_large(one.stat):
+            yield number
+            yield from large.get(one.rel, ())
 
 
 def is_much(found: Sequence[Picked]) -> bool:

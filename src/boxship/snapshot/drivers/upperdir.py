@@ -19,7 +19,7 @@ WITHIN: Final = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
 def differences(upper: int, below: int) -> Iterator[Difference]:
     """Yield what `upper` changes of what is `below`, folders before what they hold."""
     absent = b"\0"  # the last folder that is not below: nothing in it is, either
-    for node in trees.walk(upper):
+    for node in trees.walk(upper, large_first=True):
         lower = None if node.path.startswith(absent) else status(below, node.path)
         if is_whiteout(node.stat):
             if lower is not None:

@@ -130,7 +130,7 @@ class Vfs(Kept):
             tree = os.open(path, trees.FOLDER)
             opened.callback(os.close, tree)
             yield from _gone(below, tree, b"")
-            for node in trees.walk(tree):
+            for node in trees.walk(tree, large_first=True):
                 before = upperdir.status(below, node.path)
                 folder = stat.S_ISDIR(node.stat.st_mode)
                 if before is None:
