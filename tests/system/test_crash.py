@@ -11,6 +11,7 @@ import os
 import random
 import re
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ import docker
 import pytest
 import requests
 from tests.support.engine import PATIENCE, Engine
+from tests.support.waiting import wait_until
 from tests.system.conftest import IMAGE, grown, resident
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(1500)]
@@ -151,6 +153,25 @@ def test_kills_at_random_moments_lose_and_leave_nothing(own_engine: Engine, kill
     assert not report.get("Problems"), report
 
 
+@pytest.mark.slow
+def test_the_daemon_is_back_soon_with_a_hundred_containers(own_engine: Engine) -> None:
+    """R1.3: within a second, and each of them is known to run."""
+    engine = own_engine
+    engine.boxship("image", "bootstrap", "busybox")
+    returns: list[float] = []
+    with contextlib.closing(engine.api()) as api:
+        for _ in range(100):
+            api.containers.run(IMAGE, ["sleep", "3600"], detach=True, init=True)
+        for _ in range(10):
+            engine.kill()
+            began = time.monotonic()
+            engine.start()
+            returns.append(time.monotonic() - began)
+            assert len(api.containers.list()) == 100
+    print("returns", *(f"{s:.2f}" for s in sorted(returns)))
+    assert max(returns) < 1.0 * PATIENCE
+
+
 def test_a_running_container_does_not_notice_that_the_daemon_died(own_engine: Engine) -> None:
     engine = own_engine
     engine.boxship("image", "bootstrap", "busybox")
@@ -170,6 +191,46 @@ def test_a_running_container_does_not_notice_that_the_daemon_died(own_engine: En
         assert numbers == list(range(len(numbers)))
         assert len(numbers) > 15
         made.remove()
+
+
+def test_a_published_port_is_served_on_while_the_daemon_is_dead(own_engine: Engine) -> None:
+    """Connections that are open, and new ones, before and after its return."""
+    engine = own_engine
+    engine.boxship("image", "bootstrap", "busybox")
+    with contextlib.closing(engine.api()) as api:
+        made = api.containers.run(
+            IMAGE, ["nc", "-ll", "-p", "7", "-e", "cat"], detach=True, ports={"7/tcp": None}
+        )
+        made.reload()
+        port = int(made.ports["7/tcp"][0]["HostPort"])
+        wait_until(lambda: echoes(port))
+        with socket.create_connection(("127.0.0.1", port), 10 * PATIENCE) as begun:
+            assert is_echoed(begun)
+            engine.kill()
+            assert is_echoed(begun)
+            assert echoes(port)
+            engine.start()
+            assert is_echoed(begun)
+            assert echoes(port)
+        made.remove(force=True)
+        assert not echoes(port)
+
+
+def echoes(port: int) -> bool:
+    """Whether somebody on the loopback takes connections and sends back what comes."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 10 * PATIENCE) as connection:
+            return is_echoed(connection)
+    except OSError:
+        return False
+
+
+def is_echoed(connection: socket.socket) -> bool:
+    connection.sendall(b"word")
+    received = b""
+    while len(received) < 4 and (more := connection.recv(4 - len(received))):
+        received += more
+    return received == b"word"
 
 
 def test_an_exit_while_the_daemon_was_dead_is_told_with_its_code_and_time(
