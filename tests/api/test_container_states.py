@@ -228,3 +228,39 @@ def test_who_sees_the_hosts_processes_has_no_label(
 ) -> None:
     found = api.ask("GET", f"/containers/{make(host, start=False)}/json")[1]
     assert found["HostConfig"]["SecurityOpt"] == shown
+
+
+def test_who_shares_a_network_is_called_as_the_other(engine: Engine, make: Make) -> None:
+    other = make(Hostname="their-name", Domainname="their.domain")
+    said = engine.docker(
+        "run", "--rm", "--network", f"container:{other}", IMAGE,
+        "sh", "-c", "hostname; echo $HOSTNAME; cat /proc/sys/kernel/domainname",
+    )  # fmt: skip
+    assert said.stdout.split() == ["their-name", "their-name", "their.domain"]
+
+
+def test_an_empty_home_is_none(engine: Engine) -> None:
+    said = engine.docker("run", "--rm", "-e", "HOME=", IMAGE, "sh", "-c", "echo $HOME")
+    assert said.stdout == "/root\n"
+
+
+def test_files_of_a_read_only_container_are_read_only_too(engine: Engine) -> None:
+    script = "for f in hosts hostname resolv.conf; do echo x >> /etc/$f; done 2>&1 | grep -c only"
+    said = engine.docker("run", "--rm", "--read-only", IMAGE, "sh", "-c", script)
+    assert said.stdout == "3\n"
+
+
+@pytest.mark.parametrize("options", [["--rm"], ["-d"]])
+def test_a_start_that_fails_is_told_once(engine: Engine, make: Make, options: list[str]) -> None:
+    """The client waits for the end while it starts: it must not hear of the failure there too."""
+    taken = make({"NetworkMode": "bridge", "PortBindings": {"80/tcp": [{"HostPort": ""}]}})
+    at = engine.docker("port", taken, "80").stdout.split()[0].rpartition(":")[2]
+    name = f"{taken}-again"
+    try:
+        done = engine.docker(
+            "run", *options, "--name", name, "-p", f"{at}:80", IMAGE, "true", check=False
+        )
+    finally:
+        engine.docker("rm", "-f", name, check=False)
+    assert done.returncode == 125
+    assert done.stderr.count("port is already allocated") == 1, done.stderr

@@ -135,7 +135,8 @@ def environment(
         line.startswith("HOSTNAME=") for line in container.config.env or ()
     ):
         found.pop("HOSTNAME", None)
-    found.setdefault("HOME", f"HOME={who.home}")
+    if found.get("HOME", "HOME=") == "HOME=":
+        found["HOME"] = f"HOME={who.home}"
     return list(found.values())
 
 
@@ -208,8 +209,7 @@ def mounts(container: Container, setting: Setting, host: Host) -> list[oci.Mount
                     destination=path,
                     type="bind",
                     source=f"{setting.files}/{name}",
-                    options=["rbind", "rprivate"]
-                    + (["ro"] if wanted.readonly_rootfs and path != "/etc/hosts" else []),
+                    options=["rbind", "rprivate", *(["ro"] if wanted.readonly_rootfs else [])],
                 )
             )
     for point in container.mounts:

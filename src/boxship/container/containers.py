@@ -157,7 +157,7 @@ class Containers:
                 network=NetworkView(),
             ),
         )
-        self._endings.tell_exit(cell)
+        self._endings.tell_exit(cell, started=False)
 
     def _again(self, cell: Cell, plan: restart.Again) -> None:
         """Let a container start again after a while; its state says so meanwhile."""

@@ -139,7 +139,7 @@ class Creation:
             devices.parse_rule(rule)
         self._resolve_shared(host)
         linked = self._links(host, name)
-        defaults.fill_hostname(config, host, identifier, self.host.hostname)
+        self._fill_hostname(config, host, identifier)
         if not endpoints and not (host.network_mode or "").startswith("container:"):
             endpoints[host.network_mode or "bridge"] = EndpointSettings()
         elif "default" in endpoints:
@@ -178,6 +178,17 @@ class Creation:
             return self.registry.find(ref)
         except NoSuchContainer as reason:  # not as such: clients would pull the image, and retry
             raise InvalidRequest(str(reason)) from None
+
+    def _fill_hostname(
+        self, config: ContainerConfig, host: HostConfig, identifier: ContainerId
+    ) -> None:
+        """Give it a name; who shares another's network is called as that one is."""
+        mode, own = host.network_mode or "", self.host.hostname
+        if mode.startswith("container:") and host.uts_mode != "host":
+            other = self._other(mode.removeprefix("container:")).record.config
+            own = other.hostname or own
+            config.domainname = config.domainname or other.domainname
+        defaults.fill_hostname(config, host, identifier, own)
 
     def _links(self, host: HostConfig, name: str) -> dict[str, Container]:
         """Return the containers to link to on the default bridge, and say so as inspect does."""

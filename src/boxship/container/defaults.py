@@ -96,8 +96,9 @@ def _network_mode(mode: str) -> str:
 
 
 def fill_hostname(config: ContainerConfig, host: HostConfig, identifier: str, own: str) -> None:
-    """Give the container a name in its network: its short ID, or the host's where it is shared."""
-    if host.uts_mode == "host" or host.network_mode == "host":
+    """Give the container a name in its network: its short ID, or `own` where that is shared."""
+    mode = host.network_mode or ""
+    if host.uts_mode == "host" or mode == "host" or mode.startswith("container:"):
         config.hostname = config.hostname or own
-    elif not config.hostname and not (host.network_mode or "").startswith("container:"):
+    elif not config.hostname:
         config.hostname = identifier[:12]

@@ -178,10 +178,10 @@ class Endings:
         if ended is not None:
             self.registry.keep(ended)
 
-    def tell_exit(self, cell: Cell) -> None:
-        """Wake who waits for the end of this run."""
+    def tell_exit(self, cell: Cell, *, started: bool = True) -> None:
+        """Wake who waits for the end of this run; why it never began its starter is told."""
         run = cell.record.run
         for future in cell.for_exit:
             if not future.done():
-                future.set_result(Ending(run.exit_code, run.error))
+                future.set_result(Ending(run.exit_code, run.error if started else ""))
         cell.for_exit.clear()

@@ -50,7 +50,7 @@ class Removal:
         announce(self.publisher, record, "destroy")
         for future in (*cell.for_removal, *cell.for_exit):
             if not future.done():
-                future.set_result(Ending(record.run.exit_code, record.run.error))
+                future.set_result(Ending(record.run.exit_code))
 
     def _remove(self, record: Container) -> None:
         with contextlib.suppress(FileNotFoundError):
