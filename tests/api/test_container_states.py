@@ -264,3 +264,34 @@ def test_a_start_that_fails_is_told_once(engine: Engine, make: Make, options: li
         engine.docker("rm", "-f", name, check=False)
     assert done.returncode == 125
     assert done.stderr.count("port is already allocated") == 1, done.stderr
+
+
+def test_disk_usage_shows_what_lists_show(api: Api, make: Make) -> None:
+    name = make()
+    for version, has_descriptor, has_virtual_size in (
+        ("1.41", 0, 1),
+        ("1.45", 0, 0),
+        ("1.51", 1, 0),
+    ):
+        found = api.ask("GET", f"/v{version}/system/df")[1]
+        images = found["Images"]
+        assert all(
+            ("Descriptor" in one, "VirtualSize" in one) == (has_descriptor, has_virtual_size)
+            for one in images
+        )
+        (shown,) = (one for one in found["Containers"] if one["Names"] == [f"/{name}"])
+        assert shown["Status"].startswith("Up ")
+
+
+def test_one_sample_alone_is_for_clients_that_know_it(api: Api, make: Make) -> None:
+    name = make()
+    for version, has_earlier in (("1.40", True), ("1.41", False)):
+        at = f"/v{version}/containers/{name}/stats?stream=0&one-shot=1"
+        earlier = api.ask("GET", at)[1]["precpu_stats"]
+        assert bool(earlier.get("system_cpu_usage")) is has_earlier
+
+
+def test_who_attaches_to_no_stream_has_seen_it_all(engine: Engine, make: Make) -> None:
+    name, once = make(), Api(engine)
+    assert once.ask("POST", f"/containers/{name}/attach?stream=1") == (200, b"")
+    once.close()

@@ -343,12 +343,13 @@ async def attach_websocket(call: Call, containers: Containers) -> Hijacked:
 
 def wanted_streams(query: Query, *, multiplex: bool = True) -> attaching.Wanted:
     """Return what an attaching client wants."""
+    stdin, stdout, stderr = (query.flag(name) for name in ("stdin", "stdout", "stderr"))
     return attaching.Wanted(
-        stdin=query.flag("stdin"),
-        stdout=query.flag("stdout"),
-        stderr=query.flag("stderr"),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
         logs=query.flag("logs"),
-        stream=query.flag("stream"),
+        stream=query.flag("stream") and (stdin or stdout or stderr),
         multiplex=multiplex,
         detach_keys=attaching.detach_keys(query.text("detachKeys")),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from boxship.api import versions
 from boxship.api.building import Building
 from boxship.api.render import containers as render_container
 from boxship.api.render import images as render_image
@@ -64,7 +66,7 @@ async def measure(
     if "container" in kinds:
         found["container"] = await asyncio.to_thread(of_containers, containers, cells, call.version)
     if "image" in kinds:
-        found["image"] = await asyncio.to_thread(of_images, images)
+        found["image"] = await asyncio.to_thread(of_images, images, call.version)
     if "volume" in kinds:
         found["volume"] = await asyncio.to_thread(of_volumes, volumes)
     if "build-cache" in kinds:
@@ -110,12 +112,12 @@ def of_containers(containers: Containers, cells: Sequence[Cell], version: ApiVer
         else:
             usage.reclaimable += written
         shown = render_container.summary(cell.record, version)
-        shown["Status"] = cell.record.state.value
+        shown["Status"] = render_container.status(cell.record, time.time_ns())
         usage.items.append({**shown, "SizeRw": written, "SizeRootFs": whole})
     return usage
 
 
-def of_images(images: Images) -> Usage:
+def of_images(images: Images, version: ApiVersion) -> Usage:
     """Measure images; what several share counts once."""
     usage = Usage(size=images.total_size())
     in_use = 0
@@ -125,7 +127,7 @@ def of_images(images: Images) -> Usage:
         if shown.containers:
             usage.active += 1
             in_use += shown.size or 0
-        usage.items.append(msgspec.to_builtins(shown))
+        usage.items.append(msgspec.to_builtins(versions.reshape(shown, version)))
     usage.reclaimable = max(0, usage.size - in_use)
     return usage
 

@@ -21,18 +21,19 @@ from boxship.spec.engine.container import ContainerStatsResponse, ContainerTopRe
 
 JSON: Final = "application/json"
 DEFAULT_ARGUMENTS: Final = "-ef"
+ONE_SHOT_SINCE: Final = ApiVersion(1, 41)
 
 
 @route("GET", "/containers/{id}/stats")
 async def stats(call: Call, sampler: Sampler, containers: Containers) -> Reply | Stream:
     query = call.query
+    at_once = query.flag("one-shot") and call.version >= ONE_SHOT_SINCE
     cell = containers.find(call.path["id"])
     if query.flag("stream", default=True):
-        if query.flag("one-shot"):
+        if at_once:
             raise InvalidRequest("cannot have stream=true and one-shot=true")
         return Stream(HTTPStatus.OK, written(sampler.watch(cell.id), call.version), JSON)
-    once = query.flag("one-shot")
-    return Reply(document=await (sampler.once(cell.id) if once else sampler.pair(cell.id)))
+    return Reply(document=await (sampler.once(cell.id) if at_once else sampler.pair(cell.id)))
 
 
 async def written(
