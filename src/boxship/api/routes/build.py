@@ -15,6 +15,7 @@ from boxship.errors import InvalidRequest
 from boxship.image.images import Images
 
 CLASSIC: Final = ("", "1")
+WITHOUT_EFFECT: Final = ("label", "label!")  # a prune of the whole system tells all of them
 
 
 @route("POST", "/build", streams=True, finishes=False)
@@ -62,9 +63,9 @@ async def _by_session(call: Call, doors: Doors, builds: Builds) -> Answer:
 async def prune(call: Call, building: Building) -> Reply:
     query = call.query
     tools = await building.tools()
-    filters = query.filters()
+    filters = {key: said for key, said in query.filters().items() if key not in WITHOUT_EFFECT}
     gone = await tools.builder.cache.prune(
-        dict(filters.items()),
+        filters,
         everything=query.flag("all"),
         keep=query.integer("reserved-space") or query.integer("keep-storage") or 0,
         most=query.integer("max-used-space") or 0,
