@@ -185,6 +185,14 @@ def test_questions_that_make_no_sense(
             "", 400, "No such container: nobody",
         ),
         ({"Image": IMAGE, "WorkingDir": "/bin/busybox"}, "", 400, "Cannot mkdir: /bin/busybox"),
+        ({"Image": IMAGE, "MacAddress": "zz"}, "", 400, "invalid MAC address: zz"),
+        (
+            {
+                "Image": IMAGE,
+                "NetworkingConfig": {"EndpointsConfig": {"bridge": {"Aliases": ["x"]}}},
+            },
+            "", 400, "network-scoped aliases are only supported for user-defined networks",
+        ),
         ({"Image": IMAGE, "WorkingDir": "relative"}, "", 400, "needs to be an absolute path"),
     ],
 )  # fmt: skip

@@ -295,3 +295,11 @@ def test_who_attaches_to_no_stream_has_seen_it_all(engine: Engine, make: Make) -
     name, once = make(), Api(engine)
     assert once.ask("POST", f"/containers/{name}/attach?stream=1") == (200, b"")
     once.close()
+
+
+def test_who_wants_no_network_is_in_none(api: Api, make: Make) -> None:
+    name = make({"NetworkMode": "bridge"}, start=False, NetworkDisabled=True)
+    assert api.ask("GET", f"/containers/{name}/json")[1]["NetworkSettings"]["Networks"] == {}
+    assert api.status("POST", f"/containers/{name}/start") == 204
+    networks = api.ask("GET", f"/containers/{name}/json")[1]["NetworkSettings"]["Networks"]
+    assert "bridge" not in networks

@@ -11,6 +11,8 @@ from typing import Final
 from boxship.container import devices, signals
 from boxship.errors import InvalidRequest, NotSupported
 from boxship.kernel import capabilities
+from boxship.network import plan
+from boxship.network.record import BRIDGE, NONE
 from boxship.spec.engine.common import HealthConfig
 from boxship.spec.engine.container import (
     ContainerConfig,
@@ -303,6 +305,10 @@ def check_network(
             f"conflicting options: {kind} {tail} can't be used with links. "
             "This would result in undefined behavior"
         )
+    for name, settings in endpoints.items():
+        plan.check_addresses(settings)
+        if plan.network_of(name) == BRIDGE and mode != NONE:
+            plan.check_predefined(settings)
     if host.uts_mode == "host" and config.hostname:
         raise InvalidRequest("conflicting options: hostname and the UTS mode")
     if not shares:

@@ -140,7 +140,8 @@ class Creation:
         self._resolve_shared(host)
         linked = self._links(host, name)
         self._fill_hostname(config, host, identifier)
-        if not endpoints and not (host.network_mode or "").startswith("container:"):
+        shares = (host.network_mode or "").startswith("container:")
+        if not endpoints and not shares and not config.network_disabled:
             endpoints[host.network_mode or "bridge"] = EndpointSettings()
         elif "default" in endpoints:
             endpoints[host.network_mode or "bridge"] = endpoints.pop("default")

@@ -45,6 +45,13 @@ def is_private(mode: str) -> bool:
 
 def check_settings(network: Network, settings: EndpointSettings) -> None:
     """Refuse addresses that are none, and what only networks made by a user can do."""
+    check_addresses(settings)
+    if not network.user_defined:
+        check_predefined(settings)
+
+
+def check_addresses(settings: EndpointSettings) -> None:
+    """Refuse addresses that are none, on whichever network."""
     asked = settings.ipam_config or EndpointIPAMConfig()
     wrong = [
         f"invalid IPv{version} address: {text}"
@@ -55,8 +62,11 @@ def check_settings(network: Network, settings: EndpointSettings) -> None:
         wrong.append(f"invalid MAC address: {settings.mac_address}")
     if wrong:
         raise InvalidRequest("\n".join(["invalid endpoint settings:", *wrong]))
-    if network.user_defined:
-        return
+
+
+def check_predefined(settings: EndpointSettings) -> None:
+    """Refuse what only networks made by a user can do."""
+    asked = settings.ipam_config or EndpointIPAMConfig()
     if asked.i_pv4_address or asked.i_pv6_address:
         raise InvalidRequest("user-specified IP address is supported on user-defined networks only")
     if settings.aliases:
