@@ -72,6 +72,8 @@ _OLD: Final = {
     "fchmodat": (268, 53),
     "unshare": (272, 97),
     "sync_file_range": (277, 84),
+    "timerfd_create": (283, 85),
+    "timerfd_settime": (286, 86),
     "dup3": (292, 24),
     "inotify_init1": (294, 26),
     "prlimit64": (302, 261),

@@ -15,9 +15,9 @@ from __future__ import annotations
 import os
 from _thread import LockType, allocate_lock, start_new_thread  # no more of threads: it is memory
 from collections.abc import Callable
-from time import sleep
 from typing import Final, TypeVar
 
+from boxship.kernel.timers import Alarm
 from boxship.shim.loop import Loop
 
 PATIENCE: Final = 0.05  # seconds that all wait for a call
@@ -51,7 +51,8 @@ class Relief:
         self._outside: list[Place] = []  # who is at a call and has not been relieved: one at most
         self._returning = 0  # threads whose calls have returned since others have the loop
         self._turn = _taken_lock()  # held by who has the loop
-        self._alarm = _taken_lock()  # free when somebody shall look what takes long
+        self._alarm = Alarm()  # rings when somebody shall look what takes long
+        self._set_for: Place | None = None  # for whom, while it is to ring
         self._standing_by = 0
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         loop.watch(self._bell, self._on_bell)
@@ -72,13 +73,17 @@ class Relief:
         """Make a call that may take long. Before another goes on meanwhile, it calls `on_leave`."""
         place = Place(on_leave)
         self._outside.append(place)
-        if self._alarm.locked() and self._has_others():
-            self._alarm.release()
+        if self._set_for is None and self._has_others():
+            self._set_alarm(place)
         try:
             return call()
         finally:
             if not self._takes(place):
                 self._return()
+
+    def _set_alarm(self, place: Place) -> None:
+        self._set_for = place
+        self._alarm.set(PATIENCE)
 
     def _has_others(self) -> bool:
         """Have somebody who stands by, if the kernel lets us."""
@@ -118,15 +123,17 @@ class Relief:
     def _stand_by(self) -> None:
         """Wait until somebody has to be relieved."""
         while True:
-            self._alarm.acquire()
+            self._alarm.wait()
             if self._relieves():
                 return
 
     def _relieves(self) -> bool:
         """Look whether a call takes long, and take the loop over if so."""
+        waited_for, self._set_for = self._set_for, None
         for place in self._outside[:1]:
-            sleep(PATIENCE)
-            if self._takes(place):
+            if place is not waited_for:
+                self._set_alarm(place)
+            elif self._takes(place):
                 self._standing_by -= 1
                 if place.on_leave:
                     self._loop.attempt(place.on_leave)
