@@ -15,6 +15,7 @@ from boxship.errors import Forbidden
 from boxship.model.ids import ContainerId, NetworkId
 from boxship.network import creation, defaults, plan, selection
 from boxship.network.config import NetworkConfig
+from boxship.network.connections import Connections
 from boxship.network.creation import NetworkRequest
 from boxship.network.drivers.bridge import BridgeDriver
 from boxship.network.drivers.bridge_options import Policy, refuse_same_bridge
@@ -22,18 +23,16 @@ from boxship.network.drivers.driver import Driver
 from boxship.network.drivers.unaddressed import Unaddressed
 from boxship.network.errors import (
     ActiveEndpoints,
-    AlreadyConnected,
     NetworkExists,
     NoSuchDriver,
     NoSuchNetwork,
-    NotConnected,
     PredefinedNetwork,
 )
 from boxship.network.files import SandboxFiles
 from boxship.network.firewall import Firewall, News
 from boxship.network.forwarding import Forwarding
 from boxship.network.namespaces import Namespaces, read_setting
-from boxship.network.needs import Attachable, Containers, NameServer, Publisher
+from boxship.network.needs import Containers, NameServer, Publisher
 from boxship.network.opening import Opening
 from boxship.network.plan import Attachment
 from boxship.network.pools import NetworkAddresses
@@ -105,6 +104,7 @@ class Networks:
             run_folder,
             name_server,
         )
+        self._connections = Connections(self._sandboxes, containers, self._tell)
         self._networks = self._table.all()
         self._add_predefined()
         for network in self._networks.values():
@@ -174,16 +174,13 @@ class Networks:
 
     async def connect(self, container: str, network: str, settings: EndpointSettings) -> None:
         """Join a container to a further network, now if it runs."""
-        await asyncio.to_thread(
-            self._connect, self._containers.attachable(container), self.resolve(network), settings
-        )
+        to, joined = self._containers.attachable(container), self.resolve(network)
+        await asyncio.to_thread(self._connections.connect, to, joined, settings)
 
     async def disconnect(self, container: str, network: str, *, force: bool = False) -> None:
         """Take a container off a network, now if it runs."""
-        found = self.resolve(network)
-        await asyncio.to_thread(
-            self._disconnect, self._containers.attachable(container), found, force=force
-        )
+        of, left = self._containers.attachable(container), self.resolve(network)
+        await asyncio.to_thread(self._connections.disconnect, of, left, force=force)
 
     # ---- sandboxes
 
@@ -446,45 +443,6 @@ class Networks:
             network = self._networks.get(endpoint.network)
             if network is not None:
                 self._tell(network, "disconnect", container)
-
-    def _connect(self, to: Attachable, network: Network, settings: EndpointSettings) -> None:
-        plan.check_connect(to.mode, network)
-        plan.check_settings(network, settings)
-        record = self._sandboxes.open_now.get(to.id)
-        joined = record is not None and any(one.network == network.id for one in record.endpoints)
-        if joined or network.name in to.endpoints:
-            raise AlreadyConnected(to.name, network.name)
-        if to.pid is None or record is None:
-            kept = plan.unconnected(network, settings)
-            self._containers.keep_endpoint(to.id, network.name, kept, None, None)
-            return
-        request = SandboxRequest(container=to.id, name=to.name, hostname=to.hostname, mode=to.mode)
-        record, endpoint = self._sandboxes.join(request, Attachment(network, settings), to.pid)
-        shown = plan.shown(network, endpoint)
-        asked = plan.unconnected(network, settings)
-        self._containers.keep_endpoint(to.id, network.name, asked, shown, encode(record))
-        self._tell(network, "connect", to.id)
-
-    def _disconnect(self, of: Attachable, network: Network, *, force: bool) -> None:
-        if network.name == HOST:
-            raise Forbidden(
-                "cannot disconnect container from host network - "
-                "container was created in host network mode"
-            )
-        record = self._sandboxes.open_now.get(of.id)
-        joined = record is not None and any(one.network == network.id for one in record.endpoints)
-        if not joined and network.name not in of.endpoints:
-            raise NotConnected(of.id, network.name)
-        kept = None
-        if joined:
-            try:
-                kept = encode(self._sandboxes.part(of.id, network, of.pid))
-            except OSError:
-                if not force:
-                    raise
-        self._containers.keep_endpoint(of.id, network.name, None, None, kept)
-        if joined:
-            self._tell(network, "disconnect", of.id)
 
     def _restore(
         self, records: Mapping[ContainerId, bytes], init_pids: Mapping[ContainerId, int]
