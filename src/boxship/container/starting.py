@@ -26,10 +26,13 @@ from boxship.container.users import Accounts
 from boxship.errors import Conflict, InvalidRequest
 from boxship.kernel import mounts
 from boxship.lib.threads import visited
+from boxship.model.ids import ContainerId
+from boxship.network import plan
+from boxship.network.namespaces import Namespace
 from boxship.network.sandbox import Sandbox, SandboxRequest
 from boxship.runtime.cdi import Devices
 from boxship.shim.client import Started
-from boxship.shim.protocol import RuntimeChoice, StartRequest
+from boxship.shim.protocol import GO, RuntimeChoice, StartRequest
 
 ENCODER: Final = msgspec.json.Encoder()
 
@@ -66,22 +69,33 @@ class Starting:
             fds = _Descriptors()
             undo.callback(fds.close)
             linked = links.running(record, self.registry)
-            sandbox = await self._sandbox(record, links.hosts(linked))
-            if sandbox is not None:
-                undo.push_async_callback(self.networks.close_sandbox, record.id)
-                if sandbox.netns is not None:
-                    fds.take("netns", sandbox.netns)
+            environment = tuple(links.environment(linked, record.name))
+            request = self._sandbox_request(record, links.hosts(linked))
             joined = self._joined(record, fds)
             sources = await self._mounts(record, fds, undo)
-            view = _view(sandbox, links.environment(linked, record.name))
-            record = replace(record, network=view)
-            root = await asyncio.to_thread(self._open, record, sandbox, sources, joined)
-            fds.take("root", root)
+            # The keeper comes as far as it can while the network is made ready: then it may go on.
+            go = _Go(fds)
+            undo.callback(go.close)
+            known = replace(record, network=NetworkView(environment=environment))
+            told = asyncio.get_running_loop().create_future()
+            work = partial(self._make_ready, known, request, sources, joined, fds, told, go)
+            readying = asyncio.ensure_future(asyncio.to_thread(work))
+            undo.push_async_callback(self._undo_readying, readying, record.id)
+            await asyncio.wait((readying, told), return_when=asyncio.FIRST_COMPLETED)
+            if readying.done():
+                readying.result()  # which fails, if nothing was told
             for number, waiting in enumerate(cell.waiting):
                 fds.lend(f"attach.{number}", waiting.fd)
             shim = await keeping
-            started = await shim.start(self._request(cell), fds.by_name)
+            starting = asyncio.ensure_future(shim.start(self._request(cell), fds.by_name))
+            undo.push_async_callback(_heard, starting)
+            sandbox = await readying
+            started = await starting
             undo.pop_all()
+        view = _view(sandbox, environment)
+        record = replace(record, network=view)
+        if sandbox is not None and sandbox.netns is not None:
+            fds.keep(sandbox.netns)
         # The root's descriptor is that of a mount: the kernel takes a millisecond to close it.
         asyncio.get_running_loop().run_in_executor(None, fds.close)
         while cell.waiting:
@@ -92,14 +106,15 @@ class Starting:
 
     # ---- networks
 
-    async def _sandbox(self, record: Container, linked: Sequence[str]) -> Sandbox | None:
+    def _sandbox_request(self, record: Container, linked: Sequence[str]) -> SandboxRequest | None:
+        """Return what is asked of the networks; None of who joins another's namespace."""
         mode = record.host_config.network_mode or ""
         if mode.startswith("container:"):
             self._running(mode.removeprefix("container:"), "network")
             return None
         config, wanted = record.config, record.host_config
         endpoints = dict(record.endpoints)
-        request = SandboxRequest(
+        return SandboxRequest(
             container=record.id,
             name=record.name,
             hostname=config.hostname or "",
@@ -115,7 +130,17 @@ class Starting:
             extra_hosts=[*linked, *(wanted.extra_hosts or ())],
             sysctls={k: v for k, v in (wanted.sysctls or {}).items() if k.startswith("net.")},
         )
-        return await self.networks.open_sandbox(request)
+
+    async def _undo_readying(
+        self, readying: asyncio.Future[Sandbox | None], container: ContainerId
+    ) -> None:
+        try:
+            sandbox = await readying
+        except Exception:
+            return
+        if sandbox is not None:
+            sandbox.let_go()
+            await self.networks.close_sandbox(container)
 
     def _tell_linked(self, record: Container) -> None:
         """Write a container's new address to the hosts files of those that are linked to it."""
@@ -245,39 +270,67 @@ class Starting:
 
     # ---- the bundle
 
-    def _open(
+    def _make_ready(
         self,
         record: Container,
-        sandbox: Sandbox | None,
+        request: SandboxRequest | None,
         sources: Mapping[str, str],
         joined: Mapping[str, str],
-    ) -> int:
-        """Return the container's root, once its bundle is there."""
-        root = self.roots.open(record.id)
+        fds: _Descriptors,
+        told: asyncio.Future[None],
+        go: _Go,
+    ) -> Sandbox | None:
+        """Make what the program finds, in a worker thread: first what the keeper begins with, which
+        is `told`, then the network, after which it may `go` on."""
         try:
-            self._write_bundle(record, root, sandbox, sources, joined)
-        except BaseException:
-            os.close(root)
-            raise
-        return root
+            with ExitStack() as undo:
+                namespace = None
+                if request is not None and plan.is_private(request.mode):
+                    namespace = self.networks.take_namespace()
+                    undo.callback(namespace.close)
+                    fds.take("netns", os.dup(namespace.descriptor))
+                root = fds.take("root", self.roots.open(record.id))
+                self._write_bundle(record, root, request, namespace is not None, sources, joined)
+                undo.pop_all()
+            told.get_loop().call_soon_threadsafe(_tell, told)
+            if request is None:
+                go.on()
+                return None
+            return self._make_network(record, request, namespace, go)
+        finally:
+            go.close()
+
+    def _make_network(
+        self, record: Container, request: SandboxRequest, namespace: Namespace | None, go: _Go
+    ) -> Sandbox:
+        sandbox = self.networks.open_now(request, namespace)
+        with ExitStack() as undo:
+            undo.callback(self.networks.close_now, record.id)
+            undo.callback(sandbox.let_go)
+            folder = os.path.join(self.folder, record.id)
+            _write(f"{folder}/hosts", sandbox.hosts, 0o644)
+            _write(f"{folder}/resolv.conf", sandbox.resolv_conf, 0o644)
+            go.on()
+            undo.pop_all()
+        return sandbox
 
     def _write_bundle(
         self,
         record: Container,
         root: int,
-        sandbox: Sandbox | None,
+        request: SandboxRequest | None,
+        private: bool,
         sources: Mapping[str, str],
         joined: Mapping[str, str],
     ) -> None:
-        """Write config.json and the files that every container is given."""
-        folder = os.path.join(self.folder, record.id)
-        files = folder
-        if sandbox is None and "network" in joined:
+        """Write config.json, and have the files that every container is given."""
+        folder = files = os.path.join(self.folder, record.id)
+        if request is None:
             mode = record.host_config.network_mode or ""
             files = os.path.join(self.folder, mode.removeprefix("container:"))
-        elif sandbox is not None:
-            _write(f"{folder}/hosts", sandbox.hosts, 0o644)
-            _write(f"{folder}/resolv.conf", sandbox.resolv_conf, 0o644)
+        else:
+            for name in ("hosts", "resolv.conf"):  # what they say is known with the network
+                _write(f"{folder}/{name}", b"", 0o644)
             _write(f"{folder}/hostname", f"{record.config.hostname or ''}\n".encode(), 0o644)
         who = Accounts.read(root).resolve(
             record.config.user or "", record.host_config.group_add or ()
@@ -289,7 +342,7 @@ class Starting:
             sources=sources,
             joined=joined,
             shm=self._shm_of(record),
-            private_network=sandbox is not None and sandbox.netns is not None,
+            private_network=private,
             hostname=self.host.hostname,
         )
         spec = bundle.spec(record, setting, self.host, self.defaults)
@@ -382,12 +435,43 @@ class _Descriptors:
         self._own.append(fd)
         return fd
 
+    def keep(self, fd: int) -> None:
+        """Close one more with the others, of which the keeper knows nothing."""
+        self._own.append(fd)
+
     def lend(self, name: str, fd: int) -> None:
         self.by_name[name] = fd
 
     def close(self) -> None:
         while self._own:
             os.close(self._own.pop())
+
+
+class _Go:
+    """Lets a program run that waits for its network; its end alone says that it shall not."""
+
+    def __init__(self, fds: _Descriptors) -> None:
+        read, self._fd = os.pipe2(os.O_CLOEXEC)
+        fds.take(GO, read)
+
+    def on(self) -> None:
+        os.write(self._fd, b"g")
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def _tell(told: asyncio.Future[None]) -> None:
+    if not told.done():
+        told.set_result(None)
+
+
+async def _heard(starting: asyncio.Future[Started]) -> None:
+    """Wait until a keeper has told of a start that comes to nothing."""
+    with contextlib.suppress(Exception):
+        await starting
 
 
 async def _let_go(keeping: asyncio.Future[Shim]) -> None:

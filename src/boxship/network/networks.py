@@ -31,7 +31,7 @@ from boxship.network.errors import (
 from boxship.network.files import SandboxFiles
 from boxship.network.firewall import Firewall, News
 from boxship.network.forwarding import Forwarding
-from boxship.network.namespaces import Namespaces, read_setting
+from boxship.network.namespaces import Namespace, Namespaces, read_setting
 from boxship.network.needs import Containers, NameServer, Publisher
 from boxship.network.opening import Opening
 from boxship.network.plan import Attachment
@@ -190,8 +190,16 @@ class Networks:
 
     async def open_sandbox(self, request: SandboxRequest) -> Sandbox:
         """Make ready the network side of a container that is about to start."""
+        return await asyncio.to_thread(self.open_now, request)
+
+    def take_namespace(self) -> Namespace:
+        """Return a namespace that a sandbox is to be opened in; it may have to be made."""
+        return self._namespaces.take()
+
+    def open_now(self, request: SandboxRequest, namespace: Namespace | None = None) -> Sandbox:
+        """Do the same in a worker thread. A `namespace` is the sandbox's, or closed, then."""
         begun = time.monotonic()
-        opened = await asyncio.to_thread(self._open, request)
+        opened = self._open(request, namespace)
         if self.timed is not None:
             self.timed("allocate", time.monotonic() - begun)
         return opened
@@ -422,14 +430,19 @@ class Networks:
                 )
         return list(found.values())
 
-    def _open(self, request: SandboxRequest) -> Sandbox:
+    def _open(self, request: SandboxRequest, namespace: Namespace | None) -> Sandbox:
         shared = plan.shares_with(request.mode)
         if shared is not None:
             return self._opening.shared(request, shared)
         if request.mode == HOST:
             sandbox = self._opening.on_host(request, self.resolve(HOST))
         else:
-            sandbox = self._opening.private(request, self._attachments(request))
+            with contextlib.ExitStack() as undo:
+                if namespace is not None:
+                    undo.callback(namespace.close)
+                attachments = self._attachments(request)
+                undo.pop_all()
+            sandbox = self._opening.private(request, attachments, namespace)
         self._tell_endpoints(request.container, "connect")
         return sandbox
 

@@ -12,7 +12,7 @@ from boxship.model.ids import SHORT, ContainerId
 from boxship.network import plan, ports
 from boxship.network.errors import NoNamespace
 from boxship.network.files import SandboxFiles
-from boxship.network.namespaces import Namespaces
+from boxship.network.namespaces import Namespace, Namespaces
 from boxship.network.needs import Containers, NameServer
 from boxship.network.plan import Attachment
 from boxship.network.record import Network, SandboxRecord
@@ -39,9 +39,14 @@ class Opening:
         self._folder = os.path.join(run_folder, "netns")
         self._name_server = name_server
 
-    def private(self, request: SandboxRequest, attachments: Sequence[Attachment]) -> Sandbox:
+    def private(
+        self,
+        request: SandboxRequest,
+        attachments: Sequence[Attachment],
+        namespace: Namespace | None = None,
+    ) -> Sandbox:
         """Open a namespace of the container's own."""
-        record, namespace = self._sandboxes.open(request, attachments)
+        record, namespace = self._sandboxes.open(request, attachments, namespace)
         networks, endpoints = self._sandboxes.networks, record.endpoints
         with ExitStack() as undo:
             undo.callback(self.close, request.container)

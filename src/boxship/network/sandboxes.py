@@ -84,15 +84,18 @@ class Sandboxes:
     # ---- sandboxes
 
     def open(
-        self, request: SandboxRequest, attachments: Sequence[Attachment]
+        self,
+        request: SandboxRequest,
+        attachments: Sequence[Attachment],
+        namespace: Namespace | None = None,
     ) -> tuple[SandboxRecord, Namespace]:
-        """Make a namespace and join it to networks; nothing is left of one that fails."""
+        """Join a new namespace to networks; nothing is left of one that fails."""
         with ExitStack() as undo:
+            namespace = namespace or self._namespaces.take()
+            undo.callback(namespace.close)
             endpoints = self._endpoints(request, attachments, undo)
             leaving = plan.way_out(endpoints, self.networks)
             published = self._publications(request, leaving, undo)
-            namespace = self._namespaces.take()
-            undo.callback(namespace.close)
             if not any(one.link for one in endpoints):
                 namespace.netlink.send([route.set_link(LOOPBACK, up=True)])
             for endpoint in endpoints:

@@ -108,7 +108,7 @@ class Shim:
         """Start the container; StartFailed tells why its program could not run.
 
         The descriptors are sent as copies. Names: root, netns, join.<namespace>,
-        tree.<destination>, attach.<index>.
+        tree.<destination>, attach.<index>, go.
         """
         names = list(fds)
         done = await self._ask(

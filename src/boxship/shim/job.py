@@ -21,7 +21,7 @@ class Job(msgspec.Struct, omit_defaults=True):
     """What to start: a bundle's container or, where there is a `process`, one more in it.
 
     `fds` names the descriptors that come along: root, netns, join.<namespace>, tree.<destination>,
-    stdin, stdout, stderr; init for a process in a container that runs.
+    stdin, stdout, stderr, go; init for a process in a container that runs.
     """
 
     container: str

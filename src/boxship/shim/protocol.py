@@ -26,6 +26,7 @@ HEADER: Final = Layout(">BBxxI")
 LARGEST: Final = 16 << 20
 MOST_FDS: Final = 64
 
+GO: Final = "go"  # a descriptor: see Start
 INIT: Final = "init"  # the target that is the container's first process; others are exec IDs
 
 
@@ -116,7 +117,11 @@ class Spawn(Message, tag="spawn"):
 
 
 class Start(Message, tag="start"):
-    """Start the container; `fds` names the descriptors that came along."""
+    """Start the container; `fds` names the descriptors that came along.
+
+    Where `go` is among them the program waits for a byte there, which is not taken: who tries once
+    more finds it, too. Its end without a byte says that the program shall not run.
+    """
 
     number: int
     request: StartRequest

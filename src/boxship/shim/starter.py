@@ -13,7 +13,7 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -29,6 +29,7 @@ from boxship.runtime.prepared import Occupied, Performer, Prepared, Underway
 from boxship.shim import fdsocket, job, protocol
 from boxship.shim.job import Job, Outcome, decode_job
 from boxship.shim.needs import Host
+from boxship.shim.protocol import GO
 from boxship.spec.oci import runtime as oci
 
 YOUNG: Final = 20_000  # objects before a collection: a plan makes some thousands, all short-lived
@@ -102,19 +103,22 @@ class Starter:
         fds = [init.pidfd] if init.terminal is None else [init.pidfd, init.terminal]
         return Outcome(pid=init.pid, first=first, warnings=list(init.warnings)), fds
 
-    def _start(self, asked: Job, given: Mapping[str, int]) -> tuple[api.Init, int]:
+    def _start(self, asked: Job, given: MutableMapping[str, int]) -> tuple[api.Init, int]:
         """Return the process, and the one that made it where that is another."""
+        go = given.pop(GO, None)
+        asked.fds = list(given)
         is_ours = self._host.plans_for(asked.runtime)
         if self._planning and is_ours and not any(name.startswith("tree.") for name in given):
             performer = self._planning.performer
             try:
                 try:
-                    return self._planned(self._planning, asked, given, performer.lowest())
+                    return self._planned(self._planning, asked, given, performer.lowest(), go)
                 except Occupied:
                     low = performer.lowest(certainly=True)
-                    return self._planned(self._planning, asked, given, low)
+                    return self._planned(self._planning, asked, given, low, go)
             except Unsuited:
                 pass
+        self._wait_for_word(go)
         with self._whole():
             return job.perform(self._host.runtime(asked.runtime), asked, given), 0
 
@@ -131,9 +135,10 @@ class Starter:
             self._planning.performer.lighten()
 
     def _planned(
-        self, planning: Planning, asked: Job, given: Mapping[str, int], low: int
+        self, planning: Planning, asked: Job, given: Mapping[str, int], low: int, go: int | None
     ) -> tuple[api.Init, int]:
         with _plan(planning.ahead, asked, given, low) as (plan, fds):
+            self._wait_for_word(go)
             underway = planning.performer.begin(plan, fds, given, low)
             first = underway.pid
             while (init := underway.advance()) is None:
@@ -141,6 +146,19 @@ class Starter:
             if init.terminal in fds:
                 init = api.Init(init.pid, init.pidfd, os.dup(init.terminal), init.warnings)
             return init, 0 if first == init.pid else first
+
+    def _wait_for_word(self, go: int | None) -> None:
+        """Wait until there is all that the program shall find, or never will be."""
+        if go is None:
+            return
+        poll = select.poll()
+        for fd in (self._keeper.fileno(), go):
+            poll.register(fd, select.POLLIN)
+        ready = dict(poll.poll())
+        if self._keeper.fileno() in ready:
+            raise GivenUp
+        if not ready[go] & select.POLLIN:
+            raise StartFailed("what the program needs could not be made ready")
 
     def _wait(self, underway: Underway) -> None:
         """Wait until the process has come further. One that takes too long is ended."""

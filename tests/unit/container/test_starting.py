@@ -19,7 +19,9 @@ from boxship.container.record import Container, MountPoint
 from boxship.container.registry import Cell, Registry, Waiting
 from boxship.container.starting import Starting
 from boxship.container.tables import Table
+from boxship.kernel.netlink.sockets import NETLINK_ROUTE, Netlink
 from boxship.model.ids import ContainerId, SandboxId
+from boxship.network.namespaces import Namespace
 from boxship.network.sandbox import Sandbox, SandboxRequest
 from boxship.runtime.cdi import Devices
 from boxship.shim.client import Started
@@ -74,14 +76,22 @@ class Net:
     ledger: Ledger
     root: Path
 
-    async def open_sandbox(self, request: SandboxRequest) -> Sandbox:
-        self.ledger.take("sandbox")
+    def take_namespace(self) -> Namespace:
+        self.ledger.call("take a namespace")
+        return Namespace(os.open(self.root, os.O_PATH), Netlink(NETLINK_ROUTE), 0)
+
+    def open_now(self, request: SandboxRequest, namespace: Namespace) -> Sandbox:
+        with contextlib.closing(namespace):
+            self.ledger.take("sandbox")
         return Sandbox(
             id=SandboxId("s"), key="k", netns=os.open(self.root, os.O_PATH), settings={}, ports={},
             hosts=b"", resolv_conf=b"", record=b"",
         )  # fmt: skip
 
     async def close_sandbox(self, container: str) -> None:
+        self.close_now(container)
+
+    def close_now(self, container: str) -> None:
         self.ledger.give_back("sandbox")
 
     def started(self, container: str, pid: int) -> None:
@@ -226,7 +236,7 @@ def test_what_was_taken_is_given_back_whichever_step_fails(
     whole = Ledger(fails_at=0)
     asyncio.run(start_once(whole, tmp_path, registry))
     assert whole.held == {"keeper", "sandbox", "volume a", "volume b", "volume c"}
-    assert whole.calls == 9
+    assert whole.calls == 10
     for step in range(1, whole.calls + 1):
         ledger = Ledger(fails_at=step)
         with pytest.raises(Injected):

@@ -14,7 +14,7 @@ from boxship.runtime.errors import StartFailed
 from boxship.shim.children import Children
 from boxship.shim.job import Job
 from boxship.shim.loop import Loop
-from boxship.shim.protocol import RuntimeChoice
+from boxship.shim.protocol import GO, RuntimeChoice
 from boxship.shim.starters import StarterKilled, Starters
 
 
@@ -198,6 +198,51 @@ def test_jobs_wait_for_their_turn_with_their_descriptors(case):
 
 
 @alone
+def test_a_program_does_not_run_before_the_word(case):
+    starters = case.starters(stranger_that_ends)
+    waits, word = os.pipe()
+    starters.start(case.job(), {GO: waits}, lambda made: case.told.append(("waiting", made)))
+    starters.start(case.job(), {}, lambda made: case.told.append(("other", made)))
+    while not case.told:
+        case.loop.turn()
+    assert [name for name, _ in case.told] == ["other"]
+    os.write(word, b"g")
+    os.close(word)
+    while len(case.told) < 2:
+        case.loop.turn()
+    both = [made for _, made in case.told]
+    case.told.clear()
+    again = case.run(starters, {GO: waits})  # as after a starter's death
+    for init in (again, *both):
+        assert isinstance(init, api.Init)
+        os.close(init.pidfd)
+    os.close(waits)
+    case.end(starters)
+
+
+@alone
+def test_a_program_without_a_word_never_runs(case):
+    starters = case.starters(stranger_that_ends)
+    waits, word = os.pipe()
+    os.close(word)
+    assert isinstance(case.run(starters, {GO: waits}), StartFailed)
+    os.close(waits)
+    case.end(starters)
+
+
+@alone
+def test_who_waits_for_the_word_can_be_given_up(case):
+    starters = case.starters(stranger_that_ends)
+    waits, word = os.pipe()
+    ticket = starters.start(case.job(), {GO: waits}, case.told.append)
+    os.close(waits)
+    starters.give_up(ticket)
+    case.end(starters)
+    assert case.told == []
+    os.close(word)
+
+
+@alone
 def test_who_is_given_up_tells_nothing_and_ends(case):
     def run(request):
         os.read(request.stdio.stdin, 1)
@@ -224,6 +269,13 @@ def test_what_was_told_to_who_gave_up_is_killed(case):
     starters.give_up(ticket)
     case.end(starters)  # which would take an hour
     assert case.told == []
+
+
+def stranger_that_ends(request):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    return api.Init(pid, os.pidfd_open(pid))
 
 
 def stranger(request):
