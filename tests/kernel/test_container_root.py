@@ -147,6 +147,21 @@ def test_sec_05_masks_are_made_of_the_hosts_null(box: Boxes) -> None:
     assert done.lines == ["1,3", "0"]
 
 
+def test_sec_05_every_path_that_is_there_has_a_mask_of_its_own(box: Boxes) -> None:
+    for name in ("one", "two", "three"):
+        (box.image / f"etc/{name}").write_text("secret")
+    for name in ("folder", "another"):
+        (box.image / f"etc/{name}").mkdir()
+        (box.image / f"etc/{name}/file").write_text("secret")
+    masked = ["one", "folder", "none", "two", "another", "one/none", "three"]
+    done = box.run(
+        "sh", "-c", "cd /etc; stat -c '%t,%T' one two three; cat one two three; "
+        "ls -A folder another; touch folder/x 2>/dev/null; echo $?; grep -c ' /etc/' /proc/mounts",
+        linux={"masked_paths": [f"/etc/{name}" for name in masked]},
+    )  # fmt: skip
+    assert done.lines == ["1,3", "1,3", "1,3", "another:", "", "folder:", "1", "5"]
+
+
 @pytest.mark.parametrize("name", ["hosts", "hostname", "resolv.conf"])
 def test_sec_17_files_of_the_engine_do_not_follow_links_out(
     box: Boxes, canary: Path, tmp_path: Path, name: str

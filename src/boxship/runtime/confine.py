@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from boxship.kernel import mounts as kernel
@@ -12,7 +12,7 @@ from boxship.kernel.paths import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_N
 from boxship.kernel.syscalls import AT_EMPTY_PATH, AT_RECURSIVE
 from boxship.runtime.errors import BadBundle
 from boxship.runtime.parts import (
-    ATTACH,
+    FOLDER,
     Descriptor,
     attach,
     copy_tree,
@@ -21,10 +21,9 @@ from boxship.runtime.parts import (
     open_inside,
     set_attributes,
 )
-from boxship.runtime.program import MISSING, Program, Result, tolerating
+from boxship.runtime.program import MISSING, Program, Result
 
 ONLY_PROC: Final = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_NO_XDEV
-WRONG_KIND: Final = tolerating(errno.ENOTDIR, errno.EINVAL)
 _IPC: Final = (
     "kernel.msgmax kernel.msgmnb kernel.msgmni kernel.sem kernel.shmall kernel.shmmax "
     "kernel.shmmni kernel.shm_rmid_forced"
@@ -33,43 +32,68 @@ IPC: Final = frozenset(_IPC.split())
 
 
 class Masks:
-    """Covers for paths that must not be seen: made while the host is in reach, attached later."""
+    """Covers for paths that must not be seen.
+
+    What is to cover a file is taken while the host is in reach: one copy of its /dev/null, for the
+    first file that there is. The others get copies of that. To close a mount that was attached
+    nowhere takes the kernel up to a millisecond, so none is made that may not be needed.
+    """
 
     def __init__(self, program: Program, paths: Sequence[str]) -> None:
-        self._covers = [
-            (
-                path,
-                copy_tree(program, "/dev/null", about="error opening /dev/null"),
-                new_filesystem(
-                    program,
-                    "tmpfs",
-                    (("source", "tmpfs"), ("nr_blocks", "1"), ("nr_inodes", "1")),
-                    kernel.MOUNT_ATTR_RDONLY,
-                    about="error masking paths",
-                ),
-            )
-            for path in paths
-        ]
+        self._paths = paths
+        if paths:
+            self._null = copy_tree(program, "/dev/null", about="error opening /dev/null")
 
     def attach(self, program: Program, root: Descriptor) -> None:
         """Cover each path, whatever it is; one that is not there needs none.
 
-        A file is covered by the host's /dev/null and a folder by an empty filesystem. The kernel
-        refuses the one that is of the wrong kind, so no question is asked first that could have
-        another answer a moment later.
+        A folder is covered by an empty filesystem, anything else by the host's /dev/null. What is
+        covered is what was opened, and the kernel refuses a cover of the wrong kind. The calls are
+        there twice: once the first file has been covered, it goes on with the others.
         """
-        for path, null, empty in self._covers:
-            about, covered, absent = f"can't mask path {path}", program.place(), program.place()
-            target = open_inside(
-                program, root, path, about=about, tolerated=MISSING, on_tolerated=absent
-            )
-            program.add(
-                "move_mount", null, b"", target, b"", ATTACH,
-                about=about, tolerated=WRONG_KIND, on_success=covered,
-            )  # fmt: skip
-            attach(program, empty, target, about=about)
-            program.put(covered)
-            program.put(absent)
+        after = [program.place() for _ in self._paths]
+        end = program.place()
+        for path, place in zip(self._paths, after, strict=True):
+            with _target(program, root, path) as (file, about):
+                attach(program, self._null, file, about=about)
+                program.jump(place)
+        program.jump(end)
+        for path, place in zip(self._paths[1:], after, strict=False):
+            program.put(place)
+            with _target(program, root, path) as (file, about):
+                flags = kernel.OPEN_TREE_CLONE | kernel.OPEN_TREE_CLOEXEC | AT_EMPTY_PATH
+                copy = program.add("open_tree", self._null, b"", flags, about=about)
+                attach(program, copy, file, about=about)
+        for place in after[-1:]:
+            program.put(place)
+        program.put(end)
+
+
+@contextmanager
+def _target(program: Program, root: Descriptor, path: str) -> Iterator[tuple[Result, str]]:
+    """Cover a path that is a folder; the block is for one that is anything else."""
+    about, other, done = f"can't mask path {path}", program.place(), program.place()
+    folder = open_inside(
+        program, root, path, FOLDER, about=about, tolerated=MISSING, on_tolerated=other
+    )
+    attach(program, _empty(program), folder, about=about)
+    program.jump(done)
+    program.put(other)
+    yield (
+        open_inside(program, root, path, about=about, tolerated=MISSING, on_tolerated=done),
+        about,
+    )
+    program.put(done)
+
+
+def _empty(program: Program) -> Result:
+    return new_filesystem(
+        program,
+        "tmpfs",
+        (("source", "tmpfs"), ("nr_blocks", "1"), ("nr_inodes", "1")),
+        kernel.MOUNT_ATTR_RDONLY,
+        about="error masking paths",
+    )
 
 
 def make_readonly(program: Program, root: Descriptor, paths: Sequence[str]) -> None:
