@@ -37,7 +37,7 @@ PLAIN: Final = ("Content-Type", "text/plain; charset=utf-8")
 NOT_FOUND: Final = "page not found"
 FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
-KNOWN: Final = 1024  # paths that clients ask for again and again
+KNOWN: Final = 128  # paths that clients ask for again and again
 KNOWN_PATH: Final = 256  # bytes of such a path
 NO_QUERY: Final = Query()
 

@@ -50,7 +50,7 @@ class Digest(str):
         return self[7:19]
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def chain(parent: Digest | None, layer: Digest) -> Digest:
     """Return the chain ID of `layer` (a diff ID) on top of `parent` (a chain ID)."""
     return layer if parent is None else Digest.of(f"{parent} {layer}".encode())

@@ -23,7 +23,7 @@ HUB_OLD: Final = "index.docker.io"
 OFFICIAL: Final = "library/"
 LATEST: Final = "latest"
 NAME_LIMIT: Final = 255
-KNOWN: Final = 1024  # references that are kept parsed: the same few are asked for all the time
+KNOWN: Final = 256  # references that are kept parsed: the same few are asked for all the time
 TEXT_LIMIT: Final = 1024  # a name, a tag and a digest are shorter; nothing longer is matched
 
 LABEL: Final = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)"

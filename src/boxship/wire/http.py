@@ -277,7 +277,7 @@ def _line(name: str, value: str) -> bytes:
     return f"{name}: {value}\r\n".encode("latin-1", "replace")
 
 
-_usual_line: Final = lru_cache(256)(_line)
+_usual_line: Final = lru_cache(64)(_line)
 
 
 def chunk(data: bytes) -> bytes:
