@@ -9,7 +9,6 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from email.utils import formatdate
 from typing import Final
 
 from boxship.transport.connection import Connection, Handler
@@ -20,6 +19,7 @@ from boxship.wire import http
 log = logging.getLogger(__name__)
 
 BACKLOG: Final = 1024
+DATE: Final = "Date: %a, %d %b %Y %H:%M:%S GMT\r\n"  # in English: nobody sets a locale here
 NO_HTTP2: Final = "HTTP/2 is not spoken here; use HTTP/1.1"
 
 Http2 = Callable[[Upgraded], Awaitable[None]]
@@ -90,8 +90,7 @@ class Server:
         now = int(time.time())
         if now != self._second:
             self._second = now
-            date = formatdate(now, usegmt=True)
-            self._common = self._fixed + f"Date: {date}\r\n".encode()
+            self._common = self._fixed + time.strftime(DATE, time.gmtime(now)).encode()
         return self._common
 
     def opened(self, connection: Connection) -> None:
