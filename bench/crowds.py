@@ -131,7 +131,8 @@ class Looks:
         return memory(pids, "Pss"), memory(pids, "Rss")
 
     def before(self, peer: Peer) -> None:
-        time.sleep(min(6.0, self._effort.idle))  # what a burst has taken is given back by then
+        # By then what a burst has taken is given back, and its idle processes have gone.
+        time.sleep(min(12.0, self._effort.idle))
         self._before[peer.name] = self._memory(peer)
         for row, figure in zip(self._idle, self._before[peer.name], strict=True):
             row.add(peer, figure)
