@@ -115,6 +115,23 @@ def test_inspect_shows_what_docker_shows(asked: Asked) -> None:
     assert "Descriptor" not in old
 
 
+def test_what_is_told_of_an_image_follows_its_names_and_the_version(asked: Asked) -> None:
+    """It is kept as it was sent; it must not be told for longer than it is true."""
+    asked.docker("load", stdin=made.docker_archive([LAYER], tags=["one:1"]))
+
+    def told(version: str = "1.51") -> dict[str, object]:
+        return dict(json.loads(asked.api.get(f"/v{version}/images/one:1/json").body))
+
+    assert told() == told()
+    assert told()["RepoTags"] == ["one:1"]
+    asked.docker("tag", "one:1", "one:2")
+    assert told()["RepoTags"] == ["one:1", "one:2"]
+    asked.docker("rmi", "one:2")
+    assert told()["RepoTags"] == ["one:1"]
+    assert "VirtualSize" in told("1.43")
+    assert "VirtualSize" not in told()
+
+
 def test_missing_images_are_named(asked: Asked) -> None:
     assert "No such image: nothing:latest" in asked.docker("rmi", "nothing")
     assert "No such image: nothing:1" in asked.docker("tag", "nothing:1", "x")
