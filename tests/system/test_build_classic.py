@@ -122,6 +122,17 @@ def test_what_fails_at_once_has_a_status(
     assert message in answer.messages[0]["message"]
 
 
+def test_links_that_lead_up_are_followed_in_stages_and_images(engine: Engine) -> None:
+    """The kernel follows none in a mount that nobody holds open any more."""
+    text = (
+        f"{FROM}RUN mkdir -p /a/b && echo x > /a/f && ln -s ../f /a/b/up && ln -s .. /a/b/back\n"
+        "FROM busybox\nCOPY --from=0 /a/b/up /a/b/back/f /c/\n"
+    )
+    answer = build(engine, text)
+    assert answer.error is None, answer.error
+    assert shown(engine, answer.image, "cat", "/c/up", "/c/f") == "x\nx\n"
+
+
 def test_parameters_reach_the_build(engine: Engine) -> None:
     text = (
         f"{FROM}ARG A\nARG B=b\nRUN echo $A$B > /args; cat /etc/hosts > /seen; ulimit -n >> /seen; "

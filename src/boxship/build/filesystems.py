@@ -68,12 +68,12 @@ class Filesystems:
         mounted = self.shown(value)
         try:
             folder = os.open(".", trees.FOLDER, dir_fd=mounted)
+            try:
+                yield folder
+            finally:
+                os.close(folder)
         finally:
-            os.close(mounted)
-        try:
-            yield folder
-        finally:
-            os.close(folder)
+            os.close(mounted)  # before, the kernel would follow no link that leads up
 
     @contextmanager
     def reading(self, value: Value) -> Iterator[int | Tree]:
