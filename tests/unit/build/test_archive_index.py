@@ -215,3 +215,19 @@ def test_a_filesystem_where_files_must_have_names(
     assert tree is not None
     assert tree.read(b"link/z.txt", 10) == b"z"
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("described", [False, True])
+def test_a_root_of_which_nothing_is_said_is_as_new_as_what_is_in_it(
+    tmp_path: Path, described: bool
+) -> None:
+    """The docker client says nothing of it; the same context makes the same layer."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, mtime in (("old", 5), ("new", 8), ("old/newer", 9), (".", 3))[: 3 + described]:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mtime = tarfile.DIRTYPE, mtime
+            tar.addfile(entry)
+    tree = indexed((out.getvalue(),), Spool(str(tmp_path)), 0o700, 0o022)
+    assert tree is not None
+    assert tree.root.st_mtime_ns == (3 if described else 8) * 10**9

@@ -287,6 +287,7 @@ class Tree:
         self._arriving = arriving
         self._folders = {b"": root}
         self.root = root
+        self._described = False  # whether an entry has spoken of the root
         self.umask = umask
         self._implied = stat.S_IFDIR | (0o755 & ~umask)
         self.count = 0
@@ -340,8 +341,12 @@ class Tree:
         if self._arriving is not None:
             self._arriving.complete()
             self._arriving = None
+        if not self._described and self.root.names:
+            newest = max(node.st_mtime_ns for node in self.root.names.values())
+            self.root.st_mtime_ns = newest  # the same for the same files, not what time it is
 
     def _folder(self, path: bytes, name: bytes, names: dict[bytes, Node], entry: tar.Entry) -> bool:
+        self._described = self._described or not path
         node = self._folders.get(path)
         if node is None:
             if name in names:
