@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support.images import archive
 
+from boxship.snapshot import trees
 from boxship.snapshot.driver import Change, Kind
 from boxship.snapshot.drivers import layerfile
 from boxship.snapshot.errors import NoSuchSnapshot, SnapshotExists, TooManyChanges, WrongLayer
@@ -493,3 +494,30 @@ def test_layers_are_renamed_while_all_are_brought_to_the_disk(snapshots, tmp_pat
     again = Snapshots.at(str(tmp_path / "snapshots"), snapshots.driver)
     assert set(again.layers()) == {base, *names}
     assert [again.parent(one) for one in names] == [base, *names[:-1]]
+
+
+@pytest.mark.parametrize("most", [0, 2, 1024])
+def test_what_is_large_comes_first_in_each_folder_of_a_layer(snapshots, monkeypatch, most):
+    """However many files a folder has; what they are made of comes before they are linked to."""
+    monkeypatch.setattr(trees, "MOST_LOOKED_AT", most)
+    base = apply(snapshots, None, ("gone", b"", {}), ("in/gone", b"", {}))
+    snapshots.prepare("one", base, bare=True)
+    mounted = snapshots.open("one")
+    root = Path(f"/proc/self/fd/{mounted}")
+    large = bytes(trees.LARGE)
+    for name, data in {"a": b"a", "in/b": b"b", "in/y": large, "in/z": large, "s": large}.items():
+        (root / name).write_bytes(data)
+    (root / "in/c").hardlink_to(root / "in/z")
+    (root / "gone").unlink()
+    (root / "in/gone").unlink()
+    before = tree(os.dup(mounted))
+    os.close(mounted)
+    layer = b"".join(snapshots.diff("one"))
+    with tarfile.open(fileobj=io.BytesIO(layer)) as read:
+        members = [(one.name, one.linkname) for one in read if ".wh." not in one.name]
+    assert members == [
+        ("s", ""), ("a", ""),
+        ("in", ""), ("in/c", ""), ("in/y", ""), ("in/z", "in/c"), ("in/b", ""),
+    ]  # fmt: skip
+    again = snapshots.apply(base, [layer], Digest.of(layer)).chain
+    assert tree(snapshots.view(again)) == before

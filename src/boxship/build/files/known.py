@@ -47,7 +47,11 @@ class KnownFile:
         done, size = 0, len(data)
         while done < size:
             part = data[done : done + CHUNK]
-            if not os.pread(self.file, len(part), at + done).startswith(part):
+            try:
+                here = os.pread(self.file, len(part), at + done)
+            except OSError:  # the disk does not say what is there
+                return False
+            if not here.startswith(part):
                 return False
             done += len(part)
         return True

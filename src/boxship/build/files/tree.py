@@ -5,7 +5,8 @@
     Content  where the bytes are
     Spool    the archive itself, unpacked of compression, in a file that has no name
 
-A folder that a client has sent has such an index, too: see `kept`.
+A folder that a client has sent has such an index, too: see `kept`. Large files that a layer has
+already are compared, not kept: see `known`.
 
 Only plain archives have an index: files, folders and links, each name once, no attributes. What
 else an archive may hold is left to the kernel, which knows all the rules: see `indexed`.
