@@ -141,13 +141,24 @@ class LogFile:
             os.unlink(self._path)
             return
         self.stop_compressing()
-        for ending in ("", ".gz"):
-            _unlink(f"{self._path}.{self._max_file - 1}{ending}")
-            for number in range(self._max_file - 2, 0, -1):
+        last = self._last()
+        for ending in _ENDINGS:
+            if last == self._max_file - 1:
+                _unlink(f"{self._path}.{last}{ending}")
+            for number in range(min(last, self._max_file - 2), 0, -1):
                 _rename(f"{self._path}.{number}{ending}", f"{self._path}.{number + 1}{ending}")
         os.rename(self._path, f"{self._path}.1")
         if self._compress:
             self._compressing = Compression(f"{self._path}.1")
+
+    def _last(self) -> int:
+        """Return the number of the oldest file; many more may be asked for than there are."""
+        last = 0
+        while last < self._max_file - 1 and any(
+            os.path.exists(f"{self._path}.{last + 1}{ending}") for ending in _ENDINGS
+        ):
+            last += 1
+        return last
 
     @property
     def has_more(self) -> bool:
@@ -171,6 +182,7 @@ class LogFile:
         os.close(self._fd)
 
 
+_ENDINGS: Final = ("", ".gz")
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 

@@ -35,6 +35,14 @@ def test_no_more_files_are_kept_than_asked_for(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["log", "log.1", "log.2"]
 
 
+def test_as_many_files_as_one_likes_take_no_longer_than_those_there_are(tmp_path):
+    file = log(tmp_path / "log", max_size=50, max_file=10**15)
+    for n in range(20):
+        file.write(b"%08d\n" % n)
+    assert sorted(os.listdir(tmp_path)) == ["log", "log.1", "log.2", "log.3"]
+    assert (tmp_path / "log.3").read_bytes().startswith(b"%08d\n" % 0)
+
+
 def test_one_file_begins_anew_when_it_is_full(tmp_path):
     file = log(tmp_path / "log", max_size=50)
     for n in range(100):
