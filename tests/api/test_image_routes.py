@@ -194,6 +194,7 @@ def test_filters_choose(asked: Asked) -> None:
     assert found("before=b:1") == ["test:1"]
     assert found("since=test:1") == ["b:1"]
     assert found("until=2020-06-01") == ["test:1"]
+    assert "time or duration" in asked.docker("images", "--filter", "until=" + "9" * 400)
     assert "invalid filter 'what'" in asked.docker("images", "--filter", "what=1")
 
 

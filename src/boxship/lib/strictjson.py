@@ -7,7 +7,7 @@ other; so such a document is refused, as is one that is nested too deep or too l
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -18,6 +18,9 @@ from boxship.lib import foldedkeys
 DEPTH: Final = 64
 SIZE: Final = 4 << 20
 MOST: Final = 280_000  # signs that part values: a small document of many takes much memory
+
+_MANY_DIGITS: Final = re.compile(rb"[0-9]{19}")
+_LARGEST: Final = (1 << 63) - 1
 
 T = TypeVar("T")
 
@@ -31,18 +34,21 @@ def decode(
 ) -> T:
     """Read `data` as a `kind`; `what` names the document in messages.
 
-    In `any_case` names of fields may be written in another one, and numbers are as Go reads them:
-    an integer that does not fit 64 bits is none.
+    In `any_case` names of fields may be written in another one. A number that is wanted and does
+    not fit 64 bits is refused: the kernel would take it for another.
     """
     if len(data) > limit:
         raise InvalidDocument(f"{what} is larger than {limit} bytes")
-    document = check(data, what, _signed if any_case else None)
+    document = check(data, what)
     if any_case and (folded := foldedkeys.folded(document, kind)) is not document:
         data = msgspec.json.encode(folded)
     try:
-        return msgspec.json.decode(data, type=kind, dec_hook=_own_types)
+        found = msgspec.json.decode(data, type=kind, dec_hook=_own_types)
+        if _MANY_DIGITS.search(data):
+            _check_numbers(found)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise InvalidDocument(f"{what}: {error}") from error
+    return found
 
 
 def encode(document: object) -> bytes:
@@ -50,19 +56,16 @@ def encode(document: object) -> bytes:
     return msgspec.json.encode(document, enc_hook=_plain)
 
 
-def check(data: bytes, what: str, integer: Callable[[str], int] | None = None) -> Any:
+def check(data: bytes, what: str) -> Any:
     """Return what a document says, in dicts and lists.
 
     Refused are duplicate keys, values that JSON does not have, too many of them, deep nesting.
-    `integer` reads whole numbers, where not every one will do.
     """
     wrong = what if what == "invalid JSON" else f"{what}: invalid JSON"
     if sum(map(data.count, (b",", b"[", b"{"))) > MOST:
         raise InvalidDocument(f"{wrong}: it has too many values")
     try:
-        document = json.loads(
-            data, object_pairs_hook=_unique, parse_constant=_refuse, parse_int=integer
-        )
+        document = json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":
             raise InvalidDocument("unexpected content after JSON") from error
@@ -75,6 +78,19 @@ def check(data: bytes, what: str, integer: Callable[[str], int] | None = None) -
         if not level:
             return document
     raise InvalidDocument(f"{wrong}: nested deeper than {DEPTH} levels")
+
+
+def _check_numbers(found: object) -> None:
+    """Refuse what has no room in 64 bits."""
+    left = [msgspec.to_builtins(found, enc_hook=_plain)]
+    while left:
+        match left.pop():
+            case dict() as inner:
+                left += inner.values()
+            case list() as inner:
+                left += inner
+            case int() as number if not ~_LARGEST <= number <= _LARGEST:
+                raise ValueError(f"number {number} has no room in 64 bits")
 
 
 def _inside(value: Any) -> list[Any]:
@@ -90,13 +106,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         raise ValueError("duplicate key in an object")
     return made
-
-
-def _signed(digits: str) -> int:
-    number = int(digits)
-    if not -(2**63) <= number < 2**63:
-        raise ValueError(f"{digits} is no integer of 64 bits")
-    return number
 
 
 def _refuse(name: str) -> None:

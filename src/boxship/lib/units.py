@@ -4,6 +4,7 @@ from __future__ import annotations
 
 DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
 BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB")
+MOST = 1 << 63  # the first that no size reaches
 SCALE = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
@@ -50,4 +51,6 @@ def parse_size(text: str, base: int) -> int:
         raise ValueError(f"invalid size: '{text}'") from None
     if unit not in SCALE or number.count(".") > 1:
         raise ValueError(f"invalid suffix: '{text[split:].strip(' ').lower()}'")
-    return int(value * base ** SCALE[unit])
+    if (value := value * base ** SCALE[unit]) >= MOST:
+        raise ValueError(f"invalid size: '{text}'")
+    return int(value)

@@ -35,7 +35,7 @@ def test_sizes_are_read(text: str, size: int) -> None:
     assert units.parse_ram(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "1x", "1.2.3", "1mbb"])
+@pytest.mark.parametrize("text", ["", "x", "-1", "1x", "1.2.3", "1mbb", "8192p", "9" * 400])
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="invalid s"):
         units.parse_ram(text)

@@ -27,6 +27,8 @@ def test_sizes_are_read_as_docker_reads_them(text, bytes_):
     [
         ("json-file", {"x": "1"}, "unknown log opt 'x' for json-file log driver"),
         ("json-file", {"max-file": "0"}, "max-file cannot be less than 1"),
+        ("json-file", {"max-file": "9" * 5000}, "max-file is no number"),
+        ("json-file", {"max-size": "9" * 400}, "invalid size"),
         ("json-file", {"max-size": "1k", "compress": "true"}, "compress cannot be true"),
         ("local", {"max-size": "lots"}, "invalid size: 'lots'"),
         ("none", {"max-size": "1k"}, "unknown log opt 'max-size' for none log driver"),

@@ -382,7 +382,7 @@ def _log_query(query: Query, *, tty: bool) -> LogQuery:
         stderr=stderr,
         since=before(since, now) if since not in ("", "0") else 0,
         until=before(until, now) if until not in ("", "0") else 0,
-        tail=int(tail) if tail.isascii() and tail.isdigit() else None,
+        tail=int(tail) if tail.isascii() and tail.isdigit() and len(tail) < 19 else None,
         timestamps=query.flag("timestamps"),
         details=query.flag("details"),
         multiplex=not tty,

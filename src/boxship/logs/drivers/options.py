@@ -10,6 +10,7 @@ from typing import Final
 from boxship.errors import InvalidRequest
 
 _SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s?([kmgtp]?)(?:i?b)?", re.IGNORECASE)
+_BEYOND: Final = 1 << 63  # what no file's size comes to
 _POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 ATTRIBUTE_OPTIONS: Final = ("labels", "labels-regex", "env", "env-regex", "tag")
 MODES: Final = ("", "blocking", "non-blocking")
@@ -73,10 +74,12 @@ def size(text: str, what: str = "max-size") -> int:
     found = _SIZE.fullmatch(text.strip())
     if not found:
         raise InvalidRequest(f"invalid size: '{text}'")
-    value = int(float(found[1]) * 1024 ** _POWERS[found[2].lower()])
-    if value <= 0:
+    value = float(found[1]) * 1024 ** _POWERS[found[2].lower()]
+    if value >= _BEYOND:
+        raise InvalidRequest(f"invalid size: '{text}'")
+    if value < 1:
         raise InvalidRequest(f"{what} must be a positive number: '{text}'")
-    return value
+    return int(value)
 
 
 def flag(text: str) -> bool:
@@ -87,6 +90,8 @@ def flag(text: str) -> bool:
 
 
 def _number(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        raise InvalidRequest(f"max-file is no number: {text[:40]!r}")
+    if int(text) < 1:
         raise InvalidRequest(f"max-file cannot be less than 1: {text!r}")
     return int(text)
