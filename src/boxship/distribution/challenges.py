@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-SCHEME: Final = re.compile(rf"\s*,*\s*({TOKEN})(?:\s+|$)(?!\s*=)")
-PARAMETER: Final = re.compile(rf'\s*,*\s*({TOKEN})\s*=\s*("(?:[^"\\]|\\.)*"|{TOKEN})\s*(?=,|$)')
+SCHEME: Final = re.compile(rf"[\s,]*({TOKEN})(?:\s+(?![\s=])|$)")
+PARAMETER: Final = re.compile(rf'[\s,]*({TOKEN})\s*=\s*("(?:[^"\\]|\\.)*"|{TOKEN})\s*(?=,|$)')
 CREDENTIAL: Final = re.compile(
     r"\s*[A-Za-z0-9._~+/-]+=*\s*(?=,|$)"
 )  # a token68, which has no names

@@ -44,3 +44,9 @@ def test_anything_is_read_without_failing(header: str) -> None:
 def test_a_long_header_takes_no_time() -> None:
     assert parse(["a " * 100_000])
     assert parse(['Bearer realm="' + "\\" * 100_000]) == [Challenge("bearer")]
+
+
+def test_many_headers_of_blanks_take_no_time() -> None:
+    assert parse([" " * 8192] * 2000) == []
+    assert parse(["a" + " " * 8000 + "="] * 200) == []
+    assert parse(["Bearer" + " " * 8000 + "!"] * 200)

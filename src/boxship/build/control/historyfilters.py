@@ -14,7 +14,7 @@ from boxship.errors import InvalidRequest
 from boxship.lib import re2
 from boxship.spec.buildkit import control_pb2 as pb
 
-CONDITION: Final = re.compile(r"\s*(\w+)\s*(==|!=|~=|$)\s*(.*?)\s*")
+CONDITION: Final = re.compile(r"(\w+)\s*(==|!=|~=|$)(.*)")
 FIELDS: Final = frozenset({"ref", "status", "repository"})
 CANCELLED: Final = "context canceled"
 
@@ -73,10 +73,10 @@ def status_of(record: pb.HistoryRecord) -> str:
 
 
 def _condition(text: str) -> Condition:
-    found = CONDITION.fullmatch(text)
+    found = CONDITION.fullmatch(text.strip())
     if found is None or found[1] not in FIELDS or (found[3] and not found[2]):
         raise InvalidRequest(f"invalid filter of builds: {text[:200]!r}")
-    value = found[3]
+    value = found[3].strip()
     if len(value) > 1 and value[0] == value[-1] == '"':
         value = value[1:-1]
     if found[2] == "~=":

@@ -10,7 +10,8 @@ import msgspec
 from boxship.build.dockerfile.errors import DockerfileError
 from boxship.build.ops import Place
 
-DIRECTIVE: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*", re.ASCII)
+DIRECTIVE: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9]*)\s*=(.+)", re.ASCII)
+BLANKS: Final = " \t\n\v\f\r"
 NAMES: Final = frozenset({"syntax", "escape", "check"})
 OUR_OWN: Final = re.compile(r"#\s*include\s*=\s*(?:on|true|1)\s*", re.IGNORECASE)
 BOM: Final = "\ufeff"
@@ -38,16 +39,17 @@ class DirectiveReader:
         if not found or (name := found[1].lower()) not in known:
             self._done = True
             return False
+        value = found[2].strip(BLANKS) or found[2][-1]
         place = Place(number, number)
         if name in self.found:
             raise DockerfileError(f"only one {name} parser directive can be used", [place])
-        self.found[name], self.places[name] = found[2], place
+        self.found[name], self.places[name] = value, place
         if name == "escape":
-            if found[2] not in ("\\", "`"):
+            if value not in ("\\", "`"):
                 raise DockerfileError(
-                    f"invalid escape token '{found[2]}' does not match ` or \\", [place]
+                    f"invalid escape token '{value}' does not match ` or \\", [place]
                 )
-            self.escape = found[2]
+            self.escape = value
         return True
 
 

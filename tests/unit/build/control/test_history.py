@@ -176,3 +176,9 @@ def test_who_listens_hears_of_builds_as_they_come_and_go(tmp_path: Path) -> None
         assert heard == [(pb.STARTED, "one"), (pb.COMPLETE, "one"), (pb.DELETED, "one")]
 
     asyncio.run(story())
+
+
+def test_blanks_in_a_filter_are_read_once() -> None:
+    blanks = " " * 800_000
+    ((found,),) = historyfilters.read([f"{blanks}ref{blanks}=={blanks}a{blanks}b{blanks}"])
+    assert (found.field, found.operator, found.value) == ("ref", "==", f"a{blanks}b")

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import pytest
 from tests.support.dockerfiles import build
 
+from boxship.build.dockerfile.directives import syntax_of
 from boxship.build.dockerfile.errors import DockerfileError
 from boxship.build.dockerfile.shell import Lexer
 
@@ -117,6 +118,17 @@ def test_what_adds_up_is_refused_in_bounded_memory(name: str) -> None:
         assert tracemalloc.get_traced_memory()[1] < MEMORY
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("mark", ["#", "//"])
+def test_blanks_in_a_first_line_are_read_once(mark: str) -> None:
+    """They were looked at again from each of them on, which took hours."""
+    blanks = " " * 800_000
+    told = syntax_of(f"{mark} syntax = image{blanks}more{blanks}\n")
+    assert told
+    assert told[:2] == ("image", f"image{blanks}more")
+    assert syntax_of(f"{mark} syntax{blanks}image\n") is None
+    assert syntax_of(f"{mark}{blanks}syntax={blanks}image{blanks}\n")
 
 
 def test_an_error_does_not_repeat_a_long_word() -> None:
