@@ -169,7 +169,7 @@ def test_questions_that_make_no_sense(
         (b"{", "", 400, "invalid JSON"),
         (b"[]", "", 400, "invalid JSON"),
         (b'{"Image":"a"}{"Image":"b"}', "", 400, "unexpected content after JSON"),
-        (b'{"HostConfig":{"Memory":9223372036854775808}}', "", 400, "no integer of 64 bits"),
+        (b'{"HostConfig":{"Memory":9223372036854775808}}', "", 400, "has no room in 64 bits"),
         (b'{"Image": 5}', "", 400, "invalid JSON"),
         (b'{"Image":"x"}', "text/plain", 400, "unsupported Content-Type"),
         ({"Image": "no-such"}, "", 404, "No such image: no-such"),
