@@ -284,6 +284,19 @@ def test_a_copy_made_again_makes_nothing_anew(bench: Bench) -> None:
     assert first == second
 
 
+def test_an_archive_with_other_times_is_whole(bench: Bench) -> None:
+    """In pieces it would have all bytes of its own, and so would those that come after it."""
+    below, wanted = base(bench), Copy("/", "/app/", **USUAL)
+    digests: list[Digest] = []
+    with bench.blobs.lease() as lease:
+        for data in (context(), context(b"2", mtime=7), context(b"33", mtime=7)):
+            source = bench.archive(data)
+            layer = bench.perform(below, source, wanted, lasting=True)
+            digests.append(packed(bench, layer, below, source, lease))
+    assert [bench.blobs.has_whole(digest) for digest in digests] == [True, True, False]
+    assert bench.blobs.bases(digests) == {digests[1]}
+
+
 def test_a_layer_that_has_been_unpacked_again_is_not_linked_to(bench: Bench) -> None:
     """Its files have other times, since archives know whole seconds."""
     below, wanted = base(bench), Copy("/", "/app/", **USUAL)

@@ -22,6 +22,7 @@ from boxship.build.files.place import Given
 from boxship.build.files.select import Picked
 from boxship.build.files.tree import Node
 from boxship.build.ops import Copy
+from boxship.content.assembly import OWN
 from boxship.snapshot import trees
 from boxship.snapshot.driver import ChainId
 from boxship.snapshot.snapshots import Snapshots
@@ -33,6 +34,7 @@ SHARE: Final = 4  # of a quarter that is new at most, the rest is worth referrin
 Identity = tuple[int, int]
 Facts = tuple[int, int, int, int, bytes]  # mode, owner, group, time; digest, or what a link says
 Noted = tuple[Facts, int, int]  # and where the blob has the entry, which takes so many bytes
+UNKNOWN: Final[Noted] = ((0, 0, 0, 0, b""), OWN, 0)
 
 
 class Saved(msgspec.Struct, array_like=True):
@@ -63,15 +65,21 @@ class Last:
         """Let go of the folder."""
         os.close(self.folder)
 
-    def has_most_of(self, found: Sequence[Picked]) -> bool:
-        """Whether by far the most of what is copied was there last time, too."""
+    def has_most_of(self, found: Sequence[Picked], given: Given) -> bool:
+        """Whether the blob has by far the most of what is copied, with the same times."""
         new = total = 0
+        timed = given.time < 0
         for one in found:
-            size = one.stat.st_size
-            total += size
-            known = self.files.get(one.rel)
-            if known is None or not isinstance(one.stat, Node) or known[0][4] != one.stat.digest:
-                new += size
+            node = one.stat
+            total += node.st_size
+            (_, _, _, mtime, digest), at, _ = self.files.get(one.rel, UNKNOWN)
+            if (
+                at == OWN
+                or not isinstance(node, Node)
+                or digest != node.digest
+                or (timed and mtime != node.st_mtime_ns)
+            ):
+                new += node.st_size
         return new * SHARE <= total
 
 

@@ -78,6 +78,15 @@ class FileChanges:
             return work.results()
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a copy of one match is: its key, where in the context it is, what files are given."""
+
+    key: str
+    source: bytes
+    given: Given
+
+
 class _Work:
     """One operation: what its actions have made so far."""
 
@@ -185,47 +194,46 @@ class _Work:
             beneath: Beneath | None = None
             if isinstance(value, FolderOfFiles) and value.archive is not None:
                 self._source = value.archive if self.lasting and len(matches) == 1 else None
-                key = last.key(wanted, given) if len(matches) == 1 else ""
-                beneath = self._beneath(writable, key, matches[0].real if key else b"", opened)
+                kind: _Kind | None = None
+                if len(matches) == 1:
+                    kind = _Kind(last.key(wanted, given), matches[0].real, given)
+                beneath = self._beneath(writable, kind, opened)
             for match in matches:
                 if wanted.unpack and unpack.unpack(source, target, match, wanted.target, given):
                     continue
                 copying.copy(source, target, match, wanted, given, beneath)
 
-    def _beneath(
-        self, writable: Writable, key: str, source: bytes, opened: ExitStack
-    ) -> Beneath | None:
+    def _beneath(self, writable: Writable, kind: _Kind | None, opened: ExitStack) -> Beneath | None:
         root = self._filesystems.own_files(writable)
         if root is None:
             return None
         opened.callback(os.close, root)
-        return Beneath(root, partial(self._begin, writable, key, source, opened))
+        return Beneath(root, partial(self._begin, writable, kind, opened))
 
     def _begin(
         self,
         writable: Writable,
-        key: str,
-        source: bytes,
+        kind: _Kind | None,
         opened: ExitStack,
         path: bytes,
         found: Sequence[Picked],
     ) -> tuple[LayerTar | None, Last | None]:
         """Look for what was made last time; begin the layer's archive. Only if it is worth that."""
-        if not is_much(found) or not key:
+        if not is_much(found) or kind is None:
             return None, None
-        known = self._tars.last.find(key, path)
+        known = self._tars.last.find(kind.key, path)
         if known is not None:
             opened.callback(known.close)
             self._held.chain(known.layer)
         if self._source is None:
             return None, known
-        assembly = self._tars.begin(known, found)
+        assembly = self._tars.begin(known, found, kind.given)
         self._undo.callback(self._drop_archive)
         before = b"".join(self._filesystems.archive(writable))
         archive = LayerTar(assembly, before.removesuffix(tarwriter.END))
         usage = Usage(sum(one.stat.st_size for one in found), len(found))
         usage.inodes += path.count(b"/") + 1 if path else 0
-        self._archive = Packed(archive, key, path, usage, large=large(source, found))
+        self._archive = Packed(archive, kind.key, path, usage, large=large(kind.source, found))
         return archive, known
 
     def _keep_archive(self, layer: Layer) -> None:

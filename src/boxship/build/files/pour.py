@@ -16,7 +16,7 @@ from typing import Final
 
 from boxship.build import stopping
 from boxship.build.files import modes
-from boxship.build.files.last import Facts, Last
+from boxship.build.files.last import UNKNOWN, Facts, Last
 from boxship.build.files.place import Given
 from boxship.build.files.select import NOWHERE, Picked
 from boxship.build.files.tree import Content, Node, Tree
@@ -31,7 +31,6 @@ MANY: Final = 200
 MUCH: Final = 1 << 20
 LATEST: Final = (1 << 31) * tar.NANOSECOND  # that every filesystem keeps as it is
 UNLINKED: Final = frozenset((errno.ENOENT, errno.EMLINK, errno.EXDEV, errno.EPERM, errno.ENOTDIR))
-UNKNOWN: Final = (None, OWN, 0)
 OVERLAY: Final = "trusted.overlay."
 
 

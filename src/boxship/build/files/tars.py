@@ -11,6 +11,7 @@ from typing import Final
 
 from boxship.build.files.known import KnownFiles, Large
 from boxship.build.files.last import Identity, Last, LastCopies, Saved
+from boxship.build.files.place import Given
 from boxship.build.files.pour import LayerTar
 from boxship.build.files.select import Picked
 from boxship.content.assembly import Assembly
@@ -47,9 +48,10 @@ class Tars:
         self._turn = threading.Lock()
         self._kept: dict[ChainId, Packed] = {}
 
-    def begin(self, known: Last | None, found: Sequence[Picked]) -> Assembly:
+    def begin(self, known: Last | None, found: Sequence[Picked], given: Given) -> Assembly:
         """Begin one, in pieces where most of it was there last time; keep or drop it."""
-        if known is not None and self._blobs.has_whole(known.blob) and known.has_most_of(found):
+        there = known is not None and self._blobs.has_whole(known.blob)
+        if known is not None and there and known.has_most_of(found, given):
             with suppress(NoSuchBlob):  # it has just been pruned
                 return self._blobs.assembling(known.blob)
         return self._blobs.assembling()
