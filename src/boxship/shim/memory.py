@@ -8,6 +8,7 @@ from typing import Final
 M_TRIM_THRESHOLD: Final = -1
 M_TOP_PAD: Final = -2
 M_MMAP_THRESHOLD: Final = -3
+M_ARENA_MAX: Final = -8
 _LARGE: Final = 48 << 10
 _PIECE: Final = 1 << 20  # of a stream, at most
 
@@ -29,10 +30,12 @@ def keep_pieces() -> None:
     """Have the room of one piece of a stream used for the next one.
 
     By itself glibc gives back each, and takes the next anew: a fault for every page of it, which
-    is half of the time that a large body takes to arrive.
+    is half of the time that a large body takes to arrive. All threads share one heap: of Python's,
+    one allocates at a time, and what each keeps in a heap of its own is kept by all of them.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
+        libc.mallopt(M_ARENA_MAX, 1)
         libc.mallopt(M_MMAP_THRESHOLD, _PIECE)
         libc.mallopt(M_TRIM_THRESHOLD, _PIECE)
 
