@@ -40,10 +40,14 @@ async def send_made(sock: socket.socket, made: Iterator[bytes], *, chunked: bool
     sending = _Made(made, chunked=chunked)
     try:
         with _own(sock) as own:
-            while not await finished(lambda: sending.go_on(own)):
+            while True:
+                await finished(lambda: sending.go_on(own))
+                if sending.is_over:
+                    break
                 await _writable(own)
     finally:
-        await finished(sending.close)
+        if not sending.is_over:
+            await finished(sending.close)
 
 
 @contextmanager
@@ -83,9 +87,10 @@ class _Made:
         self._made = made
         self._chunked = chunked
         self._left: list[bytes | memoryview] = []  # of the piece that is being sent
+        self.is_over = False  # all of it is sent
 
-    def go_on(self, sock: int) -> bool:
-        """Send until the end, the end of a segment, or a pause; tell whether that was all."""
+    def go_on(self, sock: int) -> None:
+        """Send until the end, the end of a segment, or a pause."""
         waiting = select.poll()
         waiting.register(sock, select.POLLOUT)
         total = 0
@@ -93,7 +98,8 @@ class _Made:
             if not self._left:
                 piece = next(self._made, b"")
                 if not piece:
-                    return True
+                    self.is_over = True
+                    return
                 self._left = [b"%x\r\n" % len(piece), piece, b"\r\n"] if self._chunked else [piece]
             try:
                 sent = os.writev(sock, self._left)
@@ -103,7 +109,6 @@ class _Made:
                 continue
             total += sent
             self._pass(sent)
-        return False
 
     def _pass(self, sent: int) -> None:
         left = self._left
