@@ -6,13 +6,16 @@ import asyncio
 import base64
 import contextlib
 import socket
+import ssl
 import time
 from collections.abc import Callable
+from http.client import HTTPSConnection
 from pathlib import Path
 
 import pytest
 from tests.api import sample_routes
 from tests.api.conftest import Serve
+from tests.support import certificates
 from tests.support.engine import PATIENCE
 from tests.support.serving import Served
 
@@ -260,6 +263,23 @@ def test_what_a_thread_sends_comes_whole_to_a_client_that_takes_its_time(
     expected = (b"7", b"before ", size, sample_routes.CONTENT, b"6", b" after", b"0", b"", b"")
     assert received.partition(b"\r\n\r\n")[2] == b"\r\n".join(expected)
     assert diary.lines == ["given back"]
+
+
+@pytest.mark.parametrize("path", ["/file", "/made"])
+def test_what_a_thread_sends_is_encrypted_where_all_is(
+    served: Served, tmp_path: Path, path: str
+) -> None:
+    certificates.make(tmp_path)
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.load_cert_chain(tmp_path / "server-cert.pem", tmp_path / "server-key.pem")
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    served.run(lambda: served.server.listen(listening, server_side))
+    client_side = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+    client = HTTPSConnection("localhost", listening.getsockname()[1], context=client_side)
+    with contextlib.closing(client):
+        client.request("GET", path)
+        assert client.getresponse().read() == b"before " + sample_routes.CONTENT + b" after"
 
 
 @pytest.mark.parametrize("path", [b"/file", b"/made"])
