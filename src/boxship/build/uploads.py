@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -25,6 +24,7 @@ from boxship.build.sources.contexts import Contexts
 from boxship.errors import InvalidRequest
 from boxship.kernel import paths
 from boxship.lib import compression, ignore
+from boxship.snapshot import trees
 
 SCHEME: Final = "context://"
 MODE: Final = 0o700
@@ -43,7 +43,8 @@ class Uploads:
 
     def start(self) -> None:
         """Make the folder anew, without what builds of an earlier daemon have left."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        with suppress(OSError):
+            trees.remove_path(self._folder)
         os.makedirs(self._folder, 0o700)
 
     def make(self) -> Upload:
@@ -180,4 +181,5 @@ class Upload:
             self._contexts.drop(self.id)
         if self._archive is not None:
             self._archive.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        with suppress(OSError):
+            trees.remove_path(self._folder)

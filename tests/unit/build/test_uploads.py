@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Iterable
 
 import pytest
+from tests.support.deep import deepen
 
 from boxship.build.filesystems import Files
 from boxship.build.ops import Source
@@ -170,3 +171,12 @@ def test_a_name_out_of_the_context_is_refused(uploads):
     with pytest.raises(BoxshipError):
         uploads.unpack(archive(("../x", b"1")))
     assert kept(uploads) == []
+
+
+def test_a_context_of_any_depth_is_removed_by_its_build_or_the_next_daemon(uploads, tmp_path):
+    with uploads.making() as one:
+        deepen(tmp_path / "contexts" / one.id, 1500)
+    assert os.listdir(tmp_path / "contexts") == []
+    deepen(tmp_path / "contexts", 1500)
+    uploads.start()
+    assert os.listdir(tmp_path / "contexts") == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -75,7 +74,8 @@ class Archive:
                 for path in self._hidden:
                     self._take_away(path)
             except BaseException:
-                shutil.rmtree(self.folder, ignore_errors=True)
+                with suppress(OSError):
+                    trees.remove_path(self.folder)
                 raise
             self._unpacked = True
 
