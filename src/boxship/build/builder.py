@@ -104,6 +104,12 @@ class Builder:
 
     async def build(self, request: BuildRequest, report: Report) -> Built:
         """Work out what is asked, solve it, and give out the results."""
+        try:
+            return await self._build(request, report)
+        finally:
+            self.cache.changed()
+
+    async def _build(self, request: BuildRequest, report: Report) -> Built:
         granted, began = self._granted(request), self.clock()
         check_targets(request.cache_to)
         with self.records.holding() as held:
@@ -131,9 +137,7 @@ class Builder:
             course = _course(request, job, began, self.clock())
             built = await self.exporter.export(request, parts, asker, report, course)
             built = await self._with_caches(request, built, targets, values, job)
-            built = replace(built, attested=_attested(request, course, targets, self.host))
-        self.cache.changed()
-        return built
+            return replace(built, attested=_attested(request, course, targets, self.host))
 
     async def _scanned(
         self, asked: Mapping[str, str], parts: Sequence[Part], job: Job

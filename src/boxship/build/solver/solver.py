@@ -377,16 +377,19 @@ class _Solving:
             )
             try:
                 outputs = await self._performing.perform(wish)
-            except ProcessFailed as failure:
-                if failure.left:  # somebody will look into it: the cache has it until it is pruned
+                kept = {n: v.chain for n, v in outputs.items() if isinstance(v, Layers)}
+                if len(kept) == len(outputs):
+                    await asyncio.to_thread(self._records.put, identity, kept, made)
+                elif made:
+                    await asyncio.to_thread(self._records.put, identity + " parts", {}, made)
+            except BaseException as failure:
+                if isinstance(failure, ProcessFailed) and failure.left:
+                    # somebody will look into it: the cache has it until it is pruned
                     name = joined("left", [identity, secrets.token_hex(16)])
                     await asyncio.to_thread(self._records.put, name, {}, made)
+                elif made:
+                    self._records.litter()  # layers that nobody knows of
                 raise
-            kept = {n: v.chain for n, v in outputs.items() if isinstance(v, Layers)}
-            if len(kept) == len(outputs):
-                await asyncio.to_thread(self._records.put, identity, kept, made)
-            elif made:
-                await asyncio.to_thread(self._records.put, identity + " parts", {}, made)
         return outputs
 
     # ---- telling
