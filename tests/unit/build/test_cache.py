@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from boxship.build.cache.cache import Keep, chosen, selection
-from boxship.build.cache.record import Kind, Usage
+from boxship.build.cache.cache import Cache, Keep, chosen, selection
+from boxship.build.cache.folders import Folders
+from boxship.build.cache.record import Kind, Layer, Usage
+from boxship.build.cache.records import Records
 from boxship.build.errors import Outside
 from boxship.build.export import documents, provenance
 from boxship.build.export.layers import Packed
@@ -17,6 +26,7 @@ from boxship.lib.urls import without_login
 from boxship.snapshot.driver import ChainId
 from boxship.spec.digest import Digest
 from boxship.spec.oci.image import Descriptor, History, ImageConfig
+from boxship.store.database import Database
 
 NOW = 1_000_000_000_000
 
@@ -61,6 +71,37 @@ def test_what_goes(filters: dict[str, list[str]], rule: Keep, expected: list[str
     assert sorted(gone) == sorted(expected)
     if {"child", "base"} <= set(gone):
         assert gone.index("child") < gone.index("base")
+
+
+def test_the_cache_is_pruned_while_builds_add_to_it(tmp_path: Path) -> None:
+    records = Records(Database(str(tmp_path / "db")), lambda: 1)
+    images: Any = SimpleNamespace(chains=set, collect=lambda: None)
+    folders = Folders(str(tmp_path / "f"), records, lambda: 1)
+    cache = Cache(records, folders, images, "/", lambda: 1)
+    done = threading.Event()
+
+    def build() -> None:
+        for number in range(2_000):
+            chain = ChainId(Digest.of(b"%d" % number))
+            with records.turn:
+                records.layers[chain] = Layer(chain, None, "", 1, 1, size=1)
+        done.set()
+
+    async def prune() -> None:
+        while not done.is_set():
+            await cache.prune({}, keep=1 << 40)
+
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        builder = threading.Thread(target=build)
+        builder.start()
+        asyncio.run(prune())
+        builder.join()
+    finally:
+        sys.setswitchinterval(usual)
+        done.set()
+    assert len(records.layers) == 2_000
 
 
 def test_filters_nobody_knows_are_refused() -> None:

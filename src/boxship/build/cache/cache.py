@@ -110,9 +110,11 @@ class Cache:
         every = self._all()
         going = chosen(every, filters, rule, self._clock(), self._free())
         chains = {one.id for one in going}
-        layers = [c for c in self._records.layers if _name(c) in chains]
+        with self._records.turn:  # builds go on adding to both
+            layers = [c for c in self._records.layers if _name(c) in chains]
+            folders = [f for f in self._records.folders.values() if f.id in chains]
         self._records.drop(layers)
-        for folder in [f for f in self._records.folders.values() if f.id in chains]:
+        for folder in folders:
             self._folders.discard(folder)
         if going:
             self._records.drop_all_keys()
