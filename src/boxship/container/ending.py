@@ -130,23 +130,18 @@ class Endings:
         plan = self._plan(cell, ended, lasted)
         if plan is not None:
             ended = replace(ended, state=State.RESTARTING, failures=plan.failures)
-        # One that is removed now is not kept once more: a daemon that finds it, running without its
-        # keeper, settles its end and removes it.
-        removes = plan is None and ended.auto_remove and cell.id not in self._spared
-        await asyncio.to_thread(self._give_back, record, None if removes else ended)
+        await asyncio.to_thread(self._give_back, record, ended)
         self.networks.closed()
-        if removes and cell.id in self._spared:  # meanwhile
-            removes = False
-            await asyncio.to_thread(self.registry.keep, ended)
-        self._spared.discard(cell.id)
         self.registry.show(cell, ended)
         announce(
             self.publisher, ended, "die", execDuration=str(lasted // SECOND), exitCode=str(code)
         )
         self.tell_exit(cell)
+        spared = cell.id in self._spared
+        self._spared.discard(cell.id)
         if plan is not None:
             self.again(cell, plan)
-        elif removes:
+        elif ended.auto_remove and not spared:
             await self.removal.remove(cell, volumes=True)
 
     def _plan(self, cell: Cell, ended: Container, lasted: int) -> restart.Again | None:
@@ -167,7 +162,7 @@ class Endings:
             await self.registry.put(cell, record)
             self.again(cell, plan)
 
-    def _give_back(self, record: Container, ended: Container | None) -> None:
+    def _give_back(self, record: Container, ended: Container) -> None:
         """Give back, in a worker thread, what the container had, and keep how it ended."""
         self.networks.close_now(record.id)
         for point in record.mounts:
@@ -175,8 +170,7 @@ class Endings:
                 self.volumes.release(point.name, record.id)
         if record.host_config.ipc_mode == "shareable":
             self.starting.unshare_memory(record.id)
-        if ended is not None:
-            self.registry.keep(ended)
+        self.registry.keep(ended)
 
     def tell_exit(self, cell: Cell, *, started: bool = True) -> None:
         """Wake who waits for the end of this run; why it never began its starter is told."""
