@@ -1,4 +1,6 @@
-"""The API over a real socket: `serve(modules, parts)` gives a server and its client."""
+"""The API over a real socket: `serve(modules, parts)` gives a server and its client, `api` a client
+of a real engine.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.engine import Engine
+from tests.support.rawapi import Api
 from tests.support.serving import Served, serving
 
 Serve = Callable[..., Served]
@@ -23,3 +27,10 @@ def serve() -> Iterator[Serve]:
             return undo.enter_context(serving(Path(folder), modules, parts, **options))
 
         yield start
+
+
+@pytest.fixture
+def api(engine: Engine) -> Iterator[Api]:
+    made = Api(engine)
+    yield made
+    made.close()

@@ -2,54 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
 import itertools
-import json
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.support.engine import Engine
+from tests.support.rawapi import Api
 
 IMAGE = "busybox:latest"
 VERSIONS = ["", *(f"/v1.{minor}" for minor in range(24, 57))]
 _numbers = itertools.count(1)
-
-
-class Api:
-    """Requests on one connection."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._connection = http.client.HTTPConnection("docker", timeout=60)
-        self._connection.sock = socket.socket(socket.AF_UNIX)
-        self._connection.sock.settimeout(60)
-        self._connection.sock.connect(engine.socket)
-
-    def ask(self, method: str, path: str, body: Any = None, kind: str = "") -> tuple[int, Any]:
-        """Return the status and what came with it: a document, or bytes that are none."""
-        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        headers = {"Content-Type": kind or "application/json"} if data is not None else {}
-        self._connection.request(method, path, data, headers)
-        answer = self._connection.getresponse()
-        text = answer.read()
-        try:
-            return answer.status, json.loads(text)
-        except ValueError:
-            return answer.status, text
-
-    def status(self, method: str, path: str, body: Any = None, kind: str = "") -> int:
-        return self.ask(method, path, body, kind)[0]
-
-    def close(self) -> None:
-        self._connection.close()
-
-
-@pytest.fixture
-def api(engine: Engine) -> Iterator[Api]:
-    made = Api(engine)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -9,18 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.api.test_container_routes import IMAGE, Api
+from tests.api.test_container_routes import IMAGE
 from tests.support.engine import PATIENCE, Engine
+from tests.support.rawapi import Api
 
 LOOP = ["sh", "-c", "trap 'exit 5' HUP; echo ready; while :; do sleep 0.1; done"]
 Make = Callable[..., str]
-
-
-@pytest.fixture
-def api(engine: Engine) -> Iterator[Api]:
-    made = Api(engine)
-    yield made
-    made.close()
 
 
 @pytest.fixture
