@@ -7,14 +7,13 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.building import Heard, Workshop, copy, image, run, workshop
-from tests.support.engine import Engine
+from tests.support.building import Heard, Workshop, copy, image, run
+from tests.support.stories import tell
 
 from boxship.build import ops
 from boxship.build.errors import BuildFailed, NotEntitled
@@ -39,41 +38,9 @@ from boxship.build.ops import (
     Tmpfs,
     Vertex,
 )
-from boxship.build.request import CacheOption
 from boxship.build.solver.solver import _Solving
 from boxship.errors import NotFound, NotSupported
-from boxship.image import bootstrap
 from boxship.spec.platform import Platform
-
-NUMBER = 460
-
-Story = Callable[[Workshop], Awaitable[None]]
-
-
-def tell(story: Story, number: int, root: Path | None = None) -> None:
-    """Run a story in a workshop with busybox; afterwards nothing may be left."""
-
-    async def whole() -> None:
-        async with workshop(NUMBER + number, root) as shop:
-            host = shop.engine.parts[bootstrap.Host]
-            assert isinstance(host, bootstrap.Host)
-            await asyncio.to_thread(
-                bootstrap.bootstrap, shop.engine.images, "busybox", host, lambda *_: None
-            )
-            await story(shop)
-            assert leftovers(shop) == []
-
-    asyncio.run(whole())
-
-
-def leftovers(shop: Workshop) -> list[str]:
-    """Return what builds have left that they should not have."""
-    snapshots = shop.builder.filesystems._snapshots
-    found = [key for key in snapshots.keys() if key.startswith("build-")]  # noqa: SIM118
-    found += [name for name in os.listdir(f"{shop.root}/x/b") if name != ".place"]
-    mounts = Path("/proc/self/mountinfo").read_text()
-    found += [line for line in mounts.splitlines() if str(shop.root) in line]
-    return found
 
 
 def folder(path: Path, shop: Workshop) -> Ref:
@@ -388,25 +355,6 @@ def test_merge_and_diff_lay_changes_over_each_other() -> None:
     tell(story, 8)
 
 
-def test_the_same_input_and_epoch_give_the_same_digest() -> None:
-    async def story(shop: Workshop) -> None:
-        made = []
-        for _ in range(2):
-            vertex = run(image("busybox"), "mkdir /d; echo x > /d/x").vertex
-            step = Ref(Vertex(vertex.op, vertex.inputs, about=About(name="x", ignore_cache=True)))
-            built = await shop.build(step, source_date_epoch=1000000)
-            made.append(built.image)
-            await asyncio.sleep(1.1)  # layers have times of whole seconds
-        assert made[0] is not None
-        assert made[0] == made[1]
-        config = shop.engine.images.get(str(made[0].digest)).config
-        assert config.created == "1970-01-12T13:46:40Z"
-        assert config.history is not None
-        assert config.history[-1].created == "1970-01-12T13:46:40Z"
-
-    tell(story, 9)
-
-
 def test_the_cache_survives_a_restart_and_is_pruned_to_size() -> None:
     async def story(shop: Workshop) -> None:
         cache = shop.builder.cache
@@ -431,69 +379,6 @@ def test_the_cache_survives_a_restart_and_is_pruned_to_size() -> None:
     tell(story, 10)
 
 
-def test_what_is_attested_lies_beside_the_image_and_tells_no_secrets() -> None:
-    async def story(shop: Workshop) -> None:
-        built = await shop.dockerfile(
-            "FROM busybox\nARG TOKEN\nRUN mkdir -p /lib/apk/db && "
-            "printf 'P:musl\\nV:1.2-r0\\nA:x86_64\\n\\n' > /lib/apk/db/installed\n",
-            shop.builder.contexts.new().__enter__()[0],
-            tags=("t:1",),
-            provenance={"mode": "max"},
-            sbom={},
-            build_args={"TOKEN": "t0ps3cret", "PLACE": "https://me:t0ps3cret@example.com/"},
-        )
-        assert built.image is not None
-        statements = shop.engine.images.statements("t:1", whole=True)
-        kinds = {one.predicate: one.document for one in statements}
-        software = kinds["https://spdx.dev/Document"]
-        assert software is not None
-        assert [p["name"] for p in software["predicate"]["packages"]] == ["musl"]
-        source = kinds["https://slsa.dev/provenance/v0.2"]
-        assert source is not None
-        (material,) = source["predicate"]["materials"]
-        assert material["uri"].startswith("pkg:docker/busybox@latest?platform=linux%2F")
-        assert "t0ps3cret" not in repr(source)
-        assert source["subject"][0]["digest"]["sha256"] in repr(built.manifests)
-
-    tell(story, 11)
-
-
-def test_an_image_carries_its_cache_to_another_machine() -> None:
-    async def story(shop: Workshop) -> None:
-        text = "FROM busybox\nRUN cat /proc/sys/kernel/random/uuid > /once\nRUN cp /once /twice\n"
-        context = shop.builder.contexts.new().__enter__()[0]
-        inline = (CacheOption("inline"),)
-        await shop.dockerfile(text, context, tags=("t:1",), cache_to=inline)
-        once = shop.read("t:1", "/twice")
-        await shop.builder.cache.prune({}, everything=True)
-        assert not shop.builder.cache.usage()
-        source = (CacheOption("registry", {"ref": "t:1"}),)
-        await shop.dockerfile(text, context, tags=("t:2",), cache_from=source)
-        assert shop.read("t:2", "/twice") == once
-        with pytest.raises(NotSupported):
-            await shop.dockerfile(text, context, cache_to=(CacheOption("gha"),))
-
-    tell(story, 12)
-
-
-def test_a_squashed_image_has_one_layer_more_than_its_base() -> None:
-    async def story(shop: Workshop) -> None:
-        text = "FROM busybox\nRUN echo a > /a; echo b > /b\nRUN rm /a /bin/vi\nENV X=1\nRUN true\n"
-        context = shop.builder.contexts.new().__enter__()[0]
-        await shop.dockerfile(text, context, tags=("t:1",), squash=True)
-        found = shop.engine.images.get("t:1")
-        base = shop.engine.images.get("busybox")
-        assert found.variant.diff_ids[:-1] == base.variant.diff_ids
-        assert shop.read("t:1", "/b") == b"b\n"
-        for gone in ("/a", "/bin/vi"):
-            with pytest.raises(FileNotFoundError):
-                shop.read("t:1", gone)
-        lines = shop.engine.images.history("t:1")
-        assert lines[0].comment == "layers merged by --squash"
-
-    tell(story, 13)
-
-
 def test_programs_of_other_machines_are_refused_clearly() -> None:
     async def story(shop: Workshop) -> None:
         vertex = run(image("busybox"), "true").vertex
@@ -502,16 +387,3 @@ def test_programs_of_other_machines_are_refused_clearly() -> None:
             await shop.build(step)
 
     tell(story, 14)
-
-
-def test_the_disk_usage_has_the_build_cache(own_engine: Engine, tmp_path: Path) -> None:
-    own_engine.boxship("image", "bootstrap", "busybox")
-    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN head -c 70000 /dev/zero > /zeros\n")
-    own_engine.boxship("build", "-t", "zeros", str(tmp_path))
-    own_engine.boxship("rmi", "zeros")
-    rows = own_engine.docker("system", "df", "--format", "{{.Type}} {{.TotalCount}}").stdout
-    assert "Build Cache" in rows
-    assert "Build Cache 0" not in rows
-    items = own_engine.docker("system", "df", "-v", "--format", "json").stdout
-    assert "regular" in items
-    assert own_engine.docker("builder", "prune", "-af").returncode == 0

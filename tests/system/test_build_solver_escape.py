@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from tests.support.building import Heard, Workshop, copy, image, run
-from tests.system.test_build_solver import folder, tell
+from tests.support.stories import tell
+from tests.system.test_build_solver import folder
 
 from boxship.build import ops
 from boxship.build.errors import BuildFailed

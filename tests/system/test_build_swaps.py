@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from tests.support.building import Heard, Workshop, image, run
+from tests.support.stories import tell
 from tests.support.swapping import swapping
-from tests.system.test_build_solver import tell
 
 from boxship.build import ops
 from boxship.build.cache.record import Kind
