@@ -11,7 +11,6 @@ the exit; who is told of the exit, may start the container anew.
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -472,29 +471,6 @@ def _attempt(step: Callable[[], None]) -> None:
         step()
     except Exception as failure:
         report(failure)
-
-
-def heed_no_signals() -> None:
-    """Take note of signals and do nothing; children of this process do not, either.
-
-    Handlers, not SIG_IGN: a signal that is ignored stays so in the programs that are started.
-    """
-    for number in (
-        signal.SIGTERM,
-        signal.SIGINT,
-        signal.SIGHUP,
-        signal.SIGQUIT,
-        signal.SIGPIPE,
-        signal.SIGUSR1,
-        signal.SIGUSR2,
-        signal.SIGALRM,
-        signal.SIGXFSZ,
-    ):
-        signal.signal(number, _nothing)
-
-
-def _nothing(_number: int, _frame: object) -> None:
-    pass
 
 
 def report(failure: BaseException) -> None:

@@ -23,7 +23,8 @@ from boxship.runtime.prepared import Performer
 from boxship.runtime.stub import STUBS
 from boxship.shim import fdsocket, protocol
 from boxship.shim.descriptors import close_all_but
-from boxship.shim.keeper import heed_no_signals, report
+from boxship.shim.heedless import heed_no_signals
+from boxship.shim.keeper import report
 from boxship.shim.life import Life
 from boxship.shim.memory import keep_small
 from boxship.shim.needs import Host
