@@ -72,9 +72,16 @@ def is_alive(pid: int, started: int | None = None) -> bool:
 def has_left_some(leader: int, started: int) -> bool:
     """Whether anybody runs on in the session of a process that has ended, and that began then.
 
-    Nobody can come in who is not a child of one of them. The kernel gives the leader's number to
-    another only when the session is empty.
+    Nobody of it may have left its first process group but for a session of its own, and nobody can
+    come in who is not a child of one of them. The kernel gives the leader's number to another only
+    when both are empty.
     """
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody is there, perhaps another's
+        pass
     # One that ends may have made another after all were listed: that one is in the next list.
     return any(_is_anybody_in(leader, started) for _ in range(2))
 
