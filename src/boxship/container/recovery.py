@@ -7,8 +7,9 @@ import logging
 import os
 import shutil
 import time
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from boxship.container import restart
 from boxship.container.containers import Containers
@@ -23,6 +24,7 @@ from boxship.shim import record as shim_record
 from boxship.shim.errors import ShimLost
 
 LOG: Final = logging.getLogger(__name__)
+MOMENT: Final = 0.1  # seconds that a daemon's start waits for what it ends
 DYING_LOOKS, DYING_PAUSE = 250, 0.02  # how often, and seconds between, to look for its end
 
 
@@ -58,7 +60,11 @@ class Recovery:
             cell = self.registry.find(identifier)
             cell.shim = shim
             self.endings.listen(cell, shim)
-        await asyncio.gather(*(self._settle_end(cell) for cell, shim in found if shim is None))
+        await self._for_a_moment(
+            (f"end of {cell.id[:12]}", self._settle_end(cell))
+            for cell, shim in found
+            if shim is None
+        )
         await asyncio.to_thread(self._clear_orphans)
         await asyncio.to_thread(self._mend_filesystems)
         for cell in self.registry:
@@ -74,8 +80,20 @@ class Recovery:
         found = list(zip(cells, shims, strict=True))
         known = {cell.id for cell, shim in found if shim is not None}
         names = await asyncio.to_thread(_listed, self.run_folder)
-        await asyncio.gather(*(self._end_unknown(name) for name in names if name not in known))
+        await self._for_a_moment(
+            (f"end of {name[:12]}", self._end_unknown(name)) for name in names if name not in known
+        )
         return found
+
+    async def _for_a_moment(self, works: Iterable[tuple[str, Coroutine[Any, Any, None]]]) -> None:
+        """Wait until all is done, but not for long: what takes time goes on by itself.
+
+        A killed process is gone when those that it leaves behind were waited for, by whoever adopts
+        them. Until then its container has its turn taken.
+        """
+        tasks = [self.containers.background.start(name, work) for name, work in works]
+        if tasks:
+            await asyncio.wait(tasks, timeout=MOMENT)
 
     async def _connect(self, cell: Cell) -> Shim | None:
         folder = os.path.join(self.run_folder, cell.id)
@@ -90,6 +108,14 @@ class Recovery:
 
     async def _end_unknown(self, name: str) -> None:
         """A keeper whose container is not known to run: a start that was never answered."""
+        cell = self.registry.get(ContainerId(name))
+        if cell is None:
+            await self._end_keeper(name)
+            return
+        async with cell.turn.take("settle the start of", cell.id):
+            await self._end_keeper(name)
+
+    async def _end_keeper(self, name: str) -> None:
         folder = os.path.join(self.run_folder, name)
         try:
             shim = await self.keepers.connect(folder)
@@ -139,9 +165,9 @@ class Recovery:
             LOG.warning("networks: %s", trouble)
 
     async def _settle_end(self, cell: Cell) -> None:
-        await asyncio.to_thread(self._settle_folder, cell.id)
-        how = shim_record.read_exit(os.path.join(self.folder, cell.id, "exit.json"))
         async with cell.turn.take("settle the end of", cell.id):
+            await asyncio.to_thread(self._settle_folder, cell.id)
+            how = shim_record.read_exit(os.path.join(self.folder, cell.id, "exit.json"))
             await self.endings.settle_missed(cell, how)
 
     # ---- what a crash left half done
