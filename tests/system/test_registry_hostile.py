@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import random
@@ -221,6 +222,9 @@ def test_clients_that_are_slow_hold_up_nobody(server: RegistryServer) -> None:
 # Kills
 
 
+DROPPED = (OSError, http.client.HTTPException)  # of the registry, with what it was about to say
+
+
 class Clients:
     """Clients that push, pull, delete and collect at random; what they know of each tag."""
 
@@ -235,7 +239,7 @@ class Clients:
         chance, name = random.Random(seed), f"own{number}"
         while not self.ending.is_set():
             tag = chance.choice(sorted(self.images))
-            with contextlib.suppress(OSError, AssertionError, ValueError, KeyError):
+            with contextlib.suppress(*DROPPED, AssertionError, ValueError, KeyError):
                 match chance.choice(["push", "push", "pull", "delete"]):
                     case "push":
                         self.known.pop((name, tag), None)  # until it is acknowledged
