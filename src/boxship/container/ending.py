@@ -76,14 +76,18 @@ class Endings:
         async with cell.turn.take("settle the loss of", cell.id):
             if cell.shim is not shim:
                 return
-            await self.clear_lost(cell)
-            how = self._exit_record(cell)
-            if how is None:
-                await self._ended(cell, KILLED, time.time_ns(), oom=False)
-            else:
-                await self._ended(
-                    cell, how.exit_code, how.finished_at, oom=how.oom_killed, error=how.error
-                )
+            await self.settle_lost(cell)
+
+    async def settle_lost(self, cell: Cell) -> None:
+        """End what a container without a keeper has left; settle how it ended, with the turn."""
+        await self.clear_lost(cell)
+        how = self._exit_record(cell)
+        if how is None:
+            await self._ended(cell, KILLED, time.time_ns(), oom=False)
+        else:
+            await self._ended(
+                cell, how.exit_code, how.finished_at, oom=how.oom_killed, error=how.error
+            )
 
     async def clear_lost(self, cell: Cell) -> None:
         """End and sweep what a killed keeper has left, with the turn."""
@@ -98,15 +102,6 @@ class Endings:
         async with cell.turn.take("settle the end of", cell.id):
             if cell.shim is shim:
                 await self._ended(cell, code, at, oom=oom)
-
-    async def settle_missed(self, cell: Cell, how: shim_record.ExitRecord | None) -> None:
-        """After a start of the daemon: settle an end that came meanwhile, with the turn."""
-        if how is None:
-            await self._ended(cell, KILLED, time.time_ns(), oom=False)
-        else:
-            await self._ended(
-                cell, how.exit_code, how.finished_at, oom=how.oom_killed, error=how.error
-            )
 
     async def _ended(self, cell: Cell, code: int, at: int, *, oom: bool, error: str = "") -> None:
         """Settle, with the turn: state, then what it had, then those who wait."""

@@ -166,9 +166,7 @@ class Recovery:
 
     async def _settle_end(self, cell: Cell) -> None:
         async with cell.turn.take("settle the end of", cell.id):
-            await asyncio.to_thread(self._settle_folder, cell.id)
-            how = shim_record.read_exit(os.path.join(self.folder, cell.id, "exit.json"))
-            await self.endings.settle_missed(cell, how)
+            await self.endings.settle_lost(cell)
 
     # ---- what a crash left half done
 

@@ -8,7 +8,6 @@ was made, and believed as it is for linking (see `last`).
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import threading
@@ -18,17 +17,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from boxship.build.files.last import Identity, LastCopies, Saved
-from boxship.build.files.select import NOWHERE, Picked
+from boxship.build.files.select import NOWHERE, PLAIN, Picked
 from boxship.build.files.tree import Node
 from boxship.kernel import paths
+from boxship.snapshot import trees
 from boxship.snapshot.driver import ChainId
 from boxship.spec.digest import Digest
 
-LARGE: Final = 1 << 20
 MOST: Final = 4096
 CHUNK: Final = 1 << 18
 READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-PLAIN: Final = paths.RESOLVE_BENEATH | paths.RESOLVE_NO_SYMLINKS
 
 
 class KnownFile:
@@ -55,16 +53,6 @@ class KnownFile:
                 return False
             done += len(part)
         return True
-
-    def hash(self, whole: hashlib._Hash, size: int) -> None:
-        """Add its first bytes to a digest."""
-        at = 0
-        while at < size:
-            part = os.pread(self.file, min(CHUNK, size - at), at)
-            if not part:
-                raise EOFError("a file of a layer ends too early")
-            whole.update(part)
-            at += len(part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +128,5 @@ def large(above: bytes, found: Iterable[Picked]) -> list[Large]:
     return [
         Large(above + b"/" + one.rel if above else one.rel, node.st_size, one.rel, node.digest)
         for one in found
-        if (node := one.stat).st_size >= LARGE
-        and isinstance(node, Node)
-        and stat.S_ISREG(node.st_mode)
+        if isinstance(node := one.stat, Node) and trees.is_large(node)
     ]

@@ -110,9 +110,6 @@ class Known(Opened, Protocol):
     def has(self, data: memoryview, at: int) -> bool:
         """Whether these are its bytes at a place."""
 
-    def hash(self, whole: hashlib._Hash, size: int) -> None:
-        """Add its first bytes to a digest."""
-
 
 class KnownFiles(Protocol):
     """What files that arrive may be the same as."""
@@ -242,6 +239,15 @@ def _pieces(file: int, at: int, size: int) -> Iterator[bytes]:
         yield piece
 
 
+def _hash(known: Known, size: int, whole: hashlib._Hash) -> None:
+    """Add the first bytes of a file to a digest."""
+    for piece in _pieces(known.file, 0, size):
+        whole.update(piece)
+        size -= len(piece)
+    if size:
+        raise OSError(errno.EIO, "a file ends too early")
+
+
 class Arriving:
     """Large files of an archive while they come: hashed by helpers, or found to be known."""
 
@@ -265,7 +271,7 @@ class Arriving:
             if other is None:
                 node.digest = known.digest
                 return
-            helper.do(partial(known.hash, whole, same))
+            helper.do(partial(_hash, known, same, whole))
             helper.do(partial(whole.update, other))
         self._hashing.append((node, whole))
         for part in parts:
