@@ -27,6 +27,7 @@ from boxship.build.request import Built, Dockerfile
 from boxship.build.uploads import Upload
 from boxship.errors import BoxshipError
 from boxship.lib.ignore import Matcher
+from boxship.lib.mailbox import Mailbox
 from boxship.snapshot.driver import ChainId
 from boxship.spec.digest import Digest
 from boxship.spec.platform import Platform
@@ -109,8 +110,8 @@ class ClassicBuild:
             raise
 
     async def _build(self, context: Context, say: Say) -> Built:
-        loop = asyncio.get_running_loop()
         teller = Teller(say, self._numbers, remove=self._asked.remove)
+        heard: Mailbox[Told] = Mailbox(teller.tell)
         found: dict[Digest, ChainId | None] = {}
 
         def converted(found: Converted) -> None:
@@ -118,9 +119,6 @@ class ClassicBuild:
             for message in _warnings(found):
                 say({"stream": message})
             teller.begin(found.steps)
-
-        def report(told: Told) -> None:
-            loop.call_soon_threadsafe(teller.tell, told)
 
         upload = context.upload
         dockerfile = Dockerfile(
@@ -134,7 +132,7 @@ class ClassicBuild:
         )
         request = replace(self._asked.request, frontend=dockerfile, context=upload.identifier)
         try:
-            built = await self._builder.build(request, report)
+            built = await self._builder.build(request, heard.put)
             await asyncio.sleep(0)  # what was said in threads has its turn first
             teller.end(built.image.digest.short if built.image else "")
         finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -19,10 +19,12 @@ from boxship.api.routing import Call, Stream
 from boxship.api.status import sentence_of
 from boxship.errors import BoxshipError
 from boxship.lib.filepart import FilePart
+from boxship.lib.mailbox import Mailbox
 from boxship.lib.pipe import Abandoned, Pipe
 
 END_OF_MESSAGE: Final = b"\r\n"
 PIECE: Final = 1 << 18
+LULL: Final = 0.005  # seconds between two writes: what is said meanwhile goes out in one
 
 Say = Callable[[Mapping[str, Any]], None]
 
@@ -32,27 +34,61 @@ def message(document: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode(document, enc_hook=str) + END_OF_MESSAGE
 
 
+class _Said:
+    """Messages for a client: said in any thread, taken by one coroutine, as many as there are."""
+
+    def __init__(self) -> None:
+        self._messages: list[bytes] = []
+        self._news = asyncio.Event()
+        self._over = asyncio.Event()
+        self._box: Mailbox[bytes | None] = Mailbox(self._take)
+
+    def say(self, document: Mapping[str, Any]) -> None:
+        self._box.put(message(document))
+
+    def end(self) -> None:
+        self._box.put(None)
+
+    def _take(self, one: bytes | None) -> None:
+        if one is None:
+            self._over.set()
+        else:
+            self._messages.append(one)
+        self._news.set()
+
+    async def taken(self) -> tuple[bytes, ...]:
+        """Return what has been said, once there is something; nothing when all is said."""
+        await self._news.wait()
+        if not self._over.is_set():
+            self._news.clear()
+        messages = tuple(self._messages)
+        self._messages.clear()
+        return messages
+
+    async def lull(self) -> None:
+        """Let a little more be said, unless that is all."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LULL):
+                await self._over.wait()
+
+
 async def narrated(work: Callable[[Say], None], *, failures_in_stream: bool = False) -> Stream:
     """Do `work` in a thread; return the stream of what it says, once it has said something.
 
     With `failures_in_stream` a failure is always a message, where clients know it as no other. The
     work goes on when the client leaves: what was begun is finished.
     """
-    loop = asyncio.get_running_loop()
-    said: asyncio.Queue[bytes | None] = asyncio.Queue()
-
-    def say(document: Mapping[str, Any]) -> None:
-        loop.call_soon_threadsafe(said.put_nowait, message(document))
+    said = _Said()
 
     def perform() -> None:
         try:
-            work(say)
+            work(said.say)
         finally:
-            loop.call_soon_threadsafe(said.put_nowait, None)
+            said.end()
 
     running = asyncio.ensure_future(asyncio.to_thread(perform))
-    first = await said.get()
-    if first is None and not failures_in_stream:
+    first = await said.taken()
+    if not first and not failures_in_stream:
         await running
     return Stream(HTTPStatus.OK, _messages(first, said, running))
 
@@ -62,22 +98,18 @@ async def told(work: Callable[[Say], Awaitable[None]]) -> Stream:
 
     The work ends when the client leaves.
     """
-    loop = asyncio.get_running_loop()
-    said: asyncio.Queue[bytes | None] = asyncio.Queue()
-
-    def say(document: Mapping[str, Any]) -> None:
-        loop.call_soon_threadsafe(said.put_nowait, message(document))
+    said = _Said()
 
     async def perform() -> None:
         try:
-            await work(say)
+            await work(said.say)
         finally:
-            loop.call_soon_threadsafe(said.put_nowait, None)
+            said.end()
 
     running = asyncio.create_task(perform())
     try:
-        first = await said.get()
-        if first is None:
+        first = await said.taken()
+        if not first:
             await running
     except asyncio.CancelledError:
         await _stopped(running)
@@ -86,11 +118,11 @@ async def told(work: Callable[[Say], Awaitable[None]]) -> Stream:
 
 
 async def _while_wanted(
-    first: bytes | None, said: asyncio.Queue[bytes | None], running: asyncio.Task[None]
-) -> AsyncIterator[bytes]:
+    first: tuple[bytes, ...], said: _Said, running: asyncio.Task[None]
+) -> AsyncIterator[tuple[bytes, ...]]:
     try:
-        async for piece in _messages(first, said, running):
-            yield piece
+        async for messages in _messages(first, said, running):
+            yield messages
     finally:
         await _stopped(running)
 
@@ -102,17 +134,18 @@ async def _stopped(running: asyncio.Task[None]) -> None:
 
 
 async def _messages(
-    first: bytes | None, said: asyncio.Queue[bytes | None], running: asyncio.Future[None]
-) -> AsyncIterator[bytes]:
-    piece = first
-    while piece is not None:
-        yield piece
-        piece = await said.get()
+    first: tuple[bytes, ...], said: _Said, running: asyncio.Future[None]
+) -> AsyncIterator[tuple[bytes, ...]]:
+    messages = first
+    while messages:
+        yield messages
+        await said.lull()
+        messages = await said.taken()
     try:
         await running
     except (BoxshipError, OSError) as error:
         text = sentence_of(error)
-        yield message({"errorDetail": {"message": text}, "error": text})
+        yield (message({"errorDetail": {"message": text}, "error": text}),)
 
 
 @asynccontextmanager

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 READ_AHEAD: Final = 256 << 10  # bytes of a body kept for a handler that is slower than its client
 
 Headers = Iterable[tuple[str, str]]
-Chunks = AsyncIterator[bytes] | AsyncIterator[bytes | FilePart] | Iterator[bytes]
+Several = tuple[bytes, ...]  # that are there together: they go out together, each as a chunk
+Pieces = AsyncIterator[bytes] | AsyncIterator[bytes | FilePart] | AsyncIterator[Several]
+Chunks = Pieces | Iterator[bytes]
 
 
 class Exchange:
@@ -217,15 +219,16 @@ class Exchange:
             connection.write(http.LAST_CHUNK)
         await connection.drain()
 
-    async def _send_each(
-        self, chunks: AsyncIterator[bytes] | AsyncIterator[bytes | FilePart], *, chunked: bool
-    ) -> None:
+    async def _send_each(self, chunks: Pieces, *, chunked: bool) -> None:
         connection = self._connection
         async for data in chunks:
             if isinstance(data, FilePart):
                 await self._send_part(data, chunked=chunked)
-            elif data:
-                connection.write(http.chunk(data) if chunked else data)
+                continue
+            several = data if isinstance(data, tuple) else (data,)
+            written = b"".join(http.chunk(one) if chunked else one for one in several if one)
+            if written:
+                connection.write(written)
                 await connection.drain()
 
     async def _send_part(self, part: FilePart, *, chunked: bool) -> None:

@@ -1,81 +1,83 @@
-"""What a thread makes is let go of however its client leaves."""
+"""What long work says goes to the client in order, and together where it comes together."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 
-from boxship.api.progress import drawn
+from boxship.api import progress
+from boxship.api.progress import Say
+from boxship.api.routing import Stream
+from boxship.errors import NotFound
 
 
-class Pieces:
-    """An iterator that notices being closed, as an archive in the making does."""
-
-    def __init__(self) -> None:
-        self.closed = threading.Event()
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        return b"x" * (1 << 18)
-
-    def close(self) -> None:
-        self.closed.set()
+async def taken(stream: Stream) -> list[tuple[bytes, ...]]:
+    return [one async for one in cast("AsyncIterator[tuple[bytes, ...]]", stream.chunks)]
 
 
-def test_leaving_twice_closes_once_for_all() -> None:
-    """A client was seen to leave by its connection while what was sent to it was being undone:
-    the closing was cancelled before a thread had taken it up, and the maker waited for ever.
-    """
-    pieces = Pieces()
-
-    async def story() -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPoolExecutor(1))
-        stream = drawn(pieces)
-        assert await anext(stream)
-        busy = threading.Event()
-        occupying = asyncio.ensure_future(asyncio.to_thread(busy.wait))
-        await asyncio.sleep(0)
-        closing = asyncio.ensure_future(stream.aclose())  # type: ignore[attr-defined]
-        for _ in range(3):
+def test_what_is_said_in_quick_succession_goes_out_together() -> None:
+    async def work(say: Say) -> None:
+        for number in range(3):
+            say({"n": number})
             await asyncio.sleep(0)
-        closing.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await closing
-        busy.set()
-        await occupying
-        await asyncio.to_thread(pieces.closed.wait)
-
-    asyncio.run(asyncio.wait_for(story(), 20))
-    assert pieces.closed.is_set()
-
-
-def test_a_generator_that_still_runs_is_closed_when_it_rests() -> None:
-    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
-
-    def make() -> Iterator[bytes]:
-        try:
-            begun.set()
-            go_on.wait()
-            yield b"x" * (1 << 20)
-        finally:
-            ended.set()
+        for number in range(3, 50):
+            say({"n": number})
 
     async def story() -> None:
-        stream = drawn(make())
-        first = asyncio.ensure_future(anext(stream))
-        await asyncio.to_thread(begun.wait)
-        first.cancel()
-        await asyncio.sleep(0)
-        go_on.set()
-        with pytest.raises(asyncio.CancelledError):
-            await first
-        await asyncio.to_thread(ended.wait)
+        parts = await taken(await progress.told(work))
+        said = [message for part in parts for message in part]
+        assert said == [b'{"n":%d}\r\n' % number for number in range(50)]
+        assert len(parts) <= 3
 
-    asyncio.run(asyncio.wait_for(story(), 20))
+    asyncio.run(story())
+
+
+def test_threads_are_heard_too() -> None:
+    def work(say: Say) -> None:
+        for number in range(200):
+            say({"n": number})
+
+    async def story() -> None:
+        parts = await taken(await progress.narrated(work))
+        said = [message for part in parts for message in part]
+        assert said == [b'{"n":%d}\r\n' % number for number in range(200)]
+
+    asyncio.run(story())
+
+
+def test_the_first_word_waits_for_nothing() -> None:
+    async def story() -> None:
+        go = asyncio.Event()
+
+        async def work(say: Say) -> None:
+            say({"n": 1})
+            await go.wait()
+
+        stream = await progress.told(work)
+        pieces = cast("AsyncIterator[tuple[bytes, ...]]", stream.chunks)
+        assert await anext(pieces) == (b'{"n":1}\r\n',)
+        go.set()
+        assert [one async for one in pieces] == []
+
+    asyncio.run(story())
+
+
+def test_a_failure_before_the_first_word_is_raised_and_a_later_one_is_the_last_message() -> None:
+    async def at_once(say: Say) -> None:
+        raise NotFound("nothing there")
+
+    async def later(say: Say) -> None:
+        say({"n": 1})
+        raise NotFound("nothing there")
+
+    async def story() -> None:
+        with pytest.raises(NotFound):
+            await progress.told(at_once)
+        parts = await taken(await progress.told(later))
+        assert parts[0] == (b'{"n":1}\r\n',)
+        assert b'"error":"nothing there"' in parts[-1][-1]
+
+    asyncio.run(story())
