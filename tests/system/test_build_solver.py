@@ -210,18 +210,18 @@ def test_a_step_that_another_build_has_done_meanwhile_is_not_done_again(
     async def story(shop: Workshop) -> None:
         first, second = Heard(), Heard()
         keyed, done = asyncio.Event(), asyncio.Event()
-        values = _Solving._values
+        inputs = _Solving._inputs
         below = run(image("busybox"), "echo below", "below")
         step = run(below, "echo x >> /count; cat /count; head -c 8 /dev/urandom > /random", "step")
 
-        async def held_up(self: Any, vertex: Vertex, numbers: Any) -> Any:
-            found = await values(self, vertex, numbers)
+        async def held_up(self: Any, vertex: Vertex) -> Any:
+            found = await inputs(self, vertex)
             if vertex == step.vertex and self._job.report is second:
                 keyed.set()
                 await done.wait()
             return found
 
-        monkeypatch.setattr(_Solving, "_values", held_up)
+        monkeypatch.setattr(_Solving, "_inputs", held_up)
         slow = asyncio.create_task(shop.build(step, second, tags=("again:2",)))
         await keyed.wait()
         await shop.build(step, first, tags=("again:1",))

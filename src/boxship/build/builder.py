@@ -52,8 +52,9 @@ from boxship.build.running import container as containers
 from boxship.build.running.container import Container
 from boxship.build.running.execution import Asked, Executions
 from boxship.build.running.runner import Runner
-from boxship.build.solver.solver import Job, Solver, known_steps
-from boxship.build.solver.steps import known_layers, steps
+from boxship.build.solver.job import Job
+from boxship.build.solver.solver import Solver
+from boxship.build.solver.steps import known_layers, known_steps, steps
 from boxship.build.sources.contexts import Contexts
 from boxship.build.sources.images import ImageSource
 from boxship.build.sources.layouts import LayoutSource

@@ -253,10 +253,13 @@ class Images(Announcing, Measured):
         )
         return self.make(recipe, new_names(name), action="create", parent=parent)
 
+    def is_unpacked(self, image: Image) -> bool:
+        """Whether the layers of the variant that is meant are."""
+        return image.chain_id is None or self._snapshots.has_layer(image.chain_id)
+
     def ensure_unpacked(self, image: Image) -> None:
         """Have the layers of the variant that is meant unpacked."""
-        chain = image.chain_id
-        if chain is None or self._snapshots.has_layer(chain):
+        if self.is_unpacked(image):
             return
         with self._working_on():
             self._whole(image)

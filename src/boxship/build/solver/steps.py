@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from boxship.build.cache.document import Step
-from boxship.build.filesystems import Layers, Value
+from boxship.build.filesystems import Layers
+from boxship.build.inline import KnownStep
 from boxship.build.ops import Ref, Source, Vertex, ancestry
 from boxship.build.solver import keys
-from boxship.build.solver.solver import Job, Keyed
+from boxship.build.solver.job import Job
 from boxship.snapshot.driver import ChainId
 from boxship.spec.digest import Digest
 
@@ -23,14 +24,9 @@ async def steps(roots: Sequence[Ref | None], job: Job, *, fetch: bool) -> list[S
     """
     found: list[Step] = []
     for vertex in ancestry(*roots):
-        keyed = job.keyed.get(vertex)
-        if isinstance(vertex.op, Source) or keyed is None or not keyed.done():
+        known, outputs = job.keyed.get(vertex), job.outputs(vertex)
+        if isinstance(vertex.op, Source) or known is None:
             continue
-        known = keyed.result()
-        outputs = known.outputs
-        solved = job.solved.get(vertex)
-        if outputs is None and solved is not None and solved.done():
-            outputs = solved.result()
         chains = {
             number: value.chain
             for number, value in (outputs or {}).items()
@@ -60,16 +56,23 @@ def known_layers(roots: Sequence[Ref | None], job: Job) -> dict[Digest, ChainId 
     """Return the layers of what some results stand on, as far as they are known."""
     found: dict[Digest, ChainId | None] = {}
     for vertex in ancestry(*roots):
-        value: Value | None = None
-        if (fetched := job.fetched.get(vertex)) is not None:
-            value = fetched.value
-        else:
-            for task in (job.solved.get(vertex), job.keyed.get(vertex)):
-                if task is None or not task.done() or task.cancelled() or task.exception():
-                    continue
-                said = task.result()
-                outputs = said.outputs if isinstance(said, Keyed) else said
-                value = (outputs or {}).get(0, value)
+        fetched = job.fetched.get(vertex)
+        value = (job.outputs(vertex) or {}).get(0) if fetched is None else fetched.value
         if isinstance(value, Layers):
             found[vertex.digest] = value.chain
+    return found
+
+
+def known_steps(root: Ref | None, job: Job) -> list[KnownStep]:
+    """Return what a solved result stands on, as far as it was worked out in this build."""
+    found: list[KnownStep] = []
+    for vertex in ancestry(root):
+        known = job.keyed.get(vertex)
+        if known is None or isinstance(vertex.op, Source):
+            continue
+        found += [
+            KnownStep(known.key, known.identity, number, value.chain)
+            for number, value in (job.outputs(vertex) or {}).items()
+            if isinstance(value, Layers) and value.chain is not None
+        ]
     return found

@@ -19,10 +19,13 @@ from boxship.image.images import Image, Images
 from boxship.image.pull import Pulls
 from boxship.image.telling import Telling
 from boxship.image.telling import Told as PullTold
+from boxship.spec.digest import Digest
 from boxship.spec.platform import Platform
 from boxship.spec.reference import Reference
 
 SCHEME: Final = "docker-image://"
+MOST_CONFIGS: Final = 32
+LARGEST_CONFIG: Final = 1 << 16  # bytes, of one that is kept at hand
 PREFER_LOCAL: Final = ("local", "default", "")
 
 
@@ -33,6 +36,7 @@ class ImageSource:
         self._images = images
         self._pulls = pulls
         self._blobs = blobs
+        self._configs: dict[Digest, bytes] = {}  # that used last being the last
 
     async def fetch(
         self, source: Source, platform: Platform | None, asker: Asker, tell: Tell
@@ -43,9 +47,10 @@ class ImageSource:
         if mode not in ("", "default", "pull", "local"):
             raise BadGraph(f"invalid image resolve mode {mode!r}")
         image = await self.find(name, platform, asker, tell, newest=mode == "pull")
-        await asyncio.to_thread(self._images.ensure_unpacked, image)
         chain = image.chain_id
         asker.held.chain(chain)
+        if not self._images.is_unpacked(image):
+            await asyncio.to_thread(self._images.ensure_unpacked, image)
         reference = Reference.parse(name).with_default_tag()
         place = str(image.variant.platform or self._images.host).replace("/", "%2F")
         uri = f"pkg:docker/{reference.familiar_repository}@{reference.tag}?platform={place}"
@@ -75,8 +80,18 @@ class ImageSource:
         manifest = image.variant.manifest
         if manifest is None:
             raise NoSuchImage(name)
-        config = await asyncio.to_thread(self._blobs.read, manifest.config.digest)
-        return Resolved(name, image.id, config)
+        return Resolved(name, image.id, await self._config(manifest.config.digest))
+
+    async def _config(self, digest: Digest) -> bytes:
+        """Return a configuration; those that builds began with last are at hand."""
+        config = self._configs.pop(digest, None)
+        if config is None:
+            config = await asyncio.to_thread(self._blobs.read, digest)
+        if len(config) <= LARGEST_CONFIG:
+            self._configs[digest] = config
+            if len(self._configs) > MOST_CONFIGS:
+                del self._configs[next(iter(self._configs))]
+        return config
 
 
 def _telling(tell: Tell) -> Callable[[Telling], None]:

@@ -14,8 +14,9 @@ from boxship.build.cache.records import Records
 from boxship.build.errors import BuildFailed
 from boxship.build.filesystems import Value
 from boxship.build.ops import SCRATCH, Action, Files, MakeFolder, Ref, Vertex
+from boxship.build.solver.job import Job
 from boxship.build.solver.performing import Wish
-from boxship.build.solver.solver import Job, Solver
+from boxship.build.solver.solver import Solver
 from boxship.errors import InvalidRequest
 from boxship.snapshot.driver import ChainId
 from boxship.spec.digest import Digest
