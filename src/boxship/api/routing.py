@@ -151,7 +151,7 @@ class Call:
     async def switch(self, protocol: str) -> Hijacked:
         """Answer 101; another protocol of ours goes on, encrypted as the connection was."""
         switch = [("Connection", "Upgrade"), ("Upgrade", protocol)]
-        return await self._upgrade(101, switch)
+        return await self._upgrade(101, switch, apart=False)
 
     async def websocket(self) -> Hijacked:
         """Answer a websocket's greeting; what is detached carries the messages' payload."""
@@ -160,10 +160,12 @@ class Call:
         await upgraded.relay(websocket.WebsocketRelay(binary=answer.binary))
         return upgraded
 
-    async def _upgrade(self, status: int, headers: list[tuple[str, str]]) -> Upgraded:
+    async def _upgrade(
+        self, status: int, headers: list[tuple[str, str]], *, apart: bool = True
+    ) -> Upgraded:
         while await self._exchange.read():
             pass
-        return await self._exchange.upgrade(status, headers)
+        return await self._exchange.upgrade(status, headers, apart=apart)
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,13 +265,17 @@ class Connection(asyncio.Protocol):
         if self._exchange is not None and self._state == "busy":
             self._feed(self._exchange)
 
-    async def upgrade(self, head: bytes) -> Upgraded:
-        """Send `head`, wait until it is out, and hand the connection over."""
+    async def upgrade(self, head: bytes, *, apart: bool) -> Upgraded:
+        """Send `head`, wait until it is out, and hand the connection over.
+
+        `apart`: what follows shall not arrive together with it.
+        """
         self._pause_reading()
         self.write(head)
         self.transport.set_write_buffer_limits(0)
         await self.drain()
-        await _wait_taken(self.transport.get_extra_info("socket"))
+        if apart:
+            await _wait_taken(self.transport.get_extra_info("socket"))
         self._disarm()
         self._state = "upgraded"
         if self._task is not None:

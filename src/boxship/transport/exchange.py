@@ -254,11 +254,14 @@ class Exchange:
         if self.head.method != "HEAD" and count:
             await connection.send_file(file, offset, count, stall)
 
-    async def upgrade(self, status: int, headers: Headers) -> Upgraded:
-        """Answer, and give up HTTP on this connection; its streams follow."""
+    async def upgrade(self, status: int, headers: Headers, *, apart: bool = True) -> Upgraded:
+        """Answer, and give up HTTP on this connection; its streams follow.
+
+        Not `apart` of the answer where the client is one that reads both alike.
+        """
         self.answered = True
-        common = self._connection.common_headers()
-        return await self._connection.upgrade(http.response_head(status, headers, common))
+        head = http.response_head(status, headers, self._connection.common_headers())
+        return await self._connection.upgrade(head, apart=apart)
 
     def _framing(self, status: int, length: int | None) -> bytes:
         """Mark the exchange answered; return the headers that say where the answer ends."""
