@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
@@ -21,6 +22,7 @@ KEPT: Final = 64  # builds that have ended and whose progress can still be read
 WAIT: Final = 20.0  # seconds for a build that is about to begin
 OUTPUT_LIMIT: Final = 16 << 20  # bytes of output that are kept of one build
 OUTPUT_KEPT: Final = 256 << 10  # bytes of it that are kept when the build has ended
+TOGETHER: Final = 0.02  # seconds in which what is told is told at once: each message costs a client
 INTERRUPTED: Final = "context canceled"
 
 
@@ -43,7 +45,9 @@ class Job:
         self.told: list[Told] = []
         self.states: dict[Digest, VertexState] = {}
         self._loop = loop
-        self._changed: asyncio.Future[None] = loop.create_future()
+        self._thread = threading.get_ident()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._ended: asyncio.Future[None] = loop.create_future()
         self._room = OUTPUT_LIMIT
 
     def offer(self, bridge: Bridge) -> None:
@@ -64,7 +68,10 @@ class Job:
 
     def report(self, told: Told) -> None:
         """Take what is told; from any thread."""
-        self._loop.call_soon_threadsafe(self._take, told)
+        if threading.get_ident() == self._thread:
+            self._take(told)  # after what threads told that have been waited for
+        else:
+            self._loop.call_soon_threadsafe(self._take, told)
 
     def _take(self, told: Told) -> None:
         if isinstance(told, Output):
@@ -77,9 +84,10 @@ class Job:
         self._wake()
 
     def _wake(self) -> None:
-        changed, self._changed = self._changed, self._loop.create_future()
-        if not changed.done():
-            changed.set_result(None)
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            if not one.done():
+                one.set_result(None)
 
     def end(self) -> None:
         """Nothing more will be told; what is unfinished will stay so."""
@@ -90,6 +98,7 @@ class Job:
                 self._take(replace(state, completed=now, error=error))
         self.done = True
         self._bridge.cancel()
+        self._ended.set_result(None)
         self._wake()
 
     def shrink(self) -> None:
@@ -106,15 +115,17 @@ class Job:
         """Yield what is told, from the beginning, until the build has ended."""
         at, told = 0, self.told  # the list is replaced, and not cut, when the build has ended
         while True:
-            changed = self._changed
             if at < len(told):
                 some = told[at:]
                 at = len(told)
                 yield some
+                await asyncio.wait([self._ended], timeout=TOGETHER)
             elif self.done:
                 return
             else:
-                await asyncio.shield(changed)
+                changed: asyncio.Future[None] = self._loop.create_future()
+                self._waiting.append(changed)
+                await changed
 
 
 class Jobs:
