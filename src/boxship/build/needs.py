@@ -62,6 +62,15 @@ class ContentStore(Protocol):
         """Put a blob there, unless it is there already."""
 
 
+class Few(Protocol):
+    """A few files of a client's, with the links that lead to them."""
+
+    size: int  # bytes that have come
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """Return a file's content; None where there is no such file. No link leads outside."""
+
+
 class ClientSession(Protocol):
     """The client of a build, as far as it stays connected and offers something.
 
@@ -82,6 +91,9 @@ class ClientSession(Protocol):
 
         `moved` hears now and then, and at the end, how many bytes have come; `seen` of each file.
         """
+
+    async def few(self, name: str, wanted: Sequence[str], limit: int) -> Few:
+        """Return files of the client's folder `name`; of each no more than `limit` bytes."""
 
     async def secret(self, id: str) -> bytes:
         """Return a secret; NotFound where the client has none of that name."""

@@ -54,15 +54,6 @@ class Uploads:
         os.mkdir(folder, MODE)
         return Upload(id, folder)
 
-    @contextmanager
-    def making(self) -> Iterator[Upload]:
-        """An empty context for the length of the block."""
-        upload = self.make()
-        try:
-            yield upload
-        finally:
-            upload.remove()
-
     def unpack(self, pieces: Iterable[bytes]) -> Upload:
         """Take in an archive, compressed or not; nothing is left of one that is faulty."""
         spool = Spool(self._folder)

@@ -38,6 +38,19 @@ async def finished(work: Callable[[], T], threads: Executor | None = None) -> T:
 
 
 @asynccontextmanager
+async def beside(work: Awaitable[T]) -> AsyncIterator[asyncio.Future[T]]:
+    """Do `work` beside the block; what the block has not waited for is given up at its end."""
+    doing = asyncio.ensure_future(work)
+    try:
+        yield doing
+    finally:
+        doing.cancel()
+        await asyncio.wait([doing])
+        if not doing.cancelled():
+            doing.exception()  # nobody else asks for it
+
+
+@asynccontextmanager
 async def in_thread(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
     """Enter and leave a context in threads; what was entered is left, whatever happens."""
     loop = asyncio.get_running_loop()

@@ -174,8 +174,9 @@ def test_a_name_out_of_the_context_is_refused(uploads):
 
 
 def test_a_context_of_any_depth_is_removed_by_its_build_or_the_next_daemon(uploads, tmp_path):
-    with uploads.making() as one:
-        deepen(tmp_path / "contexts" / one.id, 1500)
+    one = uploads.make()
+    deepen(tmp_path / "contexts" / one.id, 1500)
+    one.remove()
     assert os.listdir(tmp_path / "contexts") == []
     deepen(tmp_path / "contexts", 1500)
     uploads.start()

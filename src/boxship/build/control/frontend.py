@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
@@ -18,19 +18,19 @@ from boxship.build.control.needs import Builder
 from boxship.build.dockerfile import contexts, directives, include
 from boxship.build.dockerfile.convert import EPOCH
 from boxship.build.dockerfile.parse import SIZE_LIMIT, decode
+from boxship.build.needs import Few
 from boxship.build.needs import Pipe as Coming
-from boxship.build.needs import SyncRequest
 from boxship.build.ops import About, Place, Ref, Source, Vertex
-from boxship.build.policy import BadPolicy, Judges
+from boxship.build.policy import NOBODY, BadPolicy, Judges
 from boxship.build.progress import PartState, Report, VertexState
 from boxship.build.request import BuildRequest, Dockerfile
 from boxship.build.session.client import Client
 from boxship.build.session.sessions import Sessions
-from boxship.build.uploads import Upload, Uploads
+from boxship.build.uploads import Uploads
 from boxship.errors import BoxshipError, InvalidRequest, NotFound, NotSupported
 from boxship.kernel import paths
 from boxship.lib import ignore
-from boxship.lib.finishing import in_thread
+from boxship.lib.finishing import beside
 from boxship.lib.pipe import Abandoned, Pipe
 from boxship.lib.urls import without_login
 from boxship.spec.buildkit import solver_pb2 as solver
@@ -197,24 +197,28 @@ class Frontend:
     ) -> tuple[str, bytes, bytes | None]:
         """Fetch from the folders that the client offers."""
         client = await self._sessions.find(next(iter(request.sessions), ""))
-        async with in_thread(self._uploads.making()) as upload:
-            name = asked.filename
-            title = f"[internal] load build definition from {name}"
-            wanted = [name, ignore.file_for(name)]
-            if name == attrs.DEFAULT_NAME:
-                wanted.append(name.lower())
+        name = asked.filename
+        title = f"[internal] load build definition from {name}"
+        wanted = [name, ignore.file_for(name)]
+        if name == attrs.DEFAULT_NAME:
+            wanted.append(name.lower())
+        async with AsyncExitStack() as undo:
+            coming = None
+            if local and request.judges == NOBODY:  # nobody has to be asked before
+                ignoring = client.few(asked.context_name, [ignore.NAME], ignore.SIZE_LIMIT)
+                coming = await undo.enter_async_context(beside(ignoring))
             async with told(report, request.ref, title) as part:
-                await _fetch(client, request.judges, asked.dockerfile_name, wanted, upload, part)
-                text = upload.read(name, SIZE_LIMIT)
+                files = await _fetch(client, request.judges, asked.dockerfile_name, wanted, part)
+                text = files.read(name, SIZE_LIMIT)
                 if text is None and name == attrs.DEFAULT_NAME:
-                    text = upload.read(name.lower(), SIZE_LIMIT)
+                    text = files.read(name.lower(), SIZE_LIMIT)
                 if text is None:
                     raise NotFound(
                         f"failed to read dockerfile: open {name}: no such file or directory"
                     )
-            patterns = upload.read(ignore.file_for(name), ignore.SIZE_LIMIT)
-        if patterns is None and local:
-            patterns = await self._ignore_file(client, asked, request, report)
+            patterns = files.read(ignore.file_for(name), ignore.SIZE_LIMIT)
+            if patterns is None and local:
+                patterns = await self._ignore_file(client, asked, request, report, coming)
         return name, text, patterns
 
     async def _from_input(
@@ -243,28 +247,28 @@ class Frontend:
             return None
         client = await self._sessions.find(next(iter(request.sessions), ""))
         found: dict[str, bytes | None] = {}
-        async with (
-            in_thread(self._uploads.making()) as upload,
-            told(report, request.ref, "[internal] load included files") as part,
-        ):
+        async with told(report, request.ref, "[internal] load included files") as part:
             while wanted and len(found) < INCLUDED:
                 followed = [path.lstrip("/") for path in wanted]
-                await _fetch(client, request.judges, asked.context_name, followed, upload, part)
-                read = {path: upload.read(path, SIZE_LIMIT) for path in wanted}
+                files = await _fetch(client, request.judges, asked.context_name, followed, part)
+                read = {path: files.read(path, SIZE_LIMIT) for path in wanted}
                 found |= read
                 inner = [include.named(data, nested=True) for data in read.values() if data]
                 wanted = [path for paths in inner for path in paths if path not in found]
         return found.get
 
     async def _ignore_file(
-        self, client: Client, asked: Asked, request: BuildRequest, report: Report
+        self,
+        client: Client,
+        asked: Asked,
+        request: BuildRequest,
+        report: Report,
+        coming: Awaitable[Few] | None = None,
     ) -> bytes | None:
-        async with in_thread(self._uploads.making()) as upload:
-            async with told(report, request.ref, "[internal] load .dockerignore") as part:
-                await _fetch(
-                    client, request.judges, asked.context_name, [ignore.NAME], upload, part
-                )
-            return upload.read(ignore.NAME, ignore.SIZE_LIMIT)
+        async with told(report, request.ref, "[internal] load .dockerignore") as part:
+            name, wanted = asked.context_name, [ignore.NAME]
+            files = await _fetch(client, request.judges, name, wanted, part, coming)
+        return files.read(ignore.NAME, ignore.SIZE_LIMIT)
 
     async def _from_context(
         self, asked: Asked, request: BuildRequest, report: Report
@@ -383,20 +387,17 @@ async def _fetch(
     judges: Judges,
     name: str,
     wanted: Sequence[str],
-    upload: Upload,
     step: Step,
-) -> None:
-    """Bring files of the client's folder `name` here, which no policy exchanges for another."""
+    coming: Awaitable[Few] | None = None,
+) -> Few:
+    """Bring files of the client's folder `name` here, which no policy exchanges for another.
+
+    They may be `coming` already.
+    """
     source = Source(LOCAL + name)
     found = await judges.admitted(source, None, "error evaluating the source policy")
     if found.identifier != source.identifier:
         raise BadPolicy(f"{source.identifier[:200]} cannot be replaced")
-    part, moved = f"transferring {name}:", 0
-
-    def hear(size: int) -> None:
-        nonlocal moved
-        moved = size
-        step.moved(part, size)
-
-    await client.sync(SyncRequest(name, follow=tuple(wanted)), upload.folder, hear)
-    step.moved(part, moved, completed=True)
+    files = await (coming or client.few(name, wanted, ignore.SIZE_LIMIT))
+    step.moved(f"transferring {name}:", files.size, completed=True)
+    return files

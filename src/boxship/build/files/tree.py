@@ -384,34 +384,7 @@ class Tree:
 
     def find(self, path: bytes, *, follow: bool = True) -> tuple[bytes, Node] | None:
         """Return where a path leads, and what is there; `..` and links stay beneath the root."""
-        waiting = path.split(b"/")[::-1] if path else []
-        nodes, words, links = [self.root], list[bytes](), 0
-        while waiting:
-            names = nodes[-1].names
-            if names is None:
-                return None
-            word = waiting.pop()
-            if word in (b"", b"."):
-                continue
-            if word == b"..":
-                if words:
-                    words.pop()
-                    nodes.pop()
-                continue
-            node = names.get(word)
-            if node is None:
-                return None
-            if stat.S_ISLNK(node.st_mode) and (follow or waiting):
-                links += 1
-                if links > MOST_LINKS:
-                    return None
-                if node.link.startswith(b"/"):
-                    words, nodes = [], [self.root]
-                waiting += node.link.split(b"/")[::-1]
-                continue
-            words.append(word)
-            nodes.append(node)
-        return b"/".join(words), nodes[-1]
+        return found_in(self.root, path, follow=follow)
 
     def read(self, path: bytes, limit: int) -> bytes | None:
         """Return the first `limit` bytes of a file; None where there is no such file."""
@@ -430,6 +403,38 @@ class Tree:
         assert names is not None
         del names[name]
         return found[0]
+
+
+def found_in(root: Node, path: bytes, *, follow: bool = True) -> tuple[bytes, Node] | None:
+    """Return where a path leads, and what is there; `..` and links stay beneath the root."""
+    waiting = path.split(b"/")[::-1] if path else []
+    nodes, words, links = [root], list[bytes](), 0
+    while waiting:
+        names = nodes[-1].names
+        if names is None:
+            return None
+        word = waiting.pop()
+        if word in (b"", b"."):
+            continue
+        if word == b"..":
+            if words:
+                words.pop()
+                nodes.pop()
+            continue
+        node = names.get(word)
+        if node is None:
+            return None
+        if stat.S_ISLNK(node.st_mode) and (follow or waiting):
+            links += 1
+            if links > MOST_LINKS:
+                return None
+            if node.link.startswith(b"/"):
+                words, nodes = [], [root]
+            waiting += node.link.split(b"/")[::-1]
+            continue
+        words.append(word)
+        nodes.append(node)
+    return b"/".join(words), nodes[-1]
 
 
 def indexed(

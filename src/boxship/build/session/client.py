@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 from urllib.parse import quote
 
 from google.protobuf.message import DecodeError, Message
 
-from boxship.build.needs import Credentials, Pipe, SyncRequest
+from boxship.build.needs import Credentials, Few, Pipe, SyncRequest
 from boxship.build.session.content import CONTENT, ClientStore
 from boxship.build.session.errors import NotOffered
+from boxship.build.session.few import gather
 from boxship.build.session.tokens import FETCH_TOKEN, GET_AUTHORITY, ClientTokens
 from boxship.errors import BoxshipError, NotFound
 from boxship.spec.buildkit import control_pb2 as control
@@ -116,6 +117,12 @@ class Client:
                     telling.cancel()
         if moved is not None:
             moved(done.size)
+
+    async def few(self, name: str, wanted: Sequence[str], limit: int) -> Few:
+        metadata = [("dir-name", name), ("override-excludes", "true")]
+        metadata += _many("followpaths", wanted)
+        with self._call(SYNC, metadata, f"the folder {name!r}") as stream:
+            return await gather(stream, wanted, limit)
 
     async def secret(self, id: str) -> bytes:
         request = messages.GetSecretRequest(id=id)

@@ -14,16 +14,15 @@ import os
 import shutil
 import stat
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from google.protobuf.message import DecodeError
-
-from boxship.spec.buildkit.session_pb2 import Packet, Stat
+from boxship.spec.buildkit.session_pb2 import Stat
+from boxship.transport.filesync.packets import Packets, conversed
 from boxship.transport.http2 import Stream
 from boxship.wire import fsutil
-from boxship.wire.fsutil import BadTransfer, Kind, Seen
+from boxship.wire.fsutil import BadTransfer, Seen
 
 MOST_ENTRIES: Final = 4 << 20
 MOST_OPEN: Final = 64  # files whose data is on its way; a sender works on four
@@ -58,27 +57,17 @@ async def receive(
     """
     done = Transferred() if done is None else done
     receiver = Receiver(folder, done, keep=keep, seen=seen)
+
+    async def take(messages: Sequence[bytes]) -> list[int]:
+        if receiver.complete:  # no file is touched any more
+            return receiver.take(messages)
+        return await asyncio.to_thread(receiver.take, messages)
+
     try:
-        while not receiver.finished:
-            messages = await stream.receive_all()
-            if not messages:
-                raise BadTransfer("the transfer of files ended early")
-            wanted = await asyncio.to_thread(receiver.take, messages)
-            if wanted:
-                await stream.send(*map(_ask, wanted))
-            if receiver.complete and not receiver.said_end:
-                receiver.said_end = True
-                # Go's server cuts a call off whose caller has not finished sending
-                await stream.send(Packet(type=Kind.FIN).SerializeToString(), end=True)
-        while await stream.receive() is not None:
-            pass
+        await conversed(stream, receiver, take)
         return done
     finally:
         receiver.close()
-
-
-def _ask(number: int) -> bytes:
-    return Packet(type=Kind.REQ, id=number).SerializeToString()
 
 
 @dataclass(slots=True)
@@ -101,12 +90,13 @@ class _Arriving:
     written: int = field(default=0)
 
 
-class Receiver:
+class Receiver(Packets):
     """Takes packets, changes a folder, says which files it wants. Not for two threads at once."""
 
     def __init__(
         self, folder: str, done: Transferred, *, keep: bool = False, seen: Seen | None = None
     ) -> None:
+        super().__init__()
         os.makedirs(folder, 0o755 if keep else 0o700, exist_ok=True)
         root = os.open(folder, _FOLDER)
         self._root = root
@@ -118,15 +108,12 @@ class Receiver:
         self._stack = [_Folder(root, None, set(map(os.fsencode, os.listdir(root))))]
         self._arriving: dict[int, _Arriving] = {}
         self._open = 0
-        self._listed = False
         self._kept: OrderedDict[tuple[bytes, ...], int] = OrderedDict()
-        self.finished = False
-        self.said_end = False
 
     @property
     def complete(self) -> bool:
         """Whether everything is there."""
-        return self._listed and not self._arriving
+        return self.listed and not self._arriving
 
     def close(self) -> None:
         for arriving in self._arriving.values():
@@ -146,42 +133,26 @@ class Receiver:
     def take(self, messages: Sequence[bytes]) -> list[int]:
         """Work through packets; return the numbers of the files that are wanted."""
         try:
-            return [number for message in messages for number in self._take(message)]
+            return super().take(messages)
         except PermissionError as error:
             raise BadTransfer(f"a transfer cannot be carried out: {error}") from error
         except (OverflowError, ValueError) as error:  # a time or an owner that none can have
             raise BadTransfer(f"a transfer cannot be carried out: {error}") from None
 
-    def _take(self, message: bytes) -> Iterator[int]:
-        try:
-            packet = Packet.FromString(message)
-        except DecodeError:
-            raise BadTransfer("a packet of a transfer cannot be read") from None
-        match packet.type:
-            case Kind.DATA:
-                self._write(packet.id, packet.data)
-            case Kind.STAT:
-                if self._listed:
-                    raise BadTransfer("a transfer goes on after its end")
-                if not packet.HasField("stat") or not packet.stat.path:
-                    self._leave(0)
-                    self._sweep(self._stack[0])
-                    self._listed = True
-                elif self._announced(packet.stat):
-                    yield self._done.entries - 1
-            case Kind.FIN:
-                if not self.complete:
-                    raise BadTransfer("the sender of files finished too early")
-                self.finished = True
-            case Kind.ERR:
-                text = packet.data.decode("utf-8", "replace")[:1000]
-                raise BadTransfer(f"the sender of files failed: {text}")
-            case _:
-                raise BadTransfer(f"an unknown packet in a transfer: {packet.type}")
+    def end_of_list(self) -> Iterable[int]:
+        """What was not announced goes away."""
+        self._leave(0)
+        self._sweep(self._stack[0])
+        return ()
+
+    @property
+    def count(self) -> int:
+        """How many entries have been announced."""
+        return self._done.entries
 
     # The tree
 
-    def _announced(self, said: Stat) -> bool:
+    def announced(self, said: Stat) -> bool:
         """Make an entry as far as it can be made; return whether its data is wanted."""
         number = self._done.entries
         self._done.entries += 1
@@ -343,7 +314,8 @@ class Receiver:
 
     # Data
 
-    def _write(self, number: int, data: bytes) -> None:
+    def data(self, number: int, data: bytes) -> None:
+        """Write some of a file; nothing is its end."""
         arriving = self._arriving.get(number)
         if arriving is None:
             raise BadTransfer("data of a file that was not asked for")
