@@ -6,9 +6,9 @@ Its modules are a third of the engine's; a daemon that never builds starts witho
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from boxship.build.builder import Builder
@@ -26,6 +26,7 @@ class Tools:
     intermediates: Intermediates
     blobs: Blobs
     past: str  # the folder with what is kept of builds that have ended
+    begin: Callable[[str, Coroutine[Any, Any, None]], object]  # work that nobody waits for
 
 
 class Building:

@@ -97,6 +97,7 @@ class Doors:
                 frontend = Frontend(tools.builder, sessions, tools.uploads, engine.host)
                 kept = await asyncio.to_thread(Kept, tools.past)
                 history = History(kept, await asyncio.to_thread(kept.load))
+                tools.begin("keep records of builds", history.watch())
                 worker = Worker(
                     engine.platforms,
                     id=engine.id,

@@ -223,9 +223,10 @@ async def make_tools(
         allowed=frozenset(allowed),
         host=images.host,
     )
+    keep = None
     if limits is not None:
         keep = Keep(reserved=limits.reserved, most=limits.most, free=limits.free)
-        background.start("keep the build cache small", builder.cache.watch(keep))
+    background.start("keep the build cache small", builder.cache.watch(keep))
     uploads = Uploads(os.path.join(data, CONTEXTS), contexts, tars.known)
 
     def current(chain: ChainId) -> ChainId | None:
@@ -234,4 +235,5 @@ async def make_tools(
 
     intermediates = Intermediates(images, image_export, records, current)
     images.late = intermediates.find
-    return Tools(builder, uploads, intermediates, blobs, os.path.join(data, PAST))
+    past = os.path.join(data, PAST)
+    return Tools(builder, uploads, intermediates, blobs, past, background.start)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,8 @@ from boxship.image.images import Images
 from boxship.lib import moments
 from boxship.snapshot.driver import ChainId
 
+log = logging.getLogger(__name__)
+
 Filters = Mapping[str, Sequence[str]]
 KNOWN: Final = frozenset(
     {
@@ -28,6 +31,7 @@ FLAGS: Final = frozenset({"inuse", "mutable", "immutable", "shared", "private"})
 SECOND: Final = 1_000_000_000
 PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|ms|s|m|h|d)", re.ASCII)
 DURATION: Final = re.compile(rf"(?:{PART.pattern})+", re.ASCII)
+LATER: Final = 0.2  # seconds after a build: its client has its answer then
 UNITS: Final = {
     "ns": 1,
     "us": 1000,
@@ -109,6 +113,13 @@ class Cache:
     def _prune(self, filters: Filters, rule: Keep) -> Sequence[Usage]:
         every = self._all()
         going = chosen(every, filters, rule, self._clock(), self._free())
+        if going:
+            self._remove(going)
+        if self._records.take_litter() or going:
+            self._images.collect()
+        return going
+
+    def _remove(self, going: Sequence[Usage]) -> None:
         chains = {one.id for one in going}
         with self._records.turn:  # builds go on adding to both
             layers = [c for c in self._records.layers if _name(c) in chains]
@@ -116,18 +127,27 @@ class Cache:
         self._records.drop(layers)
         for folder in folders:
             self._folders.discard(folder)
-        if going:
-            self._records.drop_all_keys()
-        if self._records.take_litter() or going:
-            self._images.collect()
-        return going
+        self._records.drop_all_keys()
 
-    async def watch(self, policy: Keep) -> None:
-        """After builds, remove what is too much; runs until cancelled."""
-        while True:
-            self._changed.clear()
-            await self._changed.wait()
-            await self.prune({}, keep=policy.reserved, most=policy.most, free=policy.free)
+    async def watch(self, policy: Keep | None) -> None:
+        """After builds, write what they used and remove what is too much; until cancelled."""
+        try:
+            while True:
+                await self._changed.wait()
+                await asyncio.sleep(LATER)
+                self._changed.clear()
+                await asyncio.to_thread(self._flush)
+                if policy is not None:
+                    most, free = policy.most, policy.free
+                    await self.prune({}, keep=policy.reserved, most=most, free=free)
+        finally:
+            self._flush()
+
+    def _flush(self) -> None:
+        try:
+            self._records.flush()
+        except OSError as failure:
+            log.warning("what builds have used was not noted: %s", failure)
 
     def changed(self) -> None:
         """There may be more than there was."""

@@ -61,11 +61,21 @@ class Folders:
 
     def keep(self, folder: Folder, size: int | None = None) -> None:
         """Record a folder, or that it was used once more; it is measured unless that was done."""
-        folder.used = self._clock()
-        if folder.id in self._records.folders:
-            folder.uses += 1
         folder.size = self.measure(folder) if size is None else size
-        self._records.put_folder(folder)
+        if self.is_known(folder):
+            self.note_use(folder, folder.size)
+        else:
+            folder.used = self._clock()
+            self._records.put_folder(folder)
+
+    def is_known(self, folder: Folder) -> bool:
+        """Whether a folder is recorded."""
+        return folder.id in self._records.folders
+
+    def note_use(self, folder: Folder, size: int) -> None:
+        """Note that a recorded folder was used once more, and how large it is now."""
+        folder.used, folder.uses, folder.size = self._clock(), folder.uses + 1, size
+        self._records.used_folder(folder)
 
     def measure(self, folder: Folder) -> int:
         """Return how many bytes a folder takes."""

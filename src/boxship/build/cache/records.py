@@ -74,6 +74,8 @@ class Records:
         self._clock = clock
         self._held: set[Held] = set()
         self._is_littered = False
+        self._unwritten: set[ChainId] = set()  # layers of which only that they were used is new
+        self._unwritten_folders: set[str] = set()
         database.migrate("build", tables.MIGRATIONS)
         self.layers: dict[ChainId, Layer] = {}
         self.folders: dict[str, Folder] = {}
@@ -197,14 +199,29 @@ class Records:
         self.layers[layer.chain] = layer
 
     def used(self, chains: Iterable[ChainId | None]) -> None:
-        """Note that layers were used once more."""
+        """Note that layers were used once more; `flush` writes that."""
         now = self._clock()
-        with self._database.write(durable=False) as tx, self.turn:
+        with self.turn:
             for chain in chains:
                 layer = None if chain is None else self.layers.get(self.current(chain))
                 if layer is not None:
                     layer.used, layer.uses = now, layer.uses + 1
+                    self._unwritten.add(layer.chain)
+
+    def flush(self) -> None:
+        """Write what was used; a daemon that is killed before forgets that, and nothing else."""
+        with self.turn:
+            chains, self._unwritten = self._unwritten, set()
+            folders, self._unwritten_folders = self._unwritten_folders, set()
+        if not chains and not folders:
+            return
+        with self._database.write(durable=False) as tx, self.turn:
+            for chain in chains:
+                if (layer := self.layers.get(self.current(chain))) is not None:
                     tx.run(tables.PUT_LAYER, *_row(layer))
+            for id in folders:
+                if (folder := self.folders.get(id)) is not None:
+                    _put_folder(tx, folder)
 
     def renamed(self, old: ChainId, new: ChainId, parent: ChainId | None, diff_id: Digest) -> None:
         """A layer's digest is known now, and with it its name."""
@@ -278,18 +295,12 @@ class Records:
         """Record a folder, or what is new about it."""
         with self._database.write(durable=False) as tx, self.turn:
             self.folders[folder.id] = folder
-            tx.run(
-                tables.PUT_FOLDER,
-                folder.id,
-                folder.kind.value,
-                folder.key,
-                folder.description,
-                folder.created,
-                folder.used,
-                folder.uses,
-                folder.size,
-                folder.note,
-            )
+            _put_folder(tx, folder)
+
+    def used_folder(self, folder: Folder) -> None:
+        """Note that a recorded folder was used once more; `flush` writes that."""
+        with self.turn:
+            self._unwritten_folders.add(folder.id)
 
     def drop_folders(self, ids: Iterable[str]) -> None:
         """Forget folders."""
@@ -297,6 +308,21 @@ class Records:
             for id in ids:
                 self.folders.pop(id, None)
                 tx.run(tables.DROP_FOLDER, id)
+
+
+def _put_folder(tx: Transaction, folder: Folder) -> None:
+    tx.run(
+        tables.PUT_FOLDER,
+        folder.id,
+        folder.kind.value,
+        folder.key,
+        folder.description,
+        folder.created,
+        folder.used,
+        folder.uses,
+        folder.size,
+        folder.note,
+    )
 
 
 def _row(layer: Layer) -> tuple[object, ...]:

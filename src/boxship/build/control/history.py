@@ -1,7 +1,8 @@
 """The builds of the past: who asked what, and what came of it.
 
 Of those that have ended, the newest are kept, and all of the last two days within bounds; those
-that are pinned stay until somebody removes them.
+that are pinned stay until somebody removes them. A build is written down when its client has its
+answer; who asks for records waits until all are.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import asyncio
 import json
 import logging
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from boxship.build.control import exporters, historyfilters, spans, status, telling
@@ -20,6 +23,7 @@ from boxship.build.control.kept import FAILURE, STATUS, Kept, pointers
 from boxship.build.progress import Told, Warned
 from boxship.build.request import Built
 from boxship.errors import Conflict
+from boxship.lib.finishing import finished
 from boxship.spec.buildkit import control_pb2 as pb
 from boxship.wire import grpc
 from boxship.wire.grpc import Code, Failed
@@ -31,7 +35,18 @@ LONGEST: Final = 48 * 3600 * 10**9  # nanoseconds that further ones are kept
 MOST: Final = 1000  # records that are kept, however new
 LARGEST: Final = 256 << 20  # bytes of what belongs to them
 IN_TOTO: Final = "application/vnd.in-toto+json"
+LATER: Final = 0.1  # seconds until a build that has ended is kept, unless somebody asks before
 PREDICATE: Final = "in-toto.io/predicate-type"
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A build that has ended, with what its record will point to."""
+
+    record: pb.HistoryRecord
+    told: Sequence[Told]
+    built: Built | None
+    details: bytes
 
 
 class History:
@@ -43,6 +58,8 @@ class History:
         self._sizes = {one.ref: size_of(one) for one in records}
         self._listeners: set[asyncio.Queue[pb.HistoryEvent]] = set()
         self._turn = asyncio.Lock()
+        self._ended: deque[_Ended] = deque()  # and not kept yet
+        self._has_ended = asyncio.Event()
 
     def begin(self, asked: pb.SolveRequest, job: Job) -> pb.HistoryRecord:
         """Note that a build has begun; one that is internal is noted nowhere."""
@@ -60,7 +77,7 @@ class History:
             self._tell(pb.STARTED, record)
         return record
 
-    async def end(
+    def end(
         self,
         record: pb.HistoryRecord,
         job: Job,
@@ -68,7 +85,7 @@ class History:
         built: Built | None = None,
         error: BaseException | None = None,
     ) -> None:
-        """Note what a build came to, and keep it."""
+        """Note what a build came to, and have it kept in a moment."""
         record.completed_at.CopyFrom(status.stamp(time.time_ns()))
         states = job.states.values()
         record.total_steps = len(states)
@@ -87,24 +104,52 @@ class History:
         if self._records.get(record.ref) is not record:
             return
         details = error.details if isinstance(error, Failed) else b""
-        told = list(job.told)
-        async with self._turn:
-            try:
-                await asyncio.to_thread(self._keep, record, told, built, details)
-            except OSError as failure:  # the build itself has ended well or not without this
-                log.warning("the record of the build %s was not kept: %s", record.ref, failure)
-        self._sizes[record.ref] = size_of(record)
-        self._tell(pb.COMPLETE, record)
-        await self._forget_old()
+        self._ended.append(_Ended(record, tuple(job.told), built, details))
+        self._has_ended.set()
 
-    def _keep(
+    async def watch(self) -> None:
+        """Keep builds that have ended, when those who asked have their answer, until cancelled."""
+        try:
+            while True:
+                await self._has_ended.wait()
+                await asyncio.sleep(LATER)
+                self._has_ended.clear()
+                await self.settled()
+        finally:
+            while self._ended:  # none is lost because the daemon stops
+                self._keep(self._ended.popleft())
+
+    async def settled(self) -> None:
+        """Return when all builds that have ended are kept."""
+        async with self._turn:
+            while self._ended:
+                await self._settle()
+
+    async def _settle(self) -> None:
+        record = self._ended[0].record
+        try:
+            await finished(partial(self._keep, self._ended[0]))
+        finally:
+            self._ended.popleft()
+            self._sizes[record.ref] = size_of(record)
+            self._tell(pb.COMPLETE, record)
+        if gone := too_old(list(self._records.values()), self._sizes, time.time_ns()):
+            await self._remove(gone)
+
+    def _keep(self, ended: _Ended) -> None:
+        """Write a record and what belongs to it."""
+        try:
+            self._write(ended.record, ended.told, ended.built, ended.details)
+        except OSError as failure:  # the build itself has ended well or not without this
+            log.warning("the record of the build %s was not kept: %s", ended.record.ref, failure)
+
+    def _write(
         self,
         record: pb.HistoryRecord,
         told: Sequence[Told],
         built: Built | None,
         details: bytes,
     ) -> None:
-        """Write a record and what belongs to it."""
         if told:
             record.logs.CopyFrom(self.kept.put(telling.written(told), STATUS))
         whole = spans.Whole(
@@ -127,6 +172,7 @@ class History:
 
     async def update(self, asked: pb.HistoryUpdateRequest) -> None:
         """Pin or delete a record; there is nothing left to be done to finalize one."""
+        await self.settled()
         record = self._records.get(asked.ref)
         if record is None:
             raise NoSuchBuild(asked.ref)
@@ -143,14 +189,16 @@ class History:
             await asyncio.to_thread(self.kept.save, record)
         self._tell(pb.COMPLETE, record)
 
-    def logs(self, ref: str) -> pb.Descriptor | None:
+    async def logs(self, ref: str) -> pb.Descriptor | None:
         """Return where the progress of a build that has ended is kept."""
+        await self.settled()
         record = self._records.get(ref)
         return record.logs if record is not None and record.HasField("logs") else None
 
     async def listen(self, asked: pb.HistoryRequest) -> AsyncIterator[pb.HistoryEvent]:
         """Yield the records, and then what happens to them unless the asker leaves early."""
         filters = historyfilters.read(asked.filter)
+        await self.settled()
         coming: asyncio.Queue[pb.HistoryEvent] = asyncio.Queue(1000)
         self._listeners.add(coming)
         try:
@@ -190,11 +238,6 @@ class History:
             self._tell(pb.DELETED, pb.HistoryRecord(ref=record.ref))
         left = list(self._records.values())
         await asyncio.to_thread(self.kept.remove, gone, left)
-
-    async def _forget_old(self) -> None:
-        async with self._turn:
-            if gone := too_old(list(self._records.values()), self._sizes, time.time_ns()):
-                await self._remove(gone)
 
 
 def size_of(record: pb.HistoryRecord) -> int:

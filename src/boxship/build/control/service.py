@@ -85,7 +85,7 @@ class Service:
     async def _status(self, stream: Stream) -> None:
         asked = await asked_of(stream, pb.StatusRequest)
         history, job = self._solving.history, self._solving.jobs.get(asked.ref)
-        if (job is None or job.done) and (logs := history.logs(asked.ref)):
+        if (job is None or job.done) and (logs := await history.logs(asked.ref)):
             stream.answer()
             async for message in contents.progress(history.kept, Digest.parse(logs.digest)):
                 await stream.send(message)

@@ -71,12 +71,12 @@ class Solving:
                 failure = failed(error, files) if known else None
                 if known:
                     await asyncio.sleep(0)  # what was told in threads has its turn first
-                await self.history.end(entry, job, error=failure or error)
+                self.history.end(entry, job, error=failure or error)
                 if failure is not None:
                     raise failure from error
                 raise
             await asyncio.sleep(0)
-            await self.history.end(entry, job, built=built)
+            self.history.end(entry, job, built=built)
             return built
 
     async def _build(self, request: BuildRequest, asked: pb.SolveRequest, job: Job) -> Built:

@@ -126,7 +126,10 @@ class LocalSource:
         if tree is None:
             await asyncio.to_thread(self._folders.keep, folder)
             return Fetched(Files(path, folder=folder), None)
-        await asyncio.to_thread(self._folders.keep, folder, seen.size)
+        if self._folders.is_known(folder):
+            self._folders.note_use(folder, seen.size)
+        else:
+            await asyncio.to_thread(self._folders.keep, folder, seen.size)
         self._remember(folder, tree)
         return Fetched(Files(path, KeptContext(tree, asker.held.then), folder), None)
 

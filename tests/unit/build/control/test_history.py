@@ -32,7 +32,8 @@ async def ended(history: History, ref: str, **more: object) -> pb.HistoryRecord:
     job = Job(ref, asyncio.get_running_loop())
     record = history.begin(pb.SolveRequest(ref=ref, frontend="dockerfile.v0"), job)
     job.told.append(Output(VERTEX, 1, f"output of {ref}".encode(), 1))
-    await history.end(record, job, **more)  # type: ignore[arg-type]
+    history.end(record, job, **more)  # type: ignore[arg-type]
+    await history.settled()
     return record
 
 
@@ -75,6 +76,47 @@ def test_builds_are_known_again_with_all_that_belongs_to_them(tmp_path: Path) ->
     assert statement.annotations["in-toto.io/predicate-type"].endswith("/v0.2")
     assert bad.error.message == "it broke"
     assert read(history.kept, bad.external_error) == b"details"
+
+
+def test_who_asks_for_a_build_that_has_just_ended_finds_all_that_belongs_to_it(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        history = again(tmp_path)
+        for ref, asks in (("a", listened), ("b", history.logs), ("c", pinned)):
+            job = Job(ref, asyncio.get_running_loop())
+            record = history.begin(pb.SolveRequest(ref=ref), job)
+            job.told.append(Output(VERTEX, 1, ref.encode(), 1))
+            history.end(record, job, built=Built(attested=attested))
+            assert not record.HasField("logs")
+            await (asks(ref) if asks == history.logs else asks(history, ref))  # type: ignore
+            assert record.HasField("logs")
+            assert len(record.result.attestations) == 1
+
+    async def listened(history: History, ref: str) -> None:
+        asked = pb.HistoryRequest(ref=ref, early_exit=True)
+        (event,) = [event async for event in history.listen(asked)]
+        assert event.record.HasField("logs")
+
+    async def pinned(history: History, ref: str) -> None:
+        await history.update(pb.HistoryUpdateRequest(ref=ref, pinned=True))
+
+    asyncio.run(story())
+    assert names(again(tmp_path)) == ["c", "b", "a"]
+
+
+def test_a_build_that_ends_before_the_daemon_is_kept(tmp_path: Path) -> None:
+    async def story() -> None:
+        history = again(tmp_path)
+        watching = asyncio.ensure_future(history.watch())
+        job = Job("last", asyncio.get_running_loop())
+        history.end(history.begin(pb.SolveRequest(ref="last"), job), job, built=Built())
+        await asyncio.sleep(0)
+        watching.cancel()
+        await asyncio.wait([watching])
+
+    asyncio.run(story())
+    assert names(again(tmp_path)) == ["last"]
 
 
 def test_what_is_removed_takes_only_what_is_its_own(tmp_path: Path) -> None:
