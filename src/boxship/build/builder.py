@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from boxship.build import scanning
 from boxship.build.announcing import announced
@@ -16,6 +16,7 @@ from boxship.build.cache.folders import Folders
 from boxship.build.cache.imports import Imports, check_targets
 from boxship.build.cache.records import Held, Records
 from boxship.build.digests import Digests
+from boxship.build.dockerfile.conversions import Conversions
 from boxship.build.dockerfile.options import Resolved
 from boxship.build.errors import NotEntitled
 from boxship.build.export import squash as squashing
@@ -90,6 +91,7 @@ class Builder:
     sessions: Sessions
     allowed: frozenset[str]
     host: Platform
+    conversions: Conversions = field(default_factory=Conversions)
     clock: Callable[[], int] = time.time_ns
 
     @property
@@ -284,6 +286,7 @@ class Builder:
             pull=request.pull,
             keep_failed=request.keep_failed,
             judges=request.judges,
+            context=request.context,
         )
 
     async def _targets(
@@ -294,7 +297,8 @@ class Builder:
             case Graph(targets):
                 return targets
             case Dockerfile() as file:
-                frontend = Frontend(self.finder, self.layouts, asker, self.host)
+                finder, layouts, done = self.finder, self.layouts, self.conversions
+                frontend = Frontend(finder, layouts, asker, self.host, done)
                 return await frontend.targets(request, file, report)
 
     async def _check_devices(self, refs: Sequence[Ref | None], granted: frozenset[str]) -> None:

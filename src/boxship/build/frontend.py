@@ -6,11 +6,13 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from boxship.build import remote
 from boxship.build.dockerfile import include
-from boxship.build.dockerfile.convert import Converted, convert_parsed
+from boxship.build.dockerfile.conversions import Conversions
+from boxship.build.dockerfile.convert import Converted
 from boxship.build.dockerfile.errors import DockerfileError
 from boxship.build.dockerfile.options import CONTEXT, Input, Options, Resolved
 from boxship.build.dockerfile.parse import Parsed, decode, parse
@@ -19,6 +21,7 @@ from boxship.build.policy import NOBODY, BadPolicy
 from boxship.build.progress import Report, Warned
 from boxship.build.request import BuildRequest, Dockerfile, Target
 from boxship.build.scanning import GENERATOR
+from boxship.build.sources.contexts import CONTEXT as CONTEXTS
 from boxship.build.sources.images import SCHEME as IMAGE
 from boxship.build.sources.images import ImageSource
 from boxship.build.sources.layouts import SCHEME as LAYOUT
@@ -32,6 +35,7 @@ from boxship.spec.reference import Reference
 
 LONG: Final = 1 << 16
 INPUT: Final = "context"  # a result that stands for the client's folder
+OWN: Final = Source(CONTEXTS)  # of whoever asks: two builds of one file have one graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class Frontend:
     layouts: LayoutSource
     asker: Asker
     host: Platform
+    conversions: Conversions
 
     async def targets(
         self, request: BuildRequest, file: Dockerfile, report: Report
@@ -77,8 +82,9 @@ class Frontend:
         finder = Finder(self.source, self.layouts, self.asker)
         found: list[Target] = []
         for platform in request.platforms or (self.host,):
-            parsed = await _parsed(file)
-            converted = await convert_parsed(parsed, self.options(request, platform), finder)
+            converted = await self.conversions.convert(
+                file.text, partial(_parsed, file), self.options(request, platform), finder
+            )
             if file.told is not None:
                 file.told(converted)
             if not found and not file.classic:
@@ -127,6 +133,8 @@ class Frontend:
 def _context(request: BuildRequest) -> Source | Ref:
     """Return the build context; a client's is sent without what its `.dockerignore` names."""
     identifier = request.context or CONTEXT.identifier
+    if identifier.startswith(OWN.identifier):
+        return OWN
     if repository := remote.repository_of(identifier, request.build_args):
         return repository
     local = identifier.startswith("local://")

@@ -114,6 +114,15 @@ class Matcher:
     def __bool__(self) -> bool:
         return bool(self.patterns)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Matcher) and self._said() == other._said()
+
+    def __hash__(self) -> int:
+        return hash(self._said())
+
+    def _said(self) -> tuple[tuple[str, bool], ...]:
+        return tuple((pattern.text, pattern.negated) for pattern in self.patterns)
+
     def ignores(self, path: str) -> bool:
         """Whether a path, relative to the context's root, is left out."""
         parts = path.split("/")

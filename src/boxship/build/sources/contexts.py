@@ -1,4 +1,7 @@
-"""`context://ID`: what a door has taken in for one build; `local://NAME`: a client's."""
+"""`context://ID`: what a door has taken in for one build; `local://NAME`: a client's.
+
+`context://` is that of the build that asks.
+"""
 
 from __future__ import annotations
 
@@ -75,10 +78,11 @@ class Contexts:
         self, source: Source, platform: Platform | None, asker: Asker, tell: Tell
     ) -> Fetched:
         """Return the folder's files."""
-        archive = self._archives.get(source.identifier.removeprefix(CONTEXT))
+        identifier = asker.context if source.identifier == CONTEXT else source.identifier
+        archive = self._archives.get(identifier.removeprefix(CONTEXT))
         if archive is not None:
             return Fetched(Files(archive.folder, archive), None)
-        return Fetched(Files(self.path(source.identifier)), None)
+        return Fetched(Files(self.path(identifier)), None)
 
 
 class LocalSource:

@@ -26,6 +26,7 @@ class Asker:
     pull: bool = False
     keep_failed: bool = False  # what failed steps leave behind
     judges: Judges = NOBODY
+    context: str = ""  # the identifier of the build's own, if it has one
 
     async def login(self, host: str) -> Credentials:
         """Return what a registry is shown, anonymous where nobody gives anything."""
