@@ -130,7 +130,7 @@ class Builder:
                 if isinstance(request.frontend, Dockerfile) and request.frontend.solved:
                     request.frontend.solved(known_layers(roots, job))
             parts = [
-                Part(t, v, tuple(known_steps(t.root, job)))
+                Part(t, v, tuple(known_steps(t.root, job)) if request.caches_inline else ())
                 for t, v in zip(targets, values, strict=True)
             ]
             if request.sbom and scanning.GENERATOR in request.sbom:

@@ -165,6 +165,11 @@ class BuildRequest:
     judges: Judges = NOBODY
     keep_failed: bool = False
 
+    @property
+    def caches_inline(self) -> bool:
+        """Whether the image is to say which steps its layers are the results of."""
+        return any(option.kind == "inline" for option in self.cache_to)
+
 
 Attested = tuple[str, str, Mapping[str, object]]
 """A platform where there are several, the kind of a predicate, and the predicate."""

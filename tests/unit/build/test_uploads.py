@@ -14,6 +14,7 @@ from tests.support.deep import deepen
 from boxship.build.filesystems import Files
 from boxship.build.ops import Source
 from boxship.build.sources.contexts import Contexts
+from boxship.build.sources.source import Asker
 from boxship.build.uploads import Uploads
 from boxship.errors import BoxshipError, InvalidRequest, NotFound
 
@@ -106,8 +107,9 @@ def test_a_start_removes_what_a_crash_has_left(uploads):
     assert kept(uploads) == []
 
 
-def fetched(contexts: Contexts, identifier: str) -> Files:
-    found = asyncio.run(contexts.fetch(Source(identifier), None, None, lambda told: None))
+def fetched(contexts: Contexts, identifier: str, own: str = "") -> Files:
+    asker = Asker((), None, context=own)
+    found = asyncio.run(contexts.fetch(Source(identifier), None, asker, lambda told: None))
     assert isinstance(found.value, Files)
     return found.value
 
@@ -118,6 +120,12 @@ def test_an_identifier_that_is_none_finds_nothing(tmp_path, id):
         fetched(Contexts(str(tmp_path / "contexts")), f"context://{id}")
 
 
+@pytest.mark.parametrize("own", ["", "local://context", "https://there/x", "context://../x"])
+def test_a_build_whose_context_is_elsewhere_has_none_here(tmp_path, own):
+    with pytest.raises(NotFound):
+        fetched(Contexts(str(tmp_path / "contexts")), "context://", own)
+
+
 def test_a_context_is_found_by_its_identifier_until_it_is_removed(tmp_path):
     contexts = Contexts(str(tmp_path / "contexts"))
     uploads = Uploads(str(tmp_path / "contexts"), contexts)
@@ -126,9 +134,12 @@ def test_a_context_is_found_by_its_identifier_until_it_is_removed(tmp_path):
     for more in ((), (hard_link,)):
         upload = uploads.unpack(archive(("x", b""), more=more))
         assert fetched(contexts, upload.identifier).path == upload.folder
+        assert fetched(contexts, "context://", upload.identifier).path == upload.folder
         upload.remove()
         with pytest.raises(NotFound):
             fetched(contexts, upload.identifier)
+        with pytest.raises(NotFound):
+            fetched(contexts, "context://", upload.identifier)
 
 
 def test_a_context_is_unpacked_when_it_is_looked_at(uploads):

@@ -175,7 +175,7 @@ class ImageExport:
         config = documents.config(asked, layers, epoch, time.time_ns())
         kind = oci.DOCKER_CONFIG if docker else oci.OCI_CONFIG
         data = documents.encode(config)
-        if any(option.kind == "inline" for option in request.cache_to):
+        if request.caches_inline:
             data = self._with_cache(data, part, layers)
         config_at = self._put(data, kind, lease)
         written = said.of(annotating.MANIFEST, part.target.platform or self._host)

@@ -13,7 +13,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from boxship.build.cache.records import Records
@@ -22,6 +22,7 @@ from boxship.build.filesystems import Filesystems, Layers, Value
 from boxship.build.ops import Ref, Source, Vertex
 from boxship.build.solver import keys
 from boxship.build.solver.job import Job, Keyed, Outputs
+from boxship.build.solver.keys import Meaning, Meanings
 from boxship.build.solver.performing import Performing
 
 SLICE: Final = 100  # vertices, before others have their turn in the loop
@@ -31,6 +32,7 @@ SLICE: Final = 100  # vertices, before others have their turn in the loop
 class Draft:
     """What a vertex's key is made of."""
 
+    meant: Meaning
     key: str
     inputs: Sequence[str]
     passing: bool
@@ -43,6 +45,7 @@ class Kept:
 
     records: Records
     filesystems: Filesystems
+    meanings: Meanings = field(default_factory=Meanings)
 
     def outputs(self, identity: str, job: Job) -> Outputs | None:
         """Return the results recorded under an identity, if all of them are there."""
@@ -119,15 +122,15 @@ class Keying:
 
     async def by_content(self, vertex: Vertex, key: str) -> str:
         """Return the identity of a vertex; looks at its inputs where their content matters."""
-        taken = keys.by_content(vertex)
-        if not taken:
+        meant = self._kept.meanings.of(vertex)
+        if not meant.taken:
             return key
-        waiting = {number: self._result(vertex.inputs[number]) for number in taken}
+        waiting = {number: self._result(vertex.inputs[number]) for number in meant.taken}
         values = {number: await task for number, task in waiting.items()}
         inputs = self._identities(vertex)
         if all(self._digests.is_quick(value) for value in values.values()):
-            return keys.identity(vertex, inputs, taken, values, self._digests)
-        return await asyncio.to_thread(keys.identity, vertex, inputs, taken, values, self._digests)
+            return keys.identity(meant, inputs, values, self._digests)
+        return await asyncio.to_thread(keys.identity, meant, inputs, values, self._digests)
 
     # ---- from the sources up
 
@@ -177,10 +180,11 @@ class Keying:
 
     def _drafted(self, vertex: Vertex) -> Draft:
         inputs = self._identities(vertex)
-        key = keys.key(vertex, inputs)
+        meant = self._kept.meanings.of(vertex)
+        key = keys.key(meant, inputs)
         passing = any(self._job.keyed[ref.vertex].passing for ref in vertex.inputs)
         known = None if passing or vertex.about.ignore_cache else self._records.identity(key)
-        return Draft(key, inputs, passing, known)
+        return Draft(meant, key, inputs, passing, known)
 
     def _at_once(self, vertex: Vertex, draft: Draft) -> Keyed | None:
         """Key a vertex without waiting for anything; None where that cannot be."""
@@ -195,16 +199,16 @@ class Keying:
             return Keyed(elsewhere, None, key=draft.key, remote=True)
         if not draft.passing:
             return None  # what its key leads to is to be written down
-        taken, values = keys.by_content(vertex), dict[int, Value]()
-        for number in taken:
+        values = dict[int, Value]()
+        for number in draft.meant.taken:
             ref = vertex.inputs[number]
             value = (self._job.keyed[ref.vertex].outputs or {}).get(ref.output)
             if value is None or not self._digests.is_quick(value):
                 return None
             values[number] = value
         identity = draft.key
-        if taken:
-            identity = keys.identity(vertex, draft.inputs, taken, values, self._digests)
+        if values:
+            identity = keys.identity(draft.meant, draft.inputs, values, self._digests)
         return self._settled(vertex, draft, identity)
 
     async def _key(self, vertex: Vertex, draft: Draft) -> Keyed:
@@ -218,7 +222,7 @@ class Keying:
 
     def _settled(self, vertex: Vertex, draft: Draft, identity: str) -> Keyed:
         """Key a vertex whose identity is known: is there a result of it?"""
-        passing = draft.passing and self._stays_passing(vertex)
+        passing = draft.passing and self._stays_passing(vertex, draft.meant)
         newer = self._records.identity(identity)  # of a build that wanted it done again
         for one in (identity,) if newer is None else (newer, identity):
             if (outputs := self._kept.found(vertex, one, self._job)) is not None:
@@ -238,13 +242,12 @@ class Keying:
             await asyncio.to_thread(self._records.put_key, lasting, identity)
         return Keyed(identity, None, fresh=True, key=key, passing=passing and lasting == key)
 
-    def _stays_passing(self, vertex: Vertex) -> bool:
+    def _stays_passing(self, vertex: Vertex, meant: Meaning) -> bool:
         """Whether a vertex still depends on which folder it was, and not on its content."""
-        taken = keys.by_content(vertex)
         return any(
             self._job.keyed[ref.vertex].passing
             for number, ref in enumerate(vertex.inputs)
-            if number not in taken
+            if number not in meant.taken
         )
 
     async def _source(self, vertex: Vertex) -> Keyed:

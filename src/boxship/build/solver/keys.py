@@ -10,7 +10,8 @@ that a copy takes, and what a process sees through a read-only mount.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Final
 
 import msgspec
 
@@ -18,10 +19,44 @@ from boxship.build import ops
 from boxship.build.digests import Digests, joined
 from boxship.build.filesystems import Value
 from boxship.build.ops import NO_OUTPUT, SCRATCH, Bind, Copy, Exec, Files, Vertex
+from boxship.spec.digest import Digest
+
+MOST: Final = 4000  # vertices whose meaning is remembered
 
 
-def said(vertex: Vertex) -> str:
-    """Return what a vertex does, less what its result does not depend on."""
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a vertex does, less what its result does not depend on, and what it takes.
+
+    taken: the inputs of which only the content matters, with what is taken of them.
+    """
+
+    said: str
+    taken: Mapping[int, Sequence[Copy | Bind]]
+
+
+class Meanings:
+    """What the vertices of the last builds mean; belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._known: dict[Digest, Meaning] = {}
+
+    def of(self, vertex: Vertex) -> Meaning:
+        """Return what a vertex means."""
+        known = self._known.get(vertex.digest)
+        if known is None:
+            if len(self._known) >= MOST:
+                self._known.clear()
+            known = self._known[vertex.digest] = meaning(vertex)
+        return known
+
+
+def meaning(vertex: Vertex) -> Meaning:
+    """Work out what a vertex means."""
+    return Meaning(_said(vertex), _by_content(vertex))
+
+
+def _said(vertex: Vertex) -> str:
     op = vertex.op
     if isinstance(op, Exec):
         op = replace(op, proxies=())
@@ -34,9 +69,9 @@ def said(vertex: Vertex) -> str:
     return joined("op", [data.hex()])
 
 
-def key(vertex: Vertex, inputs: Sequence[str]) -> str:
+def key(meant: Meaning, inputs: Sequence[str]) -> str:
     """Return the key of a vertex whose inputs have these identities."""
-    return joined("key", [said(vertex), *inputs])
+    return joined("key", [meant.said, *inputs])
 
 
 def outputs(vertex: Vertex) -> frozenset[int]:
@@ -50,8 +85,7 @@ def outputs(vertex: Vertex) -> frozenset[int]:
     return frozenset({0})
 
 
-def by_content(vertex: Vertex) -> dict[int, list[Copy | Bind]]:
-    """Return the inputs of which only the content matters, with what is taken of them."""
+def _by_content(vertex: Vertex) -> dict[int, list[Copy | Bind]]:
     op, found, whole = vertex.op, dict[int, list[Copy | Bind]](), set[int]()
     if isinstance(op, Files):
         count = len(vertex.inputs)
@@ -78,14 +112,10 @@ def by_content(vertex: Vertex) -> dict[int, list[Copy | Bind]]:
 
 
 def identity(
-    vertex: Vertex,
-    inputs: Sequence[str],
-    taken: Mapping[int, Sequence[Copy | Bind]],
-    values: Mapping[int, Value],
-    digests: Digests,
+    meant: Meaning, inputs: Sequence[str], values: Mapping[int, Value], digests: Digests
 ) -> str:
     """Return the identity of a vertex; looks at files, so it blocks."""
-    return joined("content", [said(vertex), *_parts(inputs, taken, values, digests)])
+    return joined("content", [meant.said, *_parts(inputs, meant.taken, values, digests)])
 
 
 def _parts(
