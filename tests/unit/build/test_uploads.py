@@ -108,7 +108,7 @@ def test_a_start_removes_what_a_crash_has_left(uploads):
 
 
 def fetched(contexts: Contexts, identifier: str, own: str = "") -> Files:
-    asker = Asker((), None, context=own)
+    asker = Asker(sessions=(), held=None, context=own)
     found = asyncio.run(contexts.fetch(Source(identifier), None, asker, lambda told: None))
     assert isinstance(found.value, Files)
     return found.value

@@ -7,9 +7,10 @@ either, can have its result again.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from boxship.build.dockerfile import image as images
 from boxship.build.dockerfile import include
 from boxship.build.dockerfile.convert import Converted, convert_parsed
 from boxship.build.dockerfile.options import Images, Options, Resolved
@@ -76,14 +77,19 @@ class Conversions:
             same = done.text == text and done.options == options
             if same and await done.still_stands(bases):
                 self._keep(done)
-                return done.converted
+                return _own(done.converted)
         read = await parsed()
         converted = await convert_parsed(read, options, bases)
         if len(text) <= LONGEST and include.DIRECTIVE not in read.directives:
             self._keep(_Done(text, options, bases.found, converted))
-        return converted
+        return _own(converted)
 
     def _keep(self, done: _Done) -> None:
         self._done = [*(one for one in self._done if one is not done), done]
         while len(self._done) > MOST or sum(len(one.text) for one in self._done) > ROOM:
             del self._done[0]
+
+
+def _own(converted: Converted) -> Converted:
+    """Return a conversion whose configuration may be changed."""
+    return replace(converted, config=images.copy(converted.config))

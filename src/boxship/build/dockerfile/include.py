@@ -36,12 +36,19 @@ def expand(parsed: Parsed, read: Read | None) -> Parsed:
     return replace(parsed, nodes=tuple(nodes))
 
 
+def may_include(data: bytes) -> bool:
+    """Whether a file may be one that asks for files to be included: all others need no more."""
+    return DIRECTIVE.encode() in data.lower()
+
+
 def named(data: bytes, *, nested: bool = False) -> list[str]:
     """Return the files that a file includes, for those who must fetch them first.
 
     Only the first file of all has to ask for it. A file that cannot be read names none: whoever
     expands it will say what is wrong.
     """
+    if not may_include(data):
+        return []
     try:
         parsed = parse(decode(data))
     except DockerfileError:

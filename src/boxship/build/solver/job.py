@@ -94,20 +94,25 @@ class Job:
         """Tell how far a vertex is, if that is news."""
         before = self.states.get(vertex)
         if before is None:
-            before = VertexState(
+            state = VertexState(
                 vertex.digest,
                 vertex.about.name or name_of(vertex.op),
                 tuple(dict.fromkeys(ref.vertex.digest for ref in vertex.inputs)),
-                group=vertex.about.group,
+                cached,
+                started or completed,
+                completed,
+                error,
+                vertex.about.group,
             )
-        state = replace(
-            before,
-            cached=cached or before.cached,
-            started=before.started or started or completed,
-            completed=completed or before.completed,
-            error=error or before.error,
-        )
-        if state != before or vertex not in self.states:
+        else:
+            state = replace(
+                before,
+                cached=cached or before.cached,
+                started=before.started or started or completed,
+                completed=completed or before.completed,
+                error=error or before.error,
+            )
+        if state != before:
             self.states[vertex] = state
             self.report(state)
 

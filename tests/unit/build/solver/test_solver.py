@@ -1,4 +1,4 @@
-"""What a solver records of steps that end badly."""
+"""What a solver does with long graphs, and what it records of steps that end badly."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from boxship.build.cache.record import Layer
 from boxship.build.cache.records import Records
 from boxship.build.errors import BuildFailed
-from boxship.build.filesystems import Value
+from boxship.build.filesystems import Layers, Value
 from boxship.build.ops import SCRATCH, Action, Files, MakeFolder, Ref, Vertex
 from boxship.build.solver.job import Job
 from boxship.build.solver.performing import Wish
@@ -49,3 +49,51 @@ def test_layers_of_a_step_that_failed_are_litter(tmp_path: Path) -> None:
     asyncio.run(solve())
     assert MADE not in records.layers
     assert records.take_litter()
+
+
+class Counting:
+    """Makes a layer of each vertex, and fails at one."""
+
+    def __init__(self, bad: Vertex | None = None) -> None:
+        self.done: list[Vertex] = []
+        self._bad = bad
+
+    async def perform(self, wish: Wish) -> dict[int, Value]:
+        self.done.append(wish.vertex)
+        if wish.vertex == self._bad:
+            raise InvalidRequest("this one is bad")
+        chain = ChainId(Digest.of(wish.vertex.digest.encode()))
+        wish.made.append(Layer(chain, None, "", 1, 1))
+        return {0: Layers(chain)}
+
+
+def ladder(length: int) -> list[Vertex]:
+    """Vertices that each stand on the two before them."""
+    found: list[Vertex] = []
+    for number in range(length):
+        inputs = tuple(Ref(vertex) for vertex in found[-2:])
+        first = 0 if inputs else SCRATCH
+        actions = (Action(MakeFolder(f"/{number}"), first, output=0),)
+        found.append(Vertex(Files(actions), inputs))
+    return found
+
+
+def test_a_graph_of_any_depth_is_solved_once_and_then_found(tmp_path: Path) -> None:
+    records = Records(Database(str(tmp_path / "db")), lambda: 1)
+    filesystems: Any = SimpleNamespace(has=lambda chain: True)
+    asker: Any = SimpleNamespace(sessions=(), keep_failed=False)
+    vertices = ladder(500)
+
+    async def solve(performing: Counting) -> list[Value]:
+        solver = Solver(records, filesystems, SimpleNamespace(), performing)  # type: ignore[arg-type]
+        with records.holding() as held:
+            return await solver.solve([Ref(vertices[-1])], Job(asker, held, lambda told: None))
+
+    failing = Counting(vertices[150])
+    with pytest.raises(BuildFailed, match="bad") as failure:
+        asyncio.run(solve(failing))
+    assert failure.value.vertex == vertices[150]
+    first, again = Counting(), Counting()
+    assert asyncio.run(solve(first)) == asyncio.run(solve(again))
+    assert first.done == vertices[150:]
+    assert again.done == []
