@@ -14,6 +14,7 @@ from boxship.build.dockerfile import include
 from boxship.build.dockerfile.conversions import Conversions
 from boxship.build.dockerfile.convert import Converted
 from boxship.build.dockerfile.errors import DockerfileError
+from boxship.build.dockerfile.lint import Finding
 from boxship.build.dockerfile.options import CONTEXT, Input, Options, Resolved
 from boxship.build.dockerfile.parse import Parsed, decode, parse
 from boxship.build.ops import Ref, Source
@@ -82,13 +83,18 @@ class Frontend:
         finder = Finder(self.source, self.layouts, self.asker)
         found: list[Target] = []
         for platform in request.platforms or (self.host,):
-            converted = await self.conversions.convert(
-                file.text, partial(_parsed, file), self.options(request, platform), finder
-            )
+            options, findings = self.options(request, platform), list[Finding]()
+            try:
+                converted = await self.conversions.convert(
+                    file.text, partial(_parsed, file), options, finder, findings
+                )
+            finally:
+                if file.checked is not None:
+                    file.checked(findings)
+                elif not found and not file.classic:
+                    _warn(request, file, findings, report)
             if file.told is not None:
                 file.told(converted)
-            if not found and not file.classic:
-                _warn(request, file, converted, report)
             found.append(target_of(converted, several=len(request.platforms) > 1))
         return found
 
@@ -120,6 +126,7 @@ class Frontend:
             classic=request.frontend.classic,
             check=request.frontend.check,
             outline=request.frontend.outline,
+            all_stages=request.frontend.all_stages,
             scans=GENERATOR in (request.sbom or ()),
             network=request.network,
             network_name=request.network_name,
@@ -162,10 +169,12 @@ def _read(file: Dockerfile) -> Parsed:
     return include.expand(parsed, file.include)
 
 
-def _warn(request: BuildRequest, file: Dockerfile, converted: Converted, report: Report) -> None:
+def _warn(
+    request: BuildRequest, file: Dockerfile, findings: Sequence[Finding], report: Report
+) -> None:
     """Tell what the checks have found, of the step that has loaded the file."""
     step = f"{request.ref}\0[internal] load build definition from {file.name}"
-    for finding in converted.findings:
+    for finding in findings:
         report(
             Warned(
                 Digest.of(step.encode()),

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Final
 
 from boxship.build.dockerfile.convert import Converted
+from boxship.build.dockerfile.lint import Finding
 from boxship.build.ops import Network, Ref, Resources, Ulimit
 from boxship.build.policy import NOBODY, Judges
 from boxship.lib.ignore import Matcher
@@ -94,7 +95,9 @@ class Dockerfile:
     history as the classic builder did. told: is called with each conversion, before it is solved.
     solved: is called with the layers of its vertices as far as they are known, if it fails too.
     include: reads a file of the context, for INCLUDE. check: what `# check=` would say. outline:
-    what is told says what the target takes, too.
+    what is told says what the target takes, too. checked: is called with what the checks have
+    found, if a conversion fails too; the build tells nothing of it then. all_stages: also those
+    that nothing needs are converted.
     """
 
     text: bytes
@@ -106,6 +109,8 @@ class Dockerfile:
     include: Callable[[str], bytes | None] | None = None
     check: str | None = None
     outline: bool = False
+    checked: Callable[[Sequence[Finding]], None] | None = None
+    all_stages: bool = False
 
 
 @dataclass(frozen=True, slots=True)

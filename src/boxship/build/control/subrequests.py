@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from boxship.build.control.needs import Builder
 from boxship.build.dockerfile.convert import Converted
-from boxship.build.dockerfile.errors import DockerfileError, excerpt
+from boxship.build.dockerfile.errors import AtLines, excerpt
 from boxship.build.dockerfile.lint import Finding
 from boxship.build.dockerfile.outline import Parameter
 from boxship.build.dockerfile.parse import decode, parse
@@ -163,12 +163,15 @@ async def _converted(
 
 
 async def _lint(file: Dockerfile, request: BuildRequest, builder: Builder, report: Report) -> Said:
-    wrong: DockerfileError | None = None
+    """Check what is asked for, or all stages where no target is named."""
+    wrong: AtLines | None = None
+    found: list[Finding] = []
+    asked = replace(file, checked=found.extend, all_stages=not request.target)
     try:
-        conversions = await _converted(file, request, builder, report)
-    except DockerfileError as error:
-        wrong, conversions = error, []
-    findings = list(dict.fromkeys(f for one in conversions for f in one.findings))
+        await builder.plan(replace(request, frontend=asked), report)
+    except AtLines as error:
+        wrong = error
+    findings = list(dict.fromkeys(found))
     document: dict[str, Any] = {
         "warnings": [_warning(finding) for finding in findings],
         "sources": [
@@ -197,7 +200,7 @@ def _warning(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _shown(file: Dockerfile, findings: Sequence[Finding], wrong: DockerfileError | None) -> str:
+def _shown(file: Dockerfile, findings: Sequence[Finding], wrong: AtLines | None) -> str:
     text = decode(file.text)
     parts = []
     for one in sorted(findings, key=lambda f: f.places[0].first if f.places else 0):

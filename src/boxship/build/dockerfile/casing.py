@@ -10,7 +10,7 @@ from boxship.build.dockerfile.errors import DockerfileError
 from boxship.build.dockerfile.lint import Linter
 from boxship.build.dockerfile.parse import Parsed
 from boxship.build.dockerfile.read import Stage
-from boxship.build.dockerfile.shell import Lexer
+from boxship.build.dockerfile.shell import Lexer, quoted
 from boxship.errors import InvalidRequest
 from boxship.spec.reference import Reference
 
@@ -56,14 +56,15 @@ def _stage(begins: ins.From, seen: set[str], linter: Linter) -> None:
     if begins.written != name:
         message = f"Stage name '{begins.written}' should be lowercase"
         linter.find(lint.STAGE_NAME_CASING, place, message, comments)
-    if _case_of(begins.keyword) != _case_of(begins.line.name):
+    case = _case_of(begins.line.name)
+    if case != "mixed" and _case_of(begins.keyword) != case:  # a mixed FROM is another finding
         message = f"'{begins.keyword}' and '{begins.line.name}' keywords' casing do not match"
         linter.find(lint.FROM_AS_CASING, place, message, comments)
     if name in RESERVED:
-        message = f"Stage name should not use the same name as reserved stage '{name}'"
+        message = f"Stage name should not use the same name as reserved stage {quoted(name)}"
         linter.find(lint.RESERVED_STAGE_NAME, place, message, comments)
     if name in seen:
-        message = f"Duplicate stage name '{name}', stage names should be unique"
+        message = f"Duplicate stage name {quoted(name)}, stage names should be unique"
         linter.find(lint.DUPLICATE_STAGE_NAME, place, message, comments)
     seen.add(name)
     _docs("FROM", [name], begins.line, linter)

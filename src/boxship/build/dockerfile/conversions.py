@@ -13,6 +13,7 @@ from typing import Final
 from boxship.build.dockerfile import image as images
 from boxship.build.dockerfile import include
 from boxship.build.dockerfile.convert import Converted, convert_parsed
+from boxship.build.dockerfile.lint import Finding
 from boxship.build.dockerfile.options import Images, Options, Resolved
 from boxship.build.dockerfile.parse import Parsed
 from boxship.spec.platform import Platform
@@ -69,17 +70,26 @@ class Conversions:
         self._done: list[_Done] = []  # that used last being the last
 
     async def convert(
-        self, text: bytes, parsed: Callable[[], Awaitable[Parsed]], options: Options, finder: Images
+        self,
+        text: bytes,
+        parsed: Callable[[], Awaitable[Parsed]],
+        options: Options,
+        finder: Images,
+        findings: list[Finding],
     ) -> Converted:
-        """Convert a file for one platform; `parsed` is called where that is to be done anew."""
+        """Convert a file for one platform; `parsed` is called where that is to be done anew.
+
+        What the checks find is added to `findings`, up to where a conversion fails.
+        """
         bases = _Bases(finder)
         for done in reversed(self._done):
             same = done.text == text and done.options == options
             if same and await done.still_stands(bases):
                 self._keep(done)
+                findings += done.converted.findings
                 return _own(done.converted)
         read = await parsed()
-        converted = await convert_parsed(read, options, bases)
+        converted = await convert_parsed(read, options, bases, findings)
         if len(text) <= LONGEST and include.DIRECTIVE not in read.directives:
             self._keep(_Done(text, options, bases.found, converted))
         return _own(converted)

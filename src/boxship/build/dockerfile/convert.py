@@ -21,8 +21,7 @@ from boxship.build.dockerfile.options import Images, Options
 from boxship.build.dockerfile.outline import Outline, outline
 from boxship.build.dockerfile.parse import Parsed, parse
 from boxship.build.dockerfile.plan import plan, read_triggers
-from boxship.build.dockerfile.read import Stage
-from boxship.build.dockerfile.read import stages as read_stages
+from boxship.build.dockerfile.read import Stage, contents
 from boxship.build.dockerfile.shell import Lexer, quoted, single_quoted
 from boxship.build.dockerfile.state import State, States
 from boxship.build.dockerfile.steps import Step, steps
@@ -61,17 +60,25 @@ async def convert(text: str, options: Options, finder: Images) -> Converted:
     return await convert_parsed(parse(text), options, finder)
 
 
-async def convert_parsed(parsed: Parsed, options: Options, finder: Images) -> Converted:
-    """Convert what has been parsed already, as is done once for each platform."""
+async def convert_parsed(
+    parsed: Parsed, options: Options, finder: Images, findings: list[Finding] | None = None
+) -> Converted:
+    """Convert what has been parsed already, as is done once for each platform.
+
+    What the checks find is added to `findings` too, up to where a conversion fails.
+    """
     said = options.check
     if said is None:
         said = options.build_args.get(
             "BUILDKIT_DOCKERFILE_CHECK", parsed.directives.get("check", "")
         )
-    linter = Linter(Checks.parse(said))
+    linter = Linter(Checks.parse(said), [] if findings is None else findings)
     casing.empty_continuations(parsed, linter)
-    found, declared = read_stages(parsed.nodes)
+    read = contents(parsed.nodes)
+    found, declared = read.stages, read.declared
     casing.check(found, declared, linter)
+    if read.wrong is not None:
+        raise read.wrong
     if options.classic and options.labels:
         found[-1] = _labelled(found[-1], options.labels, parsed.nodes[-1].place)
     lexer = Lexer(parsed.escape, allowance=limits.text())

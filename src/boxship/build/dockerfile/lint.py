@@ -204,10 +204,10 @@ class Checks:
         return found
 
     def counts(self, rule: Rule) -> bool:
-        """Whether the rule is looked at."""
-        if self.skip_all or rule.name in self.skip:
-            return False
-        return not rule.experimental or self.experimental_all or rule.name in self.experimental
+        """Whether the rule is looked at; one that is experimental where it is asked for by name."""
+        if rule.experimental:
+            return self.experimental_all or rule.name in self.experimental
+        return not (self.skip_all or rule.name in self.skip)
 
 
 def _truth(part: str, value: str) -> bool:

@@ -63,25 +63,52 @@ class Stage:
     instructions: tuple[ins.Instruction, ...]
 
 
-def stages(nodes: Sequence[Node]) -> tuple[list[Stage], list[ins.Arg]]:
-    """Return the stages and the arguments declared before the first."""
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The stages, and the arguments declared before the first; up to what is `wrong`."""
+
+    stages: list[Stage]
+    declared: list[ins.Arg]
+    wrong: DockerfileError | None
+
+
+def contents(nodes: Sequence[Node]) -> Contents:
+    """Read a file as far as it can be understood."""
     found: list[tuple[ins.From, list[ins.Instruction]]] = []
     before: list[ins.Arg] = []
-    for node in nodes:
-        instruction = instruction_of(node)
-        if isinstance(instruction, ins.From):
-            found.append((instruction, []))
-            if len(found) > MOST_STAGES:
-                raise DockerfileError(f"there are more than {MOST_STAGES} stages", [node.place])
-        elif found:
-            found[-1][1].append(instruction)
-        elif isinstance(instruction, ins.Arg):
-            before.append(instruction)
-        else:
-            raise DockerfileError("no build stage in current context", [node.place])
-    if not found:
-        raise DockerfileError("dockerfile contains no stages to build")
-    return [Stage(begins, tuple(held)) for begins, held in found], before
+    wrong: DockerfileError | None = None
+    try:
+        for node in nodes:
+            _take(node, found, before)
+        if not found:
+            raise DockerfileError("dockerfile contains no stages to build")
+    except DockerfileError as error:
+        wrong = error
+    return Contents([Stage(begins, tuple(held)) for begins, held in found], before, wrong)
+
+
+def stages(nodes: Sequence[Node]) -> tuple[list[Stage], list[ins.Arg]]:
+    """Return the stages and the arguments declared before the first."""
+    found = contents(nodes)
+    if found.wrong is not None:
+        raise found.wrong
+    return found.stages, found.declared
+
+
+def _take(
+    node: Node, found: list[tuple[ins.From, list[ins.Instruction]]], before: list[ins.Arg]
+) -> None:
+    instruction = instruction_of(node)
+    if isinstance(instruction, ins.From):
+        found.append((instruction, []))
+        if len(found) > MOST_STAGES:
+            raise DockerfileError(f"there are more than {MOST_STAGES} stages", [node.place])
+    elif found:
+        found[-1][1].append(instruction)
+    elif isinstance(instruction, ins.Arg):
+        before.append(instruction)
+    else:
+        raise DockerfileError("no build stage in current context", [node.place])
 
 
 def instruction_of(node: Node) -> ins.Instruction | ins.From:

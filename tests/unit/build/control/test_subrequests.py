@@ -11,6 +11,7 @@ import pytest
 from boxship.build.control import subrequests
 from boxship.build.dockerfile.convert import convert_parsed
 from boxship.build.dockerfile.errors import DockerfileError
+from boxship.build.dockerfile.lint import Finding
 from boxship.build.dockerfile.options import Options
 from boxship.build.dockerfile.parse import decode, parse
 from boxship.build.request import BuildRequest, Dockerfile, Graph
@@ -32,10 +33,16 @@ class Planner:
             target=request.target,
             build_args=request.build_args,
             outline=file.outline,
+            all_stages=file.all_stages,
         )
-        converted = await convert_parsed(parse(decode(file.text)), options, self)
-        assert file.told is not None
-        file.told(converted)
+        findings: list[Finding] = []
+        try:
+            converted = await convert_parsed(parse(decode(file.text)), options, self, findings)
+        finally:
+            if file.checked is not None:
+                file.checked(findings)
+        if file.told is not None:
+            file.told(converted)
         return Graph(())
 
     async def resolve(self, reference: str, platform: Platform) -> Any:
@@ -178,6 +185,41 @@ def test_a_check_of_what_cannot_be_built_says_so() -> None:
     assert found["result.statuscode"] == "1"
     with pytest.raises(DockerfileError):
         ask("frontend.outline", "FROM scratch\nRUNN true\n")
+
+
+def warned(text: str, **more: Any) -> list[tuple[str, int]]:
+    """Return the broken rules and their lines."""
+    document = json.loads(ask("frontend.lint", text, **more)["result.json"])
+    return [
+        (one["ruleName"], one["location"]["ranges"][0]["start"]["line"])
+        for one in document["warnings"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            "FROM scratch AS Bad\nMAINTAINER me\nBADCMD\n",
+            [("StageNameCasing", 1), ("MaintainerDeprecated", 2)],
+        ),
+        ("FROM --platform=$BULIDPLATFORM scratch\n", [("UndefinedArgInFrom", 1)]),
+        ("FROM scratch\nENV a b\nCOPY --chmod=9 x /\n", [("LegacyKeyValueFormat", 2)]),
+        ("# check=error=true\nFROM scratch as b\n", [("FromAsCasing", 2)]),
+        ("FROM scratch AS Bad\nFROM nosuch\n", [("StageNameCasing", 1)]),
+    ],
+)
+def test_what_was_found_before_an_error_is_told_with_it(
+    text: str, found: list[tuple[str, int]]
+) -> None:
+    assert warned(text) == found
+    assert "buildError" in json.loads(ask("frontend.lint", text)["result.json"])
+
+
+def test_all_stages_are_checked_unless_a_target_is_named() -> None:
+    text = "FROM scratch AS one\nCOPY $foo .\n\nFROM scratch AS two\nCOPY $bar .\n"
+    assert warned(text) == [("UndefinedVar", 2), ("UndefinedVar", 5)]
+    assert warned(text, target="two") == [("UndefinedVar", 5)]
 
 
 def test_what_can_be_asked_is_told_and_the_rest_refused() -> None:

@@ -11,6 +11,7 @@ from tests.support.dockerfiles import AMD64, ARM64, Bases
 from boxship.build.dockerfile.conversions import LONGEST, MOST, Conversions
 from boxship.build.dockerfile.convert import Converted
 from boxship.build.dockerfile.errors import NoSuchBase
+from boxship.build.dockerfile.lint import Finding
 from boxship.build.dockerfile.options import Images, Options
 from boxship.build.dockerfile.parse import Parsed, parse
 from boxship.errors import NotFound
@@ -25,6 +26,7 @@ class Counted:
     def __init__(self) -> None:
         self.conversions = Conversions()
         self.count = 0
+        self.findings: list[Finding] = []
 
     def __call__(
         self, text: str = FILE, options: Options | None = None, finder: Images | None = None
@@ -34,7 +36,7 @@ class Counted:
             return parse(text)
 
         asked = options or Options(target_platform=AMD64, build_platforms=(AMD64,))
-        doing = self.conversions.convert(text.encode(), parsed, asked, finder or Bases())
+        doing = self.conversions.convert(text.encode(), parsed, asked, finder or Bases(), self.findings)
         return asyncio.run(doing)
 
 
@@ -89,6 +91,17 @@ def test_patterns_are_compared_by_what_they_say() -> None:
     assert convert.count == 1
     convert(FILE, replace(USUAL, ignore=Matcher(["*.o", "a.o"])))
     assert convert.count == 2
+
+
+def test_what_checks_have_found_is_told_each_time() -> None:
+    convert = Counted()
+    found = []
+    for _ in range(2):
+        convert("FROM base\nworkdir /x\nMAINTAINER me\n")
+        found.append([one.rule.name for one in convert.findings])
+        convert.findings.clear()
+    assert found[0] == found[1] != []
+    assert convert.count == 1
 
 
 def test_a_base_that_has_changed_is_noticed() -> None:
