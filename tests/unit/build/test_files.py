@@ -157,6 +157,16 @@ def test_nothing_outside_is_found(source: Path, target: Path) -> None:
         (0o600, "g=u", 0o660),
         (0o644, "u+s,g+s,+t", 0o7644),
         (0o777, "u=rwx,go=", 0o700),
+        (0o6755, "u=rwX,go=rX", 0o755),
+        (0o6711, "g=r", 0o4741),
+        (0o4711, "u=g", 0o4111),
+        (0o7755, "a=r", 0o1444),
+        (0o755, "-X", 0o755),
+        (0o755, "a-x,+X", 0o755),
+        (0o124, "u=rwX,go=rX", 0o755),
+        (0o644, "o+t", 0o644),
+        (0o660, "go=u-w", 0o644),
+        (0o124, "u+rw,g+r,o-x,o+w", 0o766),
     ],
 )
 def test_permissions(mode: int, said: str, expected: int) -> None:

@@ -11,6 +11,7 @@ from boxship.errors import InvalidRequest
 CLAUSE: Final = re.compile(r"([ugoa]*)((?:[-+=](?:[rwxXst]+|[ugo])?)+)", re.ASCII)
 ACTION: Final = re.compile(r"([-+=])([ugo]|[rwxXst]*)", re.ASCII)
 SHIFT: Final = {"u": 6, "g": 3, "o": 0}
+AS_OWNER: Final = {"u": 0o4000, "g": 0o2000, "o": 0}
 BITS: Final = {"r": 4, "w": 2, "x": 1}
 
 
@@ -28,27 +29,29 @@ def changed(mode: int, said: str) -> int:
             raise InvalidRequest(f"invalid mode {said!r}")
         who = "ugo" if not found[1] or "a" in found[1] else found[1]
         for operator, words in ACTION.findall(found[2]):
-            bits = _applied(bits, who, operator, words, folder=stat.S_ISDIR(mode))
+            bits = _applied(bits, who, operator, words, runs=stat.S_ISDIR(mode) or mode & 0o111 > 0)
     return bits
 
 
-def _applied(bits: int, who: str, operator: str, words: str, *, folder: bool) -> int:
+def _applied(bits: int, who: str, operator: str, words: str, *, runs: bool) -> int:
     wanted = cleared = 0
     for one in who:
         shift = SHIFT[one]
-        if words in SHIFT and len(words) == 1:
+        if words in SHIFT:
             value = bits >> SHIFT[words] & 7
         else:
             value = 0
             for word in words:
                 value |= BITS.get(word, 0)
-            if "X" in words and (folder or bits & 0o111):
+            if "X" in words and operator != "-" and runs:
                 value |= 1
         wanted |= value << shift
         cleared |= 7 << shift
-        if "s" in words and one in "ug":
-            wanted |= 0o4000 if one == "u" else 0o2000
-    if "t" in words:
+        if words not in SHIFT:
+            cleared |= AS_OWNER[one]
+        if "s" in words:
+            wanted |= AS_OWNER[one]
+    if "t" in words and who != "o":
         wanted |= 0o1000
     match operator:
         case "+":
