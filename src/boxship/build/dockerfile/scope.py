@@ -41,14 +41,12 @@ def is_proxy(name: str) -> bool:
 
 
 def proxies(build_args: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return the proxy variables that RUN sees, each in both cases."""
+    """Return the proxy variables that RUN sees, by their names in small letters."""
     found: dict[str, str] = {}
     for name in sorted(build_args):
         if is_proxy(name):
             found[name.lower()] = build_args[name]
-    return tuple(
-        (written, value) for name, value in found.items() for written in (name.upper(), name)
-    )
+    return tuple(found.items())
 
 
 def platform_args(options: Options, last_stage: str) -> dict[str, str]:

@@ -145,7 +145,12 @@ class Executions:
         check_consent(op, asked.entitlements)
         env = [*op.env]
         named = {line.partition("=")[0] for line in env}
-        env += [f"{name}={value}" for name, value in op.proxies if name not in named]
+        env += [
+            f"{written}={value}"
+            for name, value in op.proxies
+            for written in (name.upper(), name)
+            if written not in named
+        ]
         env += [line for one in op.secret_env if (line := await _secret_line(one, asked))]
         return Program(
             id=prepared.identifier,
