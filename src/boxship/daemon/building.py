@@ -177,7 +177,7 @@ async def make_tools(
     local, files = LocalSource(folders, records), HttpSource(folders)
     digests = Digests(filesystems)
     left = LeftBehind()
-    executions = Executions(filesystems, folders, runner, devices, left)
+    executions = Executions(filesystems, folders, runner, devices, left, digests)
     copies = LastCopies(os.path.join(data, COPIES), snapshots, layerfile.this_boot())
     tars = Tars(blobs, copies)
     performing = Performing(

@@ -14,6 +14,7 @@ from boxship.build import ops
 from boxship.build.cache.folders import Folders
 from boxship.build.cache.record import Layer
 from boxship.build.cache.records import Held
+from boxship.build.digests import Digests
 from boxship.build.errors import NotEntitled, ProcessFailed
 from boxship.build.filesystems import EMPTY, Filesystems, Layers, Value, Writable
 from boxship.build.needs import ClientSession, Program, Shim
@@ -75,12 +76,14 @@ class Executions:
         runner: Runner,
         offered: Devices,
         left: LeftBehind,
+        digests: Digests,
     ) -> None:
         self._filesystems = filesystems
         self._folders = folders
         self._runner = runner
         self._offered = offered
         self._left = left
+        self._digests = digests
 
     async def perform(self, op: Exec, asked: Asked) -> dict[int, Value]:
         """Run it; return its results. The layers that were made are added to `asked.made`."""
@@ -257,7 +260,13 @@ class Executions:
         return writable
 
     async def _cache(self, mount: ops.Cache, asked: Asked, undo: AsyncExitStack) -> int:
-        value = EMPTY if mount.input == SCRATCH else asked.inputs[mount.input]
+        """Return a cache's folder: another one for each thing that it may begin as."""
+        value: Value = EMPTY
+        key = mount.id
+        if mount.input != SCRATCH:
+            value = asked.inputs[mount.input]
+            begins = ops.Bind(mount.target, mount.input, mount.selector)
+            key += ":" + await asyncio.to_thread(self._digests.of_mount, value, begins)
 
         def fill(path: str) -> None:
             if value == EMPTY:
@@ -270,7 +279,7 @@ class Executions:
                     os.close(target)
 
         folder = await undo.enter_async_context(
-            self._folders.cache(mount.id, mount.sharing, asked.held, fill)
+            self._folders.cache(key, mount.sharing, asked.held, fill)
         )
         undo.push_async_callback(asyncio.to_thread, self._folders.keep, folder)
         opened = os.open(self._folders.path(folder), trees.FOLDER)
