@@ -63,3 +63,22 @@ class NoSuchFile(NotFound):
 
 class Outside(InvalidRequest):
     """An address that builds may not reach."""
+class NotInInput(NoSuchFile):
+    """A file that a step takes of its input `ref` is not there, so the step has no key."""
+
+    def __init__(self, path: str, ref: str) -> None:
+        super().__init__(path)
+        said = f"failed to compute cache key: failed to calculate checksum of ref {ref}: {self}"
+        self.args = (said,)
+
+
+class NoSuchOwner(NotFound):
+    """A copy is to belong to somebody whom the image does not know."""
+
+    def __init__(self, kind: str, letter: str, name: str) -> None:
+        super().__init__(
+            "unable to convert uid/gid chown string to host mapping: "
+            f"can't find {letter}id for {kind} {name}: no such {kind}: {name}"
+        )
+
+

@@ -153,8 +153,11 @@ class Programs(Protocol):
     def spec(self, program: Program, root: int) -> Spec:
         """Return a bundle's configuration, with all that every container has."""
 
-    def owner(self, root: int, user: str, group: str) -> tuple[int, int]:
-        """Look up a user and a group, by name or number, in the files beneath `root`."""
+    def owner(self, root: int, user: str, group: str, *, required: bool) -> tuple[int, int]:
+        """Look up a user and a group, by name or number, in the files beneath `root`.
+
+        A name that is not there is 0, or NoSuchOwner where it is required.
+        """
 
 
 class Shim(Protocol):

@@ -202,12 +202,14 @@ class Exec:
 class Owner:
     """Whose a file becomes: numbers, or names looked up in the passwd files of input `names`.
 
-    None leaves a part as it is (0 for what is made new).
+    None leaves a part as it is (0 for what is made new). A name that nobody has is 0 too, unless it
+    is `required`.
     """
 
     user: int | str | None = None
     group: int | str | None = None
     names: int = SCRATCH
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from boxship.build.cache.folders import Folders
 from boxship.build.cache.imports import Imports
 from boxship.build.cache.records import Records
 from boxship.build.digests import Digests
+from boxship.build.errors import NoSuchOwner
 from boxship.build.export.archives import Archives
 from boxship.build.export.caches import CacheExports
 from boxship.build.export.exporter import Exporter
@@ -48,7 +49,7 @@ from boxship.container.background import Background
 from boxship.container.bundle import Host, Setting
 from boxship.container.defaults import Defaults, fill_host_config
 from boxship.container.record import Container
-from boxship.container.users import Accounts
+from boxship.container.users import Accounts, NoSuchUser
 from boxship.content.store import Blobs
 from boxship.daemon.buildsettings import CacheLimits
 from boxship.daemon.joints import Keepers
@@ -111,10 +112,21 @@ class ContainerRules:
             bundle.make_place_for_hooks(spec, program.folder)
         return spec
 
-    def owner(self, root: int, user: str, group: str) -> tuple[int, int]:
-        """Look up a user and a group."""
-        found = Accounts.read(root).resolve(f"{user}:{group}" if group else user)
-        return found.uid, found.gid
+    def owner(self, root: int, user: str, group: str, *, required: bool) -> tuple[int, int]:
+        """Look up a user and a group; a group that nobody has leaves the user's."""
+        known, uid, gid = Accounts.read(root), 0, 0
+        try:
+            found = known.resolve(user)
+            uid, gid = found.uid, found.uid if user.isdigit() else found.gid
+        except NoSuchUser:
+            if required:
+                raise NoSuchOwner("user", "u", user) from None
+        try:
+            gid = known.resolve(f"0:{group}").gid if group else gid
+        except NoSuchUser:
+            if required:
+                raise NoSuchOwner("group", "g", group) from None
+        return uid, gid
 
 
 def _host_config(program: Program) -> HostConfig:

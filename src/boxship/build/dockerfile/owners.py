@@ -7,7 +7,7 @@ from boxship.build.ops import Owner
 HIGHEST = 1 << 32
 
 
-def owner_of(text: str, names: int) -> Owner | None:
+def owner_of(text: str, names: int, *, required: bool = False) -> Owner | None:
     """Read an owner; names are looked up in input `names`.
 
     A user's number alone is its group's too; a user's name alone brings the group that its
@@ -22,7 +22,8 @@ def owner_of(text: str, names: int) -> Owner | None:
         group = user
     if user is None:
         user = 0
-    return Owner(user, group, names)
+    named = isinstance(user, str) or isinstance(group, str)
+    return Owner(user, group, names, required and named)
 
 
 def _part(text: str) -> int | str | None:

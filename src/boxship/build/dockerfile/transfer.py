@@ -238,7 +238,7 @@ class _Transfer:
         does = ops.Copy(
             source,
             asked.where,
-            owner=owner_of(asked.owner, self._base),
+            owner=owner_of(asked.owner, self._base, required=self._to.options.classic),
             mode=asked.mode,
             follow_links=wildcard,
             contents_only=wildcard,

@@ -353,11 +353,11 @@ class _Work:
         group = "" if owner.group is None else str(owner.group)
         at = owner.names - len(self._inputs)
         if owner.names == SCRATCH or (at >= 0 and isinstance(self._state(at), Writable)):
-            found = self._programs.owner(target, user, group)
+            found = self._programs.owner(target, user, group, required=owner.required)
         else:
             value = self._second(owner.names)
             with self._filesystems.looking(value) as root:
-                found = self._programs.owner(root, user, group)
+                found = self._programs.owner(root, user, group, required=owner.required)
         return (
             None if owner.user is None else found[0],
             None if owner.group is None and owner.user is None else found[1],
