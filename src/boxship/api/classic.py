@@ -18,7 +18,7 @@ from boxship.api.routing import Call
 from boxship.build.dockerfile.convert import Converted
 from boxship.build.dockerfile.lint import NO_EMPTY_CONTINUATION
 from boxship.build.dockerfile.parse import SIZE_LIMIT
-from boxship.build.errors import BuildFailed, NoSuchFile, ProcessFailed
+from boxship.build.errors import BuildFailed, NoSuchFile, ProcessFailed, ProcessNotRun
 from boxship.build.files.select import WILD
 from boxship.build.intermediate import Between
 from boxship.build.progress import Told
@@ -179,6 +179,8 @@ class ClassicBuild:
             code = cause.code
             said = f"The command '{cause.command}' returned a non-zero code: {code}"
             text = f"{said}{cause.hint}"
+        elif isinstance(cause, ProcessNotRun):
+            text = str(cause.cause)
         elif isinstance(cause, NoSuchFile) and isinstance(error, BuildFailed):
             text = self._missing(error, cause)
         detail: dict[str, Any] = {"message": text}

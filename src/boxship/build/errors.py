@@ -30,6 +30,14 @@ class ProcessFailed(BoxshipError):
         self.hint = hint
 
 
+class ProcessNotRun(BoxshipError):
+    """A RUN's process could not be begun; the cause says why."""
+
+    def __init__(self, args: tuple[str, ...], cause: BoxshipError) -> None:
+        super().__init__(f'process "{" ".join(args)}" did not complete successfully: {cause}')
+        self.cause = cause
+
+
 class NotEntitled(Forbidden):
     """Something was asked for that needs the consent of client and daemon."""
 
@@ -61,8 +69,6 @@ class NoSuchFile(NotFound):
         self.path = path
 
 
-class Outside(InvalidRequest):
-    """An address that builds may not reach."""
 class NotInInput(NoSuchFile):
     """A file that a step takes of its input `ref` is not there, so the step has no key."""
 
@@ -82,3 +88,5 @@ class NoSuchOwner(NotFound):
         )
 
 
+class Outside(InvalidRequest):
+    """An address that builds may not reach."""

@@ -107,6 +107,12 @@ class ContainerRules:
         )
         spec = bundle.spec(record, setting, self.host, self.defaults)
         spec.mounts = [one for one in spec.mounts if one.destination not in program.taken]
+        assert spec.process is not None
+        spec.process.env = [  # as in BuildKit, a step's host has no name in its environment
+            one
+            for one in spec.process.env or ()
+            if not one.startswith("HOSTNAME=") or one in program.env
+        ]
         if program.devices:
             self.devices.add(spec, program.devices)
             bundle.make_place_for_hooks(spec, program.folder)

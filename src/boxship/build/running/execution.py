@@ -15,7 +15,7 @@ from boxship.build.cache.folders import Folders
 from boxship.build.cache.record import Layer
 from boxship.build.cache.records import Held
 from boxship.build.digests import Digests
-from boxship.build.errors import NotEntitled, ProcessFailed
+from boxship.build.errors import NotEntitled, ProcessFailed, ProcessNotRun
 from boxship.build.filesystems import EMPTY, Filesystems, Layers, Value, Writable
 from boxship.build.needs import ClientSession, Program, Shim
 from boxship.build.ops import NO_OUTPUT, SCRATCH, Exec, Network, Resources, Security
@@ -24,7 +24,7 @@ from boxship.build.running.agent import Agent
 from boxship.build.running.runner import FILES, Ended, Output, Runner
 from boxship.build.running.talk import Talk
 from boxship.build.sources.left import LeftBehind
-from boxship.errors import NotFound, NotSupported
+from boxship.errors import BoxshipError, NotFound, NotSupported
 from boxship.kernel import mounts
 from boxship.runtime.cdi import Devices
 from boxship.snapshot import trees
@@ -133,6 +133,8 @@ class Executions:
                 asked.output,
                 talk,
             )
+        except BoxshipError as error:
+            raise ProcessNotRun(op.args, error) from error
         finally:
             if made:
                 await asyncio.to_thread(stubs.remove, prepared.root, made)

@@ -17,11 +17,13 @@ import msgspec
 
 from boxship.build import ops
 from boxship.build.digests import Digests, joined
+from boxship.build.errors import NoSuchFile, NotInInput
 from boxship.build.filesystems import Value
 from boxship.build.ops import NO_OUTPUT, SCRATCH, Bind, Copy, Exec, Files, Vertex
 from boxship.spec.digest import Digest
 
 MOST: Final = 4000  # vertices whose meaning is remembered
+REF: Final = 25  # letters that an input goes by in messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,10 @@ def _parts(
             yield one
             continue
         for what in taken[number]:
-            if isinstance(what, Copy):
-                yield digests.of_copy(values[number], what)
-            else:
-                yield digests.of_mount(values[number], what)
+            try:
+                if isinstance(what, Copy):
+                    yield digests.of_copy(values[number], what)
+                else:
+                    yield digests.of_mount(values[number], what)
+            except NoSuchFile as failure:
+                raise NotInInput(failure.path, joined("ref", [one])[:REF]) from None

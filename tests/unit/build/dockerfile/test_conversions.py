@@ -36,7 +36,9 @@ class Counted:
             return parse(text)
 
         asked = options or Options(target_platform=AMD64, build_platforms=(AMD64,))
-        doing = self.conversions.convert(text.encode(), parsed, asked, finder or Bases(), self.findings)
+        doing = self.conversions.convert(
+            text.encode(), parsed, asked, finder or Bases(), self.findings
+        )
         return asyncio.run(doing)
 
 
