@@ -14,6 +14,7 @@ from itertools import chain
 from typing import IO, Any, Final, cast
 
 from boxship.errors import InvalidRequest
+from boxship.lib.zstdframes import Frames
 
 CHUNK: Final = 1 << 20
 WINDOW: Final = 32 << 20  # zstd's, up to level 20
@@ -176,7 +177,8 @@ def _bunzip2(pieces: Iterable[bytes]) -> Iterator[bytes]:
 def _unzstd(pieces: Iterable[bytes]) -> Iterator[bytes]:
     import zstandard
 
-    source = cast(IO[bytes], _Readable(pieces))
+    frames = Frames()
+    source = cast(IO[bytes], _Readable(pieces, frames))
     opened = zstandard.ZstdDecompressor(max_window_size=WINDOW).stream_reader(
         source, read_across_frames=True
     )
@@ -185,13 +187,16 @@ def _unzstd(pieces: Iterable[bytes]) -> Iterator[bytes]:
             yield part
     except zstandard.ZstdError as error:
         raise InvalidCompression(f"zstd: {error}") from error
+    if not frames.whole:
+        raise InvalidCompression("zstd: unexpected EOF")
 
 
 class _Readable:
     """Pieces as the file object that zstandard wants."""
 
-    def __init__(self, pieces: Iterable[bytes]) -> None:
+    def __init__(self, pieces: Iterable[bytes], frames: Frames) -> None:
         self._pieces = iter(pieces)
+        self._frames = frames
         self._rest = b""
 
     def read(self, size: int) -> bytes:
@@ -200,6 +205,7 @@ class _Readable:
             if (piece := next(self._pieces, None)) is None:
                 return b""
             self._rest = bytes(piece)
+            self._frames.feed(self._rest)
         part, self._rest = self._rest[:size], self._rest[size:]
         return part
 

@@ -37,12 +37,30 @@ def test_members_follow_each_other(kind):
     assert b"".join(compression.decompress(cut(twice, 1000))) == DATA * 2
 
 
-@pytest.mark.parametrize("kind", [kind for kind in PACK if kind is not Compression.ZSTD])
+@pytest.mark.parametrize("kind", PACK)
 def test_a_stream_that_ends_early_is_refused(kind):
     packed = PACK[kind](DATA)
     for size in (len(packed) - 3, len(packed) // 2):
         with pytest.raises(InvalidCompression, match="unexpected EOF"):
             list(compression.decompress([packed[:size]]))
+
+
+@pytest.mark.parametrize("checksum", [True, False])
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_zstd_stream_may_end_only_where_a_frame_does(checksum, size):
+    """The library takes a frame without its end for a short one: files were missing, silently."""
+    packer = zstandard.ZstdCompressor(write_checksum=checksum, write_content_size=checksum)
+    skippable = b"\x53\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"aside"
+    frames = [packer.compress(DATA), skippable, packer.compress(b""), packer.compress(b"tail" * 99)]
+    whole = b"".join(frames)
+    ends = {sum(map(len, frames[:count])) for count in range(len(frames) + 1)}
+    for end in {*ends, *(end - 1 for end in ends if end), len(frames[0]) // 2, len(whole) - 5}:
+        pieces = compression.decompress(cut(whole[:end], size))
+        if end in ends:
+            list(pieces)
+            continue
+        with pytest.raises(InvalidCompression, match="unexpected EOF"):
+            list(pieces)
 
 
 def test_damage_is_refused():
