@@ -3,7 +3,7 @@
 POST /session           the client's connection becomes one on which we call the client
 POST /grpc              the client's connection becomes one on which the client calls us
 HTTP/2 from its preface the same as /grpc
-POST /build?version=2   a build whose files come from a session
+POST /build?version=2   a build whose files come from a session, or in its body
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 UPLOAD: Final = "upload-request"
 UPLOAD_WITHIN: Final = 30.0
+REF_SIZE: Final = 16  # bytes of the name of a build whose client has given it none
 TRACE: Final = "moby.buildkit.trace"
 IMAGE: Final = "moby.image.id"
 
@@ -150,7 +152,10 @@ class Doors:
     # POST /build?version=2
 
     async def build(self, query: Query, body: AsyncIterator[bytes], say: Say) -> None:
-        """Build for a client that asks by HTTP and offers its files by a session."""
+        """Build for a client that asks by HTTP, and offers its files by a session.
+
+        One without a session has its context in the body, as for the classic builder.
+        """
         id = query.text("buildid")
         if id.startswith(f"{UPLOAD}:"):
             await self._take_archive(id.removeprefix(f"{UPLOAD}:"), body)
@@ -160,11 +165,16 @@ class Doors:
 
         solving = (await self._parts()).solving
         asked = buildkit_query.read(query)
-        async for _ in body:
-            pass
+        asked.ref = asked.ref or secrets.token_hex(REF_SIZE)
         archive = None
+        if not query.text("remote"):
+            archive = await self._from_body(body)
+        else:
+            async for _ in body:
+                pass
         if query.text("remote") == UPLOAD:
             archive = await self._unpacked(id)
+        if archive is not None:
             asked.frontend_attrs["context"] = archive.identifier
         try:
             solve = asyncio.ensure_future(solving.solve(asked))
@@ -211,6 +221,18 @@ class Doors:
                     await archive.taken.wait()
         finally:
             self._archives.pop(id, None)
+
+    async def _from_body(self, body: AsyncIterator[bytes]) -> Upload:
+        from boxship.api.progress import fed
+
+        tools = await self._building.tools()
+        pipe = Pipe()
+        feeding = asyncio.ensure_future(fed(body, pipe))
+        try:
+            return await asyncio.to_thread(tools.uploads.unpack, pipe)
+        finally:
+            feeding.cancel()
+            await asyncio.wait([feeding])
 
     async def _unpacked(self, id: str) -> Upload:
         archive = self._archive(id)

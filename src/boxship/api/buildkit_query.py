@@ -27,10 +27,11 @@ def read(query: Query) -> SolveRequest:
         options["context"] = remote
     if remote == UPLOAD:
         options["contextkey"] = "context"
-    for name, prefix in (("buildargs", "build-arg:"), ("labels", "label:")):
-        for key, value in _json(query, name, dict).items():
-            if value is not None:
-                options[prefix + str(key)] = str(value)
+    for key, value in _json(query, "buildargs", dict).items():
+        if value is not None:  # not set where the client ran
+            options[f"build-arg:{key}"] = str(value)
+    for key, value in _json(query, "labels", dict).items():
+        options[f"label:{key}"] = "" if value is None else str(value)
     if query.flag("nocache"):
         options["no-cache"] = ""
     options["image-resolve-mode"] = "pull" if query.flag("pull") else "default"

@@ -15,6 +15,7 @@ from boxship.errors import InvalidRequest
 from boxship.image.images import Images
 
 CLASSIC: Final = ("", "1")
+BUILDKIT: Final = "2"
 WITHOUT_EFFECT: Final = ("label", "label!")  # a prune of the whole system tells all of them
 
 
@@ -22,8 +23,11 @@ WITHOUT_EFFECT: Final = ("label", "label!")  # a prune of the whole system tells
 async def build(
     call: Call, building: Building, images: Images, builds: Builds, doors: Doors
 ) -> Answer:
-    if call.query.text("version") not in CLASSIC:
+    version = call.query.text("version")
+    if version == BUILDKIT:
         return await _by_session(call, doors, builds)
+    if version not in CLASSIC:
+        raise InvalidRequest(f'invalid version "{version[:100]}"')
     tools = await building.tools()
     from boxship.api.classic import ClassicBuild
 
