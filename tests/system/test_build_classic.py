@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -41,6 +42,7 @@ def test_the_words_are_the_classic_builders(engine: Engine) -> None:
     assert lines[-2] == f"Successfully built {first.image.removeprefix('sha256:')[:12]}"
     assert lines[-1] == "Successfully tagged words:1"
     again = build(engine, text, t=["words:1", "words:2"])
+    assert ["aux" in m for m in first.messages[-4:]] == [True, False, False, False]
     assert again.image == first.image
     assert again.text.count(" ---> Using cache") == 3
     assert again.text.endswith("Successfully tagged words:1\nSuccessfully tagged words:2\n")
@@ -103,15 +105,19 @@ def test_what_fails_late_is_the_last_message(
         ("", {"target": "gone"}, 400, 'target stage "gone" could not be found'),
         ("", {"dockerfile": "gone"}, 400, "Cannot locate specified Dockerfile: gone"),
         ("", {"t": "UPPER"}, 400, "must be lowercase"),
-        ("", {"buildargs": "{"}, 400, "error reading buildargs"),
+        ("", {"dockerfile": "../Dockerfile"}, 400, "forbidden path outside the build context: ../"),
+        ("", {"t": "sha256:12"}, 400, "refusing to create an ambiguous tag"),
+        ("", {"buildargs": "{"}, 400, "error reading build args"),
         ("", {"labels": "[1]"}, 400, "error reading labels"),
         ("", {"ulimits": '[{"Name":1}]'}, 400, "error reading ulimit settings"),
         ("", {"extrahosts": "nothing"}, 400, 'bad format for add-host: "nothing"'),
-        ("", {"isolation": "hyperv"}, 400, "Invalid isolation"),
+        ("", {"cachefrom": "{}"}, 400, "error reading cache-from"),
+        ("", {"isolation": "hyperv"}, 400, 'unsupported isolation: "hyperv"'),
         ("", {"securityopt": "x"}, 400, "does not support setting security options"),
         ("", {"platform": "a/b/c/d"}, 400, "invalid platform"),
         ("", {"remote": "ftp://x/y"}, 400, "remote context cannot be used"),
-        ("", {"version": "2"}, 400, ""),
+        ("", {"version": "3"}, 400, 'invalid version "3"'),
+        ("", {"version": "2", "labels": "[]"}, 400, ""),
     ],
 )
 def test_what_fails_at_once_has_a_status(
@@ -142,7 +148,7 @@ def test_parameters_reach_the_build(engine: Engine) -> None:
         engine,
         text,
         buildargs='{"A":"a","B":null}',
-        labels='{"l":"m"}',
+        labels='{"l":"m","empty":null}',
         target="0",
         extrahosts="there:10.1.2.3",
         ulimits='[{"Name":"nofile","Soft":77,"Hard":88}]',
@@ -159,8 +165,27 @@ def test_parameters_reach_the_build(engine: Engine) -> None:
     assert "\n77\n" in seen
     assert " 4096 " in seen
     inspected = json.loads(engine.docker("image", "inspect", answer.image).stdout)[0]
-    assert inspected["Config"]["Labels"] == {"l": "m"}
+    assert inspected["Config"]["Labels"] == {"l": "m", "empty": ""}
     assert "Removing intermediate" not in answer.text
+
+
+def test_what_failed_is_removed_when_asked(engine: Engine) -> None:
+    text = f"{FROM}RUN echo begun; false\n"
+    removed = [build(engine, text, forcerm=word).text.splitlines()[-1] for word in ("1", "0")]
+    assert removed[0].startswith("Removing intermediate container ")
+    assert removed[1] == "begun"
+
+
+def test_buildkit_builds_a_body_without_a_session(engine: Engine) -> None:
+    """Libraries that send an archive with `version=2` have no session, and give no number."""
+    body = archive({"sub/D": f"{FROM}COPY f /f\n", "f": "from the body"})
+    for query, packed in (({}, body), ({"buildid": "bodily"}, gzip.compress(body))):
+        answer = post(engine, packed, version="2", dockerfile="sub/D", t="bodily:1", **query)
+        assert answer.error is None, answer.error
+        assert shown(engine, "bodily:1", "cat", "/f") == "from the body"
+    assert post(engine, body[:700], version="2").messages[0]["message"] == "unexpected EOF"
+    answer = post(engine, b"", version="2", remote="client-session")
+    assert "no active session" in str(answer.messages)
 
 
 def test_no_cache_runs_again(engine: Engine) -> None:

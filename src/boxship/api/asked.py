@@ -17,19 +17,22 @@ from boxship.spec.platform import Platform
 from boxship.spec.reference import Reference
 
 JSON_LIMIT: Final = 1 << 20
+READ_AS: Final = {"buildargs": "build args"}  # what dockerd calls parameters in its errors
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A build's parameters, apart from its Dockerfile and context.
 
-    remove: whether intermediate containers are said to be removed. id: by which it is cancelled.
+    remove: whether intermediate containers are said to be removed, and also (`remove_failed`) the
+    one that a build fails in. id: by which it is cancelled.
     """
 
     dockerfile: str
     remote: str
     quiet: bool
     remove: bool
+    remove_failed: bool
     id: str
     request: BuildRequest
 
@@ -38,18 +41,20 @@ def read(call: Call, host: Platform) -> Asked:
     """Read the parameters; what this engine cannot do is refused by name."""
     query = call.query
     if query.text("isolation") not in ("", "default"):
-        raise InvalidRequest(f"Invalid isolation: {query.text('isolation')!r}")
+        raise InvalidRequest(f'unsupported isolation: "{query.text("isolation")[:100]}"')
     if query.all("securityopt"):
         raise InvalidRequest(
             "The daemon on this platform does not support setting security options on build"
         )
     network, name = _network(query.text("networkmode"))
     platform = query.text("platform")
-    build_args = _pairs(call, "buildargs")
+    build_args = {
+        name: said for name, said in _pairs(call, "buildargs").items() if said is not None
+    }  # a null is a variable that was not set where the client ran
     request = BuildRequest(
         frontend=Dockerfile(b""),
         build_args=build_args,
-        labels=_pairs(call, "labels"),
+        labels={name: said or "" for name, said in _pairs(call, "labels").items()},
         target=query.text("target"),
         platforms=(Platform.parse(platform, host),) if platform else (),
         tags=_tags(query.all("t")),
@@ -71,6 +76,7 @@ def read(call: Call, host: Platform) -> Asked:
         query.text("remote"),
         query.flag("q"),
         query.flag("rm", default=True) or query.flag("forcerm"),
+        query.flag("forcerm"),
         query.text("buildid"),
         request,
     )
@@ -109,7 +115,7 @@ def _tags(names: list[str]) -> tuple[str, ...]:
         reference = Reference.parse(name)
         if reference.digest is not None:
             raise InvalidRequest("build tag cannot contain a digest")
-        found[reference.with_default_tag().familiar] = None
+        found[reference.for_image().familiar] = None
     return tuple(found)
 
 
@@ -131,29 +137,30 @@ def _json(text: str, what: str) -> object:
         raise InvalidRequest(f"error reading {what}: invalid JSON") from None
 
 
-def _pairs(call: Call, name: str) -> Mapping[str, str]:
-    """Read a map of texts; a null is a variable that was not set where the client ran."""
-    found = _json(call.query.text(name), name)
+def _pairs(call: Call, name: str) -> Mapping[str, str | None]:
+    """Read a map of texts and nulls."""
+    what = READ_AS.get(name, name)
+    found = _json(call.query.text(name), what)
     if found is None:
         return {}
     if not isinstance(found, dict) or not all(
         value is None or isinstance(value, str) for value in found.values()
     ):
-        raise InvalidRequest(f"error reading {name}: it is no map of texts")
-    return {key: value for key, value in found.items() if value is not None}
+        raise InvalidRequest(f"error reading {what}: it is no map of texts")
+    return found
 
 
 def _caches(text: str) -> list[CacheOption]:
-    found = _json(text, "cachefrom")
+    found = _json(text, "cache-from")
     if found is None:
         return []
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise InvalidRequest("error reading cachefrom: it is no list of images")
+        raise InvalidRequest("error reading cache-from: it is no list of images")
     return [CacheOption("registry", {"ref": name}) for name in found if name]
 
 
 def _ulimits(text: str) -> list[Ulimit]:
-    found = _json(text, "ulimits")
+    found = _json(text, "ulimit settings")
     if found is None:
         return []
     limits = []

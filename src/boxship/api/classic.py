@@ -135,6 +135,11 @@ class ClassicBuild:
             built = await self._builder.build(request, heard.put)
             await asyncio.sleep(0)  # what was said in threads has its turn first
             teller.end(built.image.digest.short if built.image else "")
+        except BoxshipError:
+            if self._asked.remove_failed:
+                await asyncio.sleep(0)
+                teller.remove()
+            raise
         finally:
             self._keep(teller.numbers, found)
         return built
@@ -157,16 +162,17 @@ class ClassicBuild:
                 self._intermediates.keep(numbers[at], between)
 
     def _finish(self, built: Built, say: Say, tell: Say) -> None:
+        id = built.image.digest if built.image else None
+        if id and not self._asked.quiet:
+            tell({"aux": {"ID": str(id)}})
         if self._converted is not None and self._converted.unused:
             names = " ".join(self._converted.unused)
             tell({"stream": f"[Warning] One or more build-args [{names}] were not consumed\n"})
-        if built.image is None:
+        if id is None:
             return
-        id = built.image.digest
         if self._asked.quiet:
             say({"stream": f"{id}\n"})
             return
-        tell({"aux": {"ID": str(id)}})
         tell({"stream": f"Successfully built {id.short}\n"})
         for name in self._asked.request.tags:
             tell({"stream": f"Successfully tagged {name}\n"})

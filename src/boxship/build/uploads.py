@@ -28,6 +28,7 @@ from boxship.snapshot import trees
 
 SCHEME: Final = "context://"
 MODE: Final = 0o700
+ABOVE: Final = "../"
 USUAL_NAMES: Final = ("Dockerfile", "dockerfile")
 
 
@@ -127,7 +128,10 @@ class Upload:
         As with Docker, a Dockerfile or a `.dockerignore` that the patterns leave out is read
         first and then taken from the context.
         """
-        for name in (asked,) if asked and not self.is_alone else USUAL_NAMES:
+        wanted = ignore.clean(asked)
+        if f"{wanted}/".startswith(ABOVE):
+            raise InvalidRequest(f"forbidden path outside the build context: {asked[:200]} ()")
+        for name in (wanted,) if asked and not self.is_alone else USUAL_NAMES:
             found = self.read(name, SIZE_LIMIT)
             if found is not None:
                 self._hide(name)

@@ -43,7 +43,7 @@ from boxship.spec.digest import Digest
 from boxship.spec.engine.image import ImageConfig as RunConfig
 from boxship.spec.oci.image import Descriptor
 from boxship.spec.platform import Platform
-from boxship.spec.reference import InvalidReference, Reference
+from boxship.spec.reference import Reference
 from boxship.store.database import Database
 
 
@@ -155,14 +155,7 @@ class Images(Announcing, Measured):
     def tag(self, ref: str, name: str) -> None:
         """Point `name` at the image that `ref` means, taking it from whichever had it."""
         image = self.get(ref)
-        reference = Reference.parse(name)
-        if reference.digest is not None:
-            raise InvalidReference("refusing to create a tag with a digest reference")
-        if reference.familiar_repository == "sha256":
-            raise InvalidReference(
-                "refusing to create an ambiguous tag using digest algorithm as name"
-            )
-        reference = reference.with_default_tag()
+        reference = Reference.parse(name).for_image()
         self._catalog.point(str(reference), image.id, self._now())
         self._tell("tag", image, reference.familiar)
 

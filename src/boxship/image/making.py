@@ -26,7 +26,7 @@ from boxship.spec.engine.image import ImageConfig as RunConfig
 from boxship.spec.oci import image as oci
 from boxship.spec.oci.image import Descriptor, History, Manifest
 from boxship.spec.platform import Platform
-from boxship.spec.reference import InvalidReference, Reference
+from boxship.spec.reference import Reference
 
 PIECE: Final = 1 << 18  # small pieces would cost more to hand over than to take
 MADE_ANEW: Final = ("container", "container_config", "docker_version", "id", "parent", "throwaway")
@@ -136,9 +136,4 @@ def take_layer(
 
 def new_names(name: str) -> Sequence[str]:
     """Return the canonical name for a new image, if it is to have one."""
-    if not name:
-        return []
-    reference = Reference.parse(name)
-    if reference.digest is not None:
-        raise InvalidReference("refusing to create a tag with a digest reference")
-    return [str(reference.with_default_tag())]
+    return [str(Reference.parse(name).for_image())] if name else []

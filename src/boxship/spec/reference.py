@@ -22,6 +22,7 @@ HUB: Final = "docker.io"
 HUB_OLD: Final = "index.docker.io"
 OFFICIAL: Final = "library/"
 LATEST: Final = "latest"
+ALGORITHM: Final = "sha256"  # `sha256:…` is a digest wherever an image is asked for
 NAME_LIMIT: Final = 255
 KNOWN: Final = 256  # references that are kept parsed: the same few are asked for all the time
 TEXT_LIMIT: Final = 1024  # a name, a tag and a digest are shorter; nothing longer is matched
@@ -87,6 +88,16 @@ class Reference:
     def with_default_tag(self) -> Reference:
         """Return it with the tag `latest` where it has neither tag nor digest."""
         return self if self.tag or self.digest else self.with_tag(LATEST)
+
+    def for_image(self) -> Reference:
+        """Return it as a name that an image is given; InvalidReference where it can be none."""
+        if self.digest is not None:
+            raise InvalidReference("refusing to create a tag with a digest reference")
+        if self.familiar_repository == ALGORITHM:
+            raise InvalidReference(
+                "refusing to create an ambiguous tag using digest algorithm as name"
+            )
+        return self.with_default_tag()
 
     def with_tag(self, tag: str) -> Reference:
         """Return the same repository's `tag`."""

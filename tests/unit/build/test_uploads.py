@@ -53,7 +53,8 @@ pytestmark = pytest.mark.root  # archives name owners, and only root can give fi
 def test_the_dockerfile_is_found_under_either_name(uploads):
     assert uploads.unpack(archive(("Dockerfile", b"A"))).dockerfile("") == ("Dockerfile", b"A")
     assert uploads.unpack(archive(("dockerfile", b"b"))).dockerfile("") == ("dockerfile", b"b")
-    assert uploads.unpack(archive(("x/D", b"c"))).dockerfile("x/D") == ("x/D", b"c")
+    for name in ("x/D", "./x//D", "y/../x/D"):
+        assert uploads.unpack(archive(("x/D", b"c"))).dockerfile(name) == ("x/D", b"c")
     with pytest.raises(InvalidRequest, match="Cannot locate specified Dockerfile: gone"):
         uploads.unpack(archive(("Dockerfile", b""))).dockerfile("gone")
 

@@ -109,6 +109,11 @@ class Teller:
         self._image = image
         self._go_on(over=True)
 
+    def remove(self) -> None:
+        """Tell that the container of the step that has failed is gone too."""
+        if self._told_run:
+            self._removed(self._steps[self._at])
+
     def _go_on(self, *, over: bool) -> None:
         while self._at < len(self._steps):
             step = self._steps[self._at]
@@ -167,7 +172,7 @@ class Teller:
             if step.text.partition(" ")[0].upper() not in QUIET_STEPS:
                 self._run(step)
                 if self._remove:
-                    self._text(f"Removing intermediate container {self._container(step)}\n")
+                    self._removed(step)
             number = secrets.token_hex(6)
         if self._at == len(self._steps):
             number = self._image or number
@@ -185,6 +190,9 @@ class Teller:
             self._triggers = step.triggers
             plural = "s" if step.triggers > 1 else ""
             self._text(f"# Executing {step.triggers} build trigger{plural}\n")
+
+    def _removed(self, step: Step) -> None:
+        self._text(f"Removing intermediate container {self._container(step)}\n")
 
     def _container(self, step: Step) -> str:
         return _number("container", self._id, step.text)

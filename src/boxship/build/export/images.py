@@ -29,7 +29,7 @@ from boxship.spec.digest import Digest
 from boxship.spec.oci import image as oci
 from boxship.spec.oci.image import Descriptor, History, ImageConfig
 from boxship.spec.platform import Platform
-from boxship.spec.reference import InvalidReference, Reference
+from boxship.spec.reference import Reference
 
 SECOND: Final = 1_000_000_000
 
@@ -226,10 +226,7 @@ def wanted_names(request: BuildRequest, export: Export) -> list[str]:
     said += [name for name in export.attrs.get("name", "").split(",") if name]
     found: list[str] = []
     for name in said:
-        reference = Reference.parse(name)
-        if reference.digest is not None:
-            raise InvalidReference("refusing to create a tag with a digest reference")
-        found.append(str(reference.with_default_tag()))
+        found.append(str(Reference.parse(name).for_image()))
     return list(dict.fromkeys(found))
 
 
