@@ -19,6 +19,10 @@ from tests.support.classic import FROM, Answer, archive, build, post, shown
 from tests.support.engine import PATIENCE, Engine
 
 
+def shown_id(engine: Engine, image: str) -> str:
+    return engine.docker("image", "inspect", "-f", "{{.Id}}", image).stdout.strip()
+
+
 @pytest.fixture
 def api(engine: Engine) -> Iterator[docker.DockerClient]:
     client = engine.api()
@@ -183,6 +187,13 @@ def test_buildkit_builds_a_body_without_a_session(engine: Engine) -> None:
         answer = post(engine, packed, version="2", dockerfile="sub/D", t="bodily:1", **query)
         assert answer.error is None, answer.error
         assert shown(engine, "bodily:1", "cat", "/f") == "from the body"
+    quiet = post(engine, body, version="2", dockerfile="sub/D", q="1")
+    assert quiet.messages == [{"stream": shown_id(engine, "bodily:1") + "\n"}]
+    failing = archive({"Dockerfile": f"{FROM}RUN exit 3\n"})
+    answer = post(engine, failing, version="2", q="1")
+    assert (answer.messages[0]["id"], answer.error is None) == ("moby.buildkit.trace", False)
+    answer = post(engine, body, version="2", isolation="hyperv")
+    assert answer.messages == [{"message": 'unsupported isolation: "hyperv"'}]
     assert post(engine, body[:700], version="2").messages[0]["message"] == "unexpected EOF"
     answer = post(engine, b"", version="2", remote="client-session")
     assert "no active session" in str(answer.messages)

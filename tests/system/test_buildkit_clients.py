@@ -122,6 +122,18 @@ def test_a_build_takes_files_arguments_secrets_and_names(
     assert again.stderr.count(b"CACHED") >= 4
 
 
+def test_a_quiet_build_says_its_image_only(
+    engine: Engine, build: Build, door: str, tmp_path: Path
+) -> None:
+    context = write(tmp_path / "context", f"FROM busybox:latest\nRUN echo {door}\n")
+    done = build("-q", "-t", f"quiet-{door}:1", "--iidfile", f"{tmp_path}/id", str(context))
+    said = (done.stdout.decode().strip(), (tmp_path / "id").read_text().strip())
+    assert done.stderr == b""
+    for name in said:  # buildx says the configuration's digest
+        shown = engine.docker("image", "inspect", "-f", "{{index .RepoTags 0}}", name).stdout
+        assert shown == f"quiet-{door}:1\n"
+
+
 def test_a_step_that_fails_is_shown_and_ends_the_build(build: Build, door: str) -> None:
     text = b"FROM busybox:latest\nRUN echo before the end && exit 3\n"
     done = build("-", input=text, check=False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from boxship.api import credentials
+from boxship.api.query import Query
 from boxship.api.routing import Call
 from boxship.build.dockerfile.convert import epoch_of
 from boxship.build.ops import Network, Resources, Ulimit
@@ -40,12 +41,7 @@ class Asked:
 def read(call: Call, host: Platform) -> Asked:
     """Read the parameters; what this engine cannot do is refused by name."""
     query = call.query
-    if query.text("isolation") not in ("", "default"):
-        raise InvalidRequest(f'unsupported isolation: "{query.text("isolation")[:100]}"')
-    if query.all("securityopt"):
-        raise InvalidRequest(
-            "The daemon on this platform does not support setting security options on build"
-        )
+    refuse(query)
     network, name = _network(query.text("networkmode"))
     platform = query.text("platform")
     build_args = {
@@ -80,6 +76,16 @@ def read(call: Call, host: Platform) -> Asked:
         query.text("buildid"),
         request,
     )
+
+
+def refuse(query: Query) -> None:
+    """Refuse what no build on this platform can be given."""
+    if query.text("isolation") not in ("", "default"):
+        raise InvalidRequest(f'unsupported isolation: "{query.text("isolation")[:100]}"')
+    if query.all("securityopt"):
+        raise InvalidRequest(
+            "The daemon on this platform does not support setting security options on build"
+        )
 
 
 def _resources(call: Call) -> Resources:

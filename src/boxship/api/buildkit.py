@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from boxship.api.building import Building
-from boxship.api.progress import Say
-from boxship.errors import InvalidRequest, Unavailable
+from boxship.api.progress import Held, Say
+from boxship.errors import BoxshipError, InvalidRequest, Unavailable
 from boxship.lib.pipe import Pipe
 from boxship.runtime.cdi import Devices
 from boxship.spec.platform import Platform
@@ -165,6 +165,8 @@ class Doors:
 
         solving = (await self._parts()).solving
         asked = buildkit_query.read(query)
+        held = Held(say) if query.flag("q") else None
+        tell = held.keep if held else say
         asked.ref = asked.ref or secrets.token_hex(REF_SIZE)
         archive = None
         if not query.text("remote"):
@@ -183,15 +185,23 @@ class Doors:
                 if job := solving.jobs.get(asked.ref):
                     async for told in job.follow():
                         trace = base64.b64encode(status.response(told).SerializeToString())
-                        say({"id": TRACE, "aux": trace.decode()})
+                        tell({"id": TRACE, "aux": trace.decode()})
                 built = await solve
+            except BoxshipError:
+                if held:
+                    held.tell()
+                raise
             finally:
                 solve.cancel()
                 await asyncio.wait([solve])
         finally:
             if archive is not None:
                 await asyncio.to_thread(archive.remove)
-        if built.image is not None:
+        if built.image is None:
+            return
+        if held:
+            say({"stream": f"{built.image.digest}\n"})
+        else:
             say({"id": IMAGE, "aux": {"ID": str(built.image.digest)}})
 
     def cancel(self, id: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from boxship.api.asked import refuse
 from boxship.api.query import Query
 from boxship.errors import InvalidRequest
 from boxship.spec.buildkit.control_pb2 import Exporter, SolveRequest
@@ -17,7 +18,8 @@ LIMIT: Final = 1 << 20
 
 
 def read(query: Query) -> SolveRequest:
-    """Return what the parameters ask."""
+    """Return what the parameters ask; what this engine cannot do is refused by name."""
+    refuse(query)
     options: dict[str, str] = {}
     for name, key in (("target", "target"), ("dockerfile", "filename"), ("platform", "platform")):
         if query.text(name):
@@ -43,7 +45,7 @@ def read(query: Query) -> SolveRequest:
     hosts = [_host(text) for text in query.all("extrahosts")]
     if hosts:
         options["add-hosts"] = ",".join(hosts)
-    for name in ("shmsize", "memory", "cpushares", "cpuperiod", "cpuquota"):
+    for name in ("shmsize", "memory", "memswap", "cpushares", "cpuperiod", "cpuquota"):
         if number := query.integer(name):
             options[NAMES[name]] = str(number)
     for name in ("cpusetcpus", "cpusetmems", "cgroupparent"):
@@ -71,6 +73,7 @@ def read(query: Query) -> SolveRequest:
 NAMES: Final = {
     "shmsize": "shm-size",
     "memory": "memory",
+    "memswap": "memory-swap",
     "cpushares": "cpu-shares",
     "cpuperiod": "cpu-period",
     "cpuquota": "cpu-quota",

@@ -67,11 +67,11 @@ class ClassicBuild:
 
     async def perform(self, say: Say) -> None:
         """Take the context, build, and tell of it; what fails late is the last message."""
-        held: list[Mapping[str, Any]] = []
+        held = progress.Held(say)
 
         def tell(message: Mapping[str, Any]) -> None:
             if self._asked.quiet:
-                held.append(message)
+                held.keep(message)
             else:
                 self._said = True
                 say(message)
@@ -82,10 +82,8 @@ class ClassicBuild:
             try:
                 built = await self._build(context, tell)
             except BoxshipError as error:
-                if not self._said and not held:
+                if not held.tell() and not self._said:
                     raise
-                for message in held:
-                    say(message)
                 say(self._failure(error))
                 return
         self._finish(built, say, tell)

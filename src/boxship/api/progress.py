@@ -29,6 +29,24 @@ LULL: Final = 0.005  # seconds between two writes: what is said meanwhile goes o
 Say = Callable[[Mapping[str, Any]], None]
 
 
+class Held:
+    """Keeps what a quiet build would say, for when it fails."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._kept: list[Mapping[str, Any]] = []
+
+    def keep(self, message: Mapping[str, Any]) -> None:
+        """Take a message."""
+        self._kept.append(message)
+
+    def tell(self) -> bool:
+        """Say all of it; return whether there was anything."""
+        for message in self._kept:
+            self._say(message)
+        return bool(self._kept)
+
+
 def message(document: Mapping[str, Any]) -> bytes:
     """Return one message as it goes out."""
     return msgspec.json.encode(document, enc_hook=str) + END_OF_MESSAGE
