@@ -175,6 +175,38 @@ def test_a_picture_is_drawn_over_the_last(drawn: tuple[Live, Paper, Screen, list
     assert len(last) == 3
 
 
+def test_tabs_take_as_much_room_as_the_terminal_gives_them(
+    drawn: tuple[Live, Paper, Screen, list[float]],
+) -> None:
+    """A line with tabs was broken by the terminal, and the picture crept down."""
+    live, paper, screen, now = drawn
+    live.take(vertex("RUN a\tb", 100))
+    live.take(said("RUN a\tb", "".join(f"{n}\tx" * 30 + "\n" for n in range(3)), 101))
+    now[0] = 102.0
+    live.tick()
+    shown = picture(live, paper, screen)
+    assert len(shown) == 5
+    assert not any("\t" in row for row in shown)
+    assert all(len(row) < screen.width for row in shown)
+
+
+def test_what_is_interrupted_is_shown_as_given_up() -> None:
+    for make in (Plain, Live):
+        paper = Paper()
+        shown = Ended(make(paper, None), paper, debug=False, colors=False)  # type: ignore[arg-type]
+        shown.take(vertex("[1/2] FROM x", 10, 11))
+        shown.take(vertex("[2/2] RUN long", 10))
+        shown.take(said("[2/2] RUN long", "half a line", 11))
+        shown.interrupt(13.0)
+        shown.finish()
+        lines = paper.text.splitlines()
+        if make is Plain:
+            assert lines[-3:] == ["#2 [2/2] RUN long", "#2 1.000 half a line", "#2 CANCELED"]
+        else:
+            assert any(" => CANCELED [2/2] RUN long" in line for line in lines), lines
+            assert "------" not in paper.text
+
+
 def test_many_steps_are_cut_to_the_height_and_output_goes_first(
     drawn: tuple[Live, Paper, Screen, list[float]],
 ) -> None:

@@ -149,7 +149,8 @@ def cells(text: str) -> int:
 
 
 def cut(text: str, width: int) -> str:
-    """Return as much of a text as fits."""
+    """Return as much of a text as fits, with blanks for tabs."""
+    text = text.expandtabs()
     if cells(text) <= width:
         return text
     while text and cells(text) > width:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Mapping
-from contextlib import AsyncExitStack, ExitStack
-from typing import TYPE_CHECKING
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Final
 
 from boxship.cli.building.asked import Asked, Prepared, links, prepare
 from boxship.cli.building.builders import Builder
 from boxship.cli.building.failure import told
 from boxship.cli.building.localstate import LocalStates
 from boxship.cli.building.show import EVERY, MODES, Heading, display
-from boxship.cli.building.tracking import prefixed
+from boxship.cli.building.tracking import CANCELED, prefixed
 from boxship.client.builds import CONFIG, Builds, Graph
 from boxship.errors import InvalidRequest
 from boxship.lib.groups import first_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 
 Results = dict[str, dict[str, str]]
+INTERRUPTED: Final = 130  # the exit code of whom a signal of the keyboard has ended
 
 
 def build_all(
@@ -53,7 +55,11 @@ def build_all(
         debug=debug,
         environment=shell.environment,
     )
-    return asyncio.run(_build_all(shell, wanted, shown, linked or {}, chosen))
+    try:
+        return asyncio.run(_build_all(shell, wanted, shown, linked or {}, chosen))
+    except KeyboardInterrupt:
+        shell.report(f"ERROR: failed to solve: Canceled: {CANCELED}")
+        return INTERRUPTED, {}
 
 
 async def _build_all(
@@ -97,19 +103,16 @@ async def _build_all(
             ref = f"{builder.name}/{builder.node}/{request.ref}"
             results[name] = {**answer.exporter_response, "buildx.build.ref": ref}
 
-    ticking = asyncio.ensure_future(_tick(shown))
     try:
-        place = builder.place(shell)
-        async with Builds(place).connected() as builds, asyncio.TaskGroup() as tasks:
-            for name, asked in wanted.items():
-                tasks.create_task(one(name, asked, builds))
+        async with _showing(shown):
+            place = builder.place(shell)
+            async with Builds(place).connected() as builds, asyncio.TaskGroup() as tasks:
+                for name, asked in wanted.items():
+                    tasks.create_task(one(name, asked, builds))
     except* Exception as errors:
         error: BaseException | None = first_of(errors)
     else:
         error = None
-    finally:
-        ticking.cancel()
-        shown.finish()
     if error is not None:
         raise error
     for failure in failures[:1]:
@@ -134,6 +137,20 @@ def progress_mode(shell: Shell, asked: str) -> str:
     if mode not in MODES:
         raise InvalidRequest(f"invalid progress mode {mode}")
     return mode
+
+
+@asynccontextmanager
+async def _showing(shown: Display) -> AsyncIterator[None]:
+    """Show that time goes by while the block runs, and then what it has come to."""
+    ticking = asyncio.ensure_future(_tick(shown))
+    try:
+        yield
+    except asyncio.CancelledError:
+        shown.interrupt(time.time())
+        raise
+    finally:
+        ticking.cancel()
+        shown.finish()
 
 
 async def _tick(shown: Display) -> None:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from boxship.cli.output import Output
     from boxship.spec.buildkit import control_pb2 as pb
 
-    class Display(Protocol):
-        """Shows what is told."""
+    class Listener(Protocol):
+        """Hears what is told."""
 
         def take(self, told: pb.StatusResponse) -> None:
             """Show a message."""
@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 
         def finish(self) -> None:
             """Nothing more will be told."""
+
+    class Display(Listener, Protocol):
+        """Shows what is told."""
+
+        def interrupt(self, at: float) -> None:
+            """Show of what is at work that it was given up."""
+
+    class Gathering(Listener, Protocol):
+        """A display that knows the steps."""
+
+        steps: Steps
 
 
 EVERY = 0.1  # seconds between two ticks
@@ -78,6 +89,9 @@ class Quiet:
     def tick(self) -> None:
         pass
 
+    def interrupt(self, at: float) -> None:
+        pass
+
     def finish(self) -> None:
         pass
 
@@ -99,16 +113,11 @@ class Raw:
     def tick(self) -> None:
         pass
 
-    def finish(self) -> None:
+    def interrupt(self, at: float) -> None:
         pass
 
-
-if TYPE_CHECKING:
-
-    class Gathering(Display, Protocol):
-        """A display that knows the steps."""
-
-        steps: Steps
+    def finish(self) -> None:
+        pass
 
 
 class Ended:
@@ -125,6 +134,9 @@ class Ended:
 
     def tick(self) -> None:
         self._inner.tick()
+
+    def interrupt(self, at: float) -> None:
+        self._inner.take(self._inner.steps.interrupted(at))
 
     def finish(self) -> None:
         self._inner.finish()

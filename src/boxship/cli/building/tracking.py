@@ -162,6 +162,19 @@ class Steps:
         self.warnings += [one for one in told.warnings if (one.vertex, one.short) not in known]
         return list(touched.values())
 
+    def interrupted(self, at: float) -> pb.StatusResponse:
+        """Return what would be told of the steps at work if they were given up now."""
+        from boxship.spec.buildkit import control_pb2 as pb
+
+        told = pb.StatusResponse()
+        for step in self.steps.values():
+            if step.running:
+                one = told.vertexes.add(digest=step.digest, name=step.name, error=CANCELED)
+                one.completed.FromNanoseconds(int(at * 1e9))
+                for part in step.parts.values():
+                    part.completed = at
+        return told
+
     def of(self, digest: str) -> Step:
         if digest not in self.steps:
             self.steps[digest] = Step(digest)
