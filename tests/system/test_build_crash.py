@@ -18,7 +18,7 @@ from pathlib import Path
 
 import docker
 import pytest
-from tests.support.doors import begin, build
+from tests.support.doors import DOORS, begin, build
 from tests.support.engine import PATIENCE, SPREAD, Engine, engine_number, private_engine
 from tests.support.gitrepo import Repository
 from tests.support.websites import Asked, Page, repositories, site
@@ -92,7 +92,8 @@ def unrecorded(engine: Engine) -> set[str]:
 def clean(engine: Engine) -> None:
     """Wait until nothing is left of builds, and make sure that the engine agrees."""
     wait_until(lambda: not any(traces(engine).values()), lambda: traces(engine))
-    assert engine.boxship("system", "check").stdout.strip() == "clean"
+    found = engine.boxship("system", "check", check=False).stdout
+    assert found.strip() == "clean", found
 
 
 def right(engine: Engine, door: str, folder: Path, number: int) -> None:
@@ -129,13 +130,13 @@ def test_a_killed_daemon_leaves_nothing_of_builds(
     dice = random.Random(rounds)
     build(victim, "boxship", "-t", "crash:first", text=FIRST)
     for number in range(rounds):
-        folders = [context(tmp_path / door, number) for door in ("classic", "buildx", "boxship")]
+        folders = [context(tmp_path / door, number) for door in DOORS]
         clients = [
             begin(victim, folder.name, "-t", f"crash:{folder.name}", str(folder))
             for folder in folders
         ]
         clients.append(
-            begin(victim, "boxship", "-o", f"type=tar,dest={tmp_path}/tar", str(folders[2]))
+            begin(victim, "boxship", "-o", f"type=tar,dest={tmp_path}/tar", str(folders[-1]))
         )
         pruning = threading.Thread(target=prune, args=(victim,))
         pruning.start()
@@ -147,7 +148,7 @@ def test_a_killed_daemon_leaves_nothing_of_builds(
         victim.start()
         clean(victim)
         assert not unrecorded(victim)
-        right(victim, dice.choice(("classic", "buildx", "boxship")), folders[0], number)
+        right(victim, dice.choice(DOORS), folders[0], number)
 
 
 def prune(engine: Engine) -> None:
@@ -155,7 +156,31 @@ def prune(engine: Engine) -> None:
 
 
 @pytest.mark.docker_cli
-@pytest.mark.parametrize("door", ["classic", "buildx", "boxship"])
+@ROUNDS
+def test_clients_that_are_interrupted_leave_nothing(
+    victim: Engine, tmp_path: Path, rounds: int
+) -> None:
+    """At random moments, all at once: one client's end harms no other's build of the same steps."""
+    dice = random.Random(rounds)
+    build(victim, "boxship", "-t", "crash:first", text=FIRST)
+    for number in range(100, 100 + rounds):
+        folder = context(tmp_path / "shared", number)
+        clients = [begin(victim, door, "-t", f"crash:{door}", str(folder)) for door in DOORS]
+        stays = dice.choice(clients)
+        for client in clients:
+            if client is not stays:
+                time.sleep(dice.uniform(0, MOST / len(clients)))
+                client.send_signal(signal.SIGINT)
+        said, _ = stays.communicate(timeout=60 * PATIENCE)
+        assert stays.returncode == 0, said
+        for client in clients:
+            gone(client)
+        clean(victim)
+        right(victim, DOORS[clients.index(stays)], folder, number)
+
+
+@pytest.mark.docker_cli
+@pytest.mark.parametrize("door", DOORS)
 def test_a_killed_client_leaves_nothing_of_its_build(
     victim: Engine, tmp_path: Path, door: str
 ) -> None:

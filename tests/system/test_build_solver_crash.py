@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import subprocess
 import tarfile
 import threading
 import time
+from pathlib import Path
 
+from tests.support.building import workshop
 from tests.support.engine import PATIENCE, Engine, another_number, private_engine
 
 
@@ -67,3 +70,21 @@ def test_a_killed_daemon_leaves_no_process_and_a_cache_that_is_right() -> None:
         assert once == twice  # found in the cache, and not done again
         names = engine.boxship("image", "ls", "-q", "t:never").stdout
         assert names.strip() == ""
+
+
+def test_layers_that_only_an_unfinished_step_stood_on_go_with_it(tmp_path: Path) -> None:
+    """Killed between a layer's new name and its record: the layer was kept by a step, for good."""
+
+    async def killed() -> None:
+        async with workshop(another_number(), tmp_path) as shop:
+            files = shop.builder.filesystems
+            with shop.builder.records.holding() as held:
+                layer = files.keep(files.change(None, bare=False), "not recorded", held)
+                files.close(files.change(layer.chain, bare=False))
+
+    async def after() -> list[str]:
+        async with workshop(another_number(), tmp_path) as shop:
+            return list(shop.engine.images.leftovers())
+
+    asyncio.run(killed())
+    assert asyncio.run(after()) == []

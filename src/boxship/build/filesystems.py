@@ -200,11 +200,12 @@ class Filesystems:
         """Whether a stack is there."""
         return chain is None or self._snapshots.has_layer(chain)
 
-    def sweep(self) -> None:
-        """Remove what a killed daemon has left half done."""
-        for key in self._snapshots.keys():  # noqa: SIM118
-            if key.startswith(SNAPSHOTS):
-                self._snapshots.remove(key)
+    def sweep(self) -> bool:
+        """Remove what a killed daemon has left half done; return whether there was anything."""
+        left = [key for key in self._snapshots.keys() if key.startswith(SNAPSHOTS)]  # noqa: SIM118
+        for key in left:
+            self._snapshots.remove(key)
+        return bool(left)
 
 
 def new_name() -> ChainId:

@@ -180,8 +180,10 @@ async def make_tools(
 ) -> Tools:
     """Put the parts together, and clean up behind a builder that was killed."""
     filesystems = Filesystems(snapshots, time.time_ns)
-    filesystems.sweep()
+    swept = filesystems.sweep()
     records.reconcile({*snapshots.layers()})
+    if swept:
+        images.collect()  # layers that only those stood on: nobody has recorded them
     folders = Folders(os.path.join(data, FOLDERS), records, time.time_ns)
     folders.reconcile()
     runner = Runner(spawner, Keepers(), networks, rules, run, rules.host.hostname)
