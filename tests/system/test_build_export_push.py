@@ -52,6 +52,23 @@ def test_a_result_is_pushed_with_what_the_client_logs_in_with(
 
 
 @pytest.mark.docker_cli
+@pytest.mark.parametrize("door", doors.DOORS)
+def test_a_base_that_is_pulled_is_told_of(engine: Engine, registry: str, door: str) -> None:
+    """Nothing was shown until the whole of a large image was here."""
+    base = f"{registry}/base:{door}"
+    assert build(engine, "boxship", f"FROM busybox\nLABEL x={door}\n", "-t", base).returncode == 0
+    engine.docker("push", base)
+    engine.docker("image", "rm", base)
+    done = build(engine, door, f"FROM {base}\nENV told={door}\n")
+    assert done.returncode == 0, done.stderr
+    told = done.stdout + done.stderr
+    assert "Already exists" in told if door == "classic" else f"load metadata for {base}" in told
+    again = build(engine, door, f"FROM {base}\nENV told={door}\n")
+    assert base not in (again.stdout + again.stderr).partition("FROM")[0]
+    engine.docker("image", "rm", base)
+
+
+@pytest.mark.docker_cli
 @pytest.mark.parametrize("door", DOORS)
 def test_several_platforms_are_pushed_with_what_is_attested(
     engine: Engine, registry: str, door: str

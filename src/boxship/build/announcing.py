@@ -1,4 +1,4 @@
-"""Telling of work that is no vertex of the graph as if it were one: exports, imports of caches."""
+"""Telling of work that is no vertex of the graph: exports, imports of caches, pulls of bases."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from boxship.build.progress import PartState, Report, VertexState
+from boxship.build.sources.source import Tell as TellPart
+from boxship.build.sources.source import Told
 from boxship.errors import BoxshipError
 from boxship.spec.digest import Digest
 
@@ -52,3 +54,35 @@ def announced(report: Report, name: str) -> Iterator[Tell]:
         report(replace(state, completed=time.time_ns(), error=str(error)))
         raise
     report(replace(state, completed=time.time_ns()))
+
+
+@contextmanager
+def announced_late(report: Report, name: str) -> Iterator[TellPart]:
+    """Tell of work as if it were a vertex, once there is something to tell of a part of it."""
+    state = VertexState(
+        Digest.of(f"{name} {time.time_ns()}".encode()), name, started=time.time_ns()
+    )
+    begun = False
+
+    def tell(told: Told) -> None:
+        nonlocal begun
+        if not begun:
+            begun = True
+            report(state)
+        report(part_of(state.digest, told))
+
+    try:
+        yield tell
+    except (BoxshipError, OSError) as error:
+        if begun:
+            report(replace(state, completed=time.time_ns(), error=str(error)))
+        raise
+    if begun:
+        report(replace(state, completed=time.time_ns()))
+
+
+def part_of(vertex: Digest, told: Told) -> PartState:
+    """Return what a source tells as what is told of a vertex."""
+    now = time.time_ns()
+    done = now if told.done else 0
+    return PartState(vertex, told.id, told.name, told.current, told.total, now, now, done)

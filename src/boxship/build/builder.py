@@ -146,7 +146,7 @@ class Builder:
         self, asked: Mapping[str, str], parts: Sequence[Part], job: Job
     ) -> list[Part]:
         """Return results with what a scanner's image says of them."""
-        finder = Finder(self.finder, self.layouts, job.asker)
+        finder = Finder(self.finder, self.layouts, job.asker, job.report)
         wanted = str(Reference.parse(asked[scanning.GENERATOR]).with_default_tag())
         image = await finder.resolve(wanted, self.host)
         parameters = {name: said for name, said in asked.items() if name != scanning.GENERATOR}
@@ -250,7 +250,8 @@ class Builder:
         """Find an image and its configuration, for what is asked there."""
         with self.records.holding() as held:
             asker = await self._asker(replace(request, pull=pull), held)
-            return await Finder(self.finder, self.layouts, asker).resolve(reference, platform)
+            finder = Finder(self.finder, self.layouts, asker, lambda told: None)
+            return await finder.resolve(reference, platform)
 
     async def look(
         self, source: Source, platform: Platform, request: BuildRequest, *, objects: bool

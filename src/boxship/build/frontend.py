@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from boxship.build import remote
+from boxship.build.announcing import announced_late
 from boxship.build.dockerfile import include
 from boxship.build.dockerfile.conversions import Conversions
 from boxship.build.dockerfile.convert import Converted
@@ -34,6 +35,7 @@ from boxship.spec.digest import Digest
 from boxship.spec.platform import Platform
 from boxship.spec.reference import Reference
 
+LOADING: Final = "[internal] load metadata for "
 LONG: Final = 1 << 16
 INPUT: Final = "context"  # a result that stands for the client's folder
 OWN: Final = Source(CONTEXTS)  # of whoever asks: two builds of one file have one graph
@@ -46,14 +48,16 @@ class Finder:
     source: ImageSource
     layouts: LayoutSource
     asker: Asker
+    report: Report
 
     async def resolve(self, reference: str, platform: Platform) -> Resolved:
-        """Return an image's digest and configuration."""
+        """Return an image's digest and configuration; of one that is pulled, tell how far it is."""
         if self.asker.judges != NOBODY:
             reference = await self._judged(reference, platform)
         if reference.startswith(LAYOUT):
             return await self.layouts.resolve(reference, platform, self.asker)
-        return await self.source.resolve(reference, platform, self.asker, lambda told: None)
+        with announced_late(self.report, f"{LOADING}{reference}") as tell:
+            return await self.source.resolve(reference, platform, self.asker, tell)
 
     async def _judged(self, reference: str, platform: Platform) -> str:
         """Return the image that policies would have instead."""
@@ -80,7 +84,7 @@ class Frontend:
         self, request: BuildRequest, file: Dockerfile, report: Report
     ) -> Sequence[Target]:
         """Return what is to be solved, one for each platform asked for."""
-        finder = Finder(self.source, self.layouts, self.asker)
+        finder = Finder(self.source, self.layouts, self.asker, report)
         found: list[Target] = []
         for platform in request.platforms or (self.host,):
             options, findings = self.options(request, platform), list[Finding]()

@@ -21,7 +21,8 @@ from typing import Any, Final
 
 from boxship.api.render.numbers import Numbers
 from boxship.build.dockerfile.steps import Step
-from boxship.build.progress import Output, Told, VertexState
+from boxship.build.frontend import LOADING
+from boxship.build.progress import Output, PartState, Told, VertexState
 from boxship.spec.digest import Digest
 
 Say = Callable[[Mapping[str, Any]], None]
@@ -67,6 +68,7 @@ class Teller:
         self._id = ""
         self._image = ""
         self._told_run = False
+        self._pulls: set[Digest] = set()
         self.numbers: dict[int, str] = {}  # those of steps that are over
 
     def begin(self, steps: Sequence[Step]) -> None:
@@ -85,7 +87,12 @@ class Teller:
 
     def tell(self, told: Told) -> None:
         """Take what the solver says."""
+        if isinstance(told, PartState):
+            self._pulled(told)
+            return
         if isinstance(told, VertexState):
+            if told.name.startswith(LOADING):
+                self._pulls.add(told.digest)
             vertex = self._vertices.setdefault(told.digest, _Vertex())
             vertex.cached = told.cached
             vertex.started = bool(told.started) and not told.cached
@@ -138,6 +145,12 @@ class Teller:
             if not over and (last or not done):
                 return
             self._close(step, known)
+
+    def _pulled(self, told: PartState) -> None:
+        """Tell how far a layer of a base image is."""
+        if told.vertex in self._pulls:
+            detail = {"current": told.current, "total": told.total} if told.total else {}
+            self._say({"status": told.name, "progressDetail": detail, "id": told.id})
 
     def _open(self, step: Step) -> None:
         if self._begun:

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from boxship.build.announcing import part_of
 from boxship.build.cache.records import Held
 from boxship.build.cache.remote import Remote
 from boxship.build.errors import BuildFailed
 from boxship.build.filesystems import Layers, Value
 from boxship.build.naming import name_of
 from boxship.build.ops import Vertex
-from boxship.build.progress import PartState, Report, VertexState
+from boxship.build.progress import Report, VertexState
 from boxship.build.sources.source import Asker, Fetched, Told
 from boxship.errors import BoxshipError
 from boxship.snapshot.driver import ChainId
@@ -118,16 +119,4 @@ class Job:
 
     def part(self, vertex: Vertex, told: Told) -> None:
         """Tell how far a part of a vertex is."""
-        now = time.time_ns()
-        self.report(
-            PartState(
-                vertex.digest,
-                told.id,
-                told.name,
-                told.current,
-                told.total,
-                now,
-                now,
-                now if told.done else 0,
-            )
-        )
+        self.report(part_of(vertex.digest, told))

@@ -96,7 +96,7 @@ class ImageSource:
 
 def _telling(tell: Tell) -> Callable[[Telling], None]:
     def heard(said: Telling) -> None:
-        if isinstance(said, PullTold) and said.id:
+        if isinstance(said, PullTold) and said.layer:
             done = said.status in ("Pull complete", "Already exists")
             tell(Told(said.id, said.status, said.current, said.total, done))
 
