@@ -33,6 +33,7 @@ OWN: Final = -1
 CHUNK: Final = 1 << 18
 GATHERED: Final = 1 << 20
 COPIED: Final = 16 << 20
+FLUSHED: Final = 16 << 20  # what is larger waits for the disk before it is wanted
 MOST_TRAILER: Final = 64 << 20
 
 
@@ -92,6 +93,7 @@ class Assembly:
         self._hasher, self._writer = Helper(), Helper()
         self._hasher.__enter__()
         self._writer.__enter__()
+        self._complete = False
         self._ended = False
 
     def add(self, data: bytes, at: int = OWN) -> None:
@@ -208,13 +210,25 @@ class Assembly:
         self._written += size
         self._writeback.reached(self._file, self._written)
 
+    def complete(self) -> None:
+        """Nothing more comes: the threads go on with the rest, and bring it to the disk."""
+        if self._complete:
+            return
+        self._complete = True
+        self._differ()
+        self._hand_over()
+        if self.base is not None:
+            self._writer.do(self._write_trailer)
+        self._writer.do(self._flush)
+
+    def _flush(self) -> None:
+        if self._written >= FLUSHED:
+            os.fdatasync(self._file)
+
     def finish(self) -> Digest:
         """Wait for the threads; return what the blob is called."""
+        self.complete()
         if not self._ended:
-            self._differ()
-            self._hand_over()
-            if self.base is not None:
-                self._writer.do(self._write_trailer)
             self._end(None)
         return Digest("sha256:" + self._hash.hexdigest())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import threading
 from pathlib import Path
 
 import pytest
@@ -230,3 +231,17 @@ def test_states_are_few_and_true() -> None:
         several.keep(Digest.of(b"%d" % number), known)
     assert several.of(Digest.of(b"1")) is known
     assert several.of(Digest.of(b"0")) is not known
+
+
+def test_what_is_complete_goes_to_the_disk_before_anybody_wants_it(
+    blobs: Blobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed = threading.Event()
+    monkeypatch.setattr(assembly, "FLUSHED", 1000)
+    monkeypatch.setattr(os, "fdatasync", lambda file: flushed.set())
+    with blobs.lease() as lease, blobs.assembling() as made:
+        made.add_file(Source(tmp_path / "source", BASE), 0, 3_000_000)
+        made.complete()
+        assert flushed.wait(30)
+        made.complete()
+        assert blobs.commit_assembled(made, lease) == Digest.of(BASE)

@@ -241,7 +241,6 @@ class _Work:
         packed, self._archive = self._archive, None
         if packed is None or self._source is None:
             return
-        packed.archive.end()
         self._tars.keep(layer.chain, packed)
         self._source.then(partial(self._tars.end, layer.chain))
 

@@ -92,6 +92,7 @@ class LayerTar:
         """Nothing more comes."""
         self._take()
         self.assembly.add(tarwriter.END)
+        self.assembly.complete()
 
 
 class Pour:
@@ -123,6 +124,7 @@ class Pour:
         if archive is not None:
             found = list(found)
             same = self._pack(path, found, archive)
+            archive.end()
         self._inherits = bool(os.fstat(folder).st_mode & stat.S_ISGID)
         before = NOWHERE if last is None else os.dup(last.folder)
         stack: list[_Level] = [(at, os.dup(folder), before, -1)]
