@@ -10,8 +10,9 @@ import pytest
 from tests.support.images import archive
 from tests.support.snapshots import BASE
 
+from boxship.lib.filepart import FilePart
 from boxship.snapshot import trees
-from boxship.snapshot.driver import Change, Kind
+from boxship.snapshot.driver import ChainId, Change, Kind
 from boxship.snapshot.errors import NoSuchSnapshot, SnapshotExists, TooManyChanges, WrongLayer
 from boxship.snapshot.snapshots import Snapshots, export
 from boxship.spec.digest import Digest
@@ -316,3 +317,31 @@ def test_what_is_large_comes_first_in_each_folder_of_a_layer(snapshots, monkeypa
     ]  # fmt: skip
     again = snapshots.apply(base, [layer], Digest.of(layer)).chain
     assert tree(snapshots.view(again)) == before
+
+
+def test_a_layer_in_parts_is_the_same_layer(snapshots):
+    """What is large is a file: whoever takes it lets the kernel copy it."""
+    snapshots.prepare("one", None, bare=True)
+    mounted = snapshots.open("one")
+    root = Path(f"/proc/self/fd/{mounted}")
+    for name, size in {
+        "a": trees.LARGE + 1,
+        "b": trees.LARGE - 1,
+        "c": trees.LARGE,
+        "d": 0,
+    }.items():
+        (root / name).write_bytes(os.urandom(size))
+    (root / "e").hardlink_to(root / "a")
+    os.truncate(root / "d", trees.LARGE * 2)
+    os.close(mounted)
+    name = ChainId(Digest.of(b"one"))
+    snapshots.seal("one", name)
+    whole, files = b"".join(snapshots.layer_diff(name)), 0
+    parts = io.BytesIO()
+    for part in snapshots.layer_parts(name):
+        if isinstance(part, FilePart):
+            files += 1
+            part = b"".join(part.pieces())
+        parts.write(part)
+    assert files == 3
+    assert parts.getvalue() == whole

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from threading import Event
 from types import TracebackType
 from typing import Final, Protocol
 
@@ -25,6 +26,7 @@ from boxship.content.errors import WrongContent
 from boxship.content.states import States
 from boxship.content.writeback import Writeback
 from boxship.lib.beside import Helper
+from boxship.lib.filepart import FilePart
 from boxship.spec.digest import Digest
 
 MAGIC: Final = b"BXPIECES"
@@ -32,6 +34,7 @@ SUFFIX: Final = ".pieces"
 OWN: Final = -1
 CHUNK: Final = 1 << 18
 GATHERED: Final = 1 << 20
+UNWANTED: Final = "it is not wanted any more"
 COPIED: Final = 16 << 20
 FLUSHED: Final = 16 << 20  # what is larger waits for the disk before it is wanted
 MOST_TRAILER: Final = 64 << 20
@@ -53,6 +56,16 @@ class Opened(Protocol):
         """The file; one that is not open yet is opened now."""
 
 
+class _Open:
+    """A file that is open for as long as anybody has this object."""
+
+    def __init__(self, file: int) -> None:
+        self.file = os.dup(file)
+
+    def __del__(self) -> None:
+        os.close(self.file)
+
+
 class Assembly:
     """A blob in the making; hashed and written by threads of its own while more is added.
 
@@ -67,10 +80,11 @@ class Assembly:
         ended: Callable[[], None] | None = None,
         known: int = -1,
         states: States | None = None,
+        unwanted: Event | None = None,
     ) -> None:
         """`known` is the base, open for reading: it is the assembly's now; `states` are its.
 
-        Without a base those of the new blob are added to them.
+        Without a base those of the new blob are added to them. Once it is `unwanted` it fails.
         """
         self._then = ended
         self._known = known
@@ -95,6 +109,7 @@ class Assembly:
         self._writer.__enter__()
         self._complete = False
         self._ended = False
+        self._unwanted = unwanted or Event()
 
     def add(self, data: bytes, at: int = OWN) -> None:
         """Take the next bytes; `at` is where the base has the same."""
@@ -111,15 +126,29 @@ class Assembly:
         if self._gathered >= GATHERED:
             self._hand_over()
 
-    def add_file(self, owner: Opened, offset: int, size: int, at: int = OWN) -> None:
-        """Take a part of a file, which the threads look at when it is its turn."""
+    def take(self, parts: Iterable[bytes | FilePart]) -> None:
+        """Take what comes, and wait where there is no room for more of it."""
+        for part in parts:
+            self._check()
+            if isinstance(part, FilePart):
+                self.add_file(_Open(part.file), 0, part.size, light=False)
+            else:
+                self.add(part)
+
+    def add_file(
+        self, owner: Opened, offset: int, size: int, at: int = OWN, *, light: bool = True
+    ) -> None:
+        """Take a part of a file, which the threads look at when it is its turn.
+
+        One that is not `light` takes a descriptor while it waits.
+        """
         if self._goes_on(at, size):
             return
         self._note(at, size)
         self._hand_over()
-        self._hasher.do(partial(self._hash_file, owner, offset, size), light=True)
+        self._hasher.do(partial(self._hash_file, owner, offset, size), light=light)
         if at == OWN or self.base is None:
-            self._writer.do(partial(self._copy_file, owner, offset, size), light=True)
+            self._writer.do(partial(self._copy_file, owner, offset, size), light=light)
 
     def add_known(self, at: int, size: int) -> None:
         """Take a part of the base as it is."""
@@ -177,12 +206,17 @@ class Assembly:
 
     def _hash_part(self, file: int, offset: int, size: int) -> None:
         while size:
+            self._check()
             got = os.preadv(file, [self._buffer[: min(GATHERED, size)]], offset)
             if not got:
                 raise WrongContent("a file ended while it was read")
             self._update(self._buffer[:got])
             offset += got
             size -= got
+
+    def _check(self) -> None:
+        if self._unwanted.is_set():
+            raise WrongContent(UNWANTED)
 
     def _update(self, data: bytes | memoryview) -> None:
         self._hash.update(data)
@@ -199,6 +233,7 @@ class Assembly:
     def _copy_file(self, owner: Opened, offset: int, size: int) -> None:
         file = owner.file
         while size:
+            self._check()
             done = os.sendfile(self._file, file, offset, min(size, COPIED))
             if not done:
                 raise WrongContent("a file ended while it was read")
@@ -257,7 +292,8 @@ class Assembly:
         if then is not None:
             then()
         if not self._ended:
-            self._end(WrongContent("it is not wanted any more"))
+            self._unwanted.set()
+            self._end(WrongContent(UNWANTED))
         known, self._known = self._known, -1
         if known >= 0:
             os.close(known)

@@ -29,6 +29,7 @@ from boxship.content.pieced import Pieced
 from boxship.content.states import StatesOfBlobs
 from boxship.lib.atomicfile import sync_folder
 from boxship.lib.beside import gathered
+from boxship.lib.filepart import FilePart
 from boxship.lib.strictjson import SIZE as DOCUMENT_LIMIT
 from boxship.spec.digest import HEX_DIGITS, Digest
 
@@ -197,14 +198,16 @@ class Blobs:
             ingest.take(gathered(pieces, GATHERED))
             return self.commit(ingest, lease, expected=expected, size=size)
 
-    def assembling(self, base: Digest | None = None) -> Assembly:
+    def assembling(
+        self, base: Digest | None = None, *, unwanted: threading.Event | None = None
+    ) -> Assembly:
         """Begin a blob that is put together; `commit_assembled` it, and drop it in any case.
 
-        The base stays until then.
+        The base stays until then. Once it is `unwanted` its threads stop.
         """
         path = os.path.join(self._arriving, secrets.token_hex(8))
         if base is None:
-            return Assembly(path)
+            return Assembly(path, unwanted=unwanted)
         lease = Lease(self)
         lease.hold(base)
         try:
@@ -230,6 +233,12 @@ class Blobs:
             self._pieced.add(digest, assembly.base)
         self._flushing[digest] = self._flusher.submit(_flush, file)
         return digest
+
+    def assemble(self, parts: Iterable[bytes | FilePart], lease: Lease) -> Digest:
+        """Take in a whole blob; the files in it are hashed and copied by threads."""
+        with self.assembling() as assembly:
+            assembly.take(parts)
+            return self.commit_assembled(assembly, lease)
 
     def bases(self, digests: Iterable[Digest]) -> set[Digest]:
         """Return what these are in pieces of: it has to stay with them."""

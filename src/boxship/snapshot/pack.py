@@ -16,11 +16,13 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Final
 
+from boxship.lib.filepart import FilePart
 from boxship.snapshot.driver import Difference
 from boxship.snapshot.extract import KEPT_ATTRIBUTES, OPAQUE, OVERLAY_OWN, WHITEOUT
-from boxship.snapshot.trees import Node, walk
+from boxship.snapshot.trees import Node, is_large, walk
 from boxship.wire import tar, tarwriter
 
 CHUNK: Final = 1 << 18
@@ -37,8 +39,11 @@ class Packer:
         self._names: dict[tuple[int, int], tuple[bytes, int]] = {}
         self._latest = latest
 
-    def pack(self, node: Node, name: bytes | None = None) -> Iterator[bytes]:
-        """Yield one file's entry with its content; sockets have none."""
+    def pack(self, node: Node, name: bytes | None = None) -> Iterator[bytes | FilePart]:
+        """Yield one file's entry with its content; sockets have none.
+
+        What is large is yielded as a file, and its padding is left to who takes it.
+        """
         status = node.stat
         kind = stat.S_IFMT(status.st_mode)
         entry = tar.Entry(
@@ -95,7 +100,7 @@ def root(folder: int, *, latest: int | None = None) -> Iterator[bytes]:
     packer = Packer(latest)
     for node in walk(folder):
         with suppress(FileNotFoundError):
-            yield from packer.pack(node)
+            yield from _read(packer.pack(node))
     yield tarwriter.END
 
 
@@ -105,11 +110,11 @@ def subtree(folder: int, name: bytes, skipped: Set[int] = frozenset()) -> Iterat
     top = os.open(".", READ | os.O_DIRECTORY, dir_fd=folder)
     try:
         with suppress(FileNotFoundError):
-            yield from packer.pack(Node(b"", top, b".", os.fstat(top)), name.rstrip(b"/"))
+            yield from _read(packer.pack(Node(b"", top, b".", os.fstat(top)), name.rstrip(b"/")))
         before = name.rstrip(b"/") + b"/"
         for node in walk(top, skipped):
             with suppress(FileNotFoundError):
-                yield from packer.pack(node, before + node.path)
+                yield from _read(packer.pack(node, before + node.path))
         yield tarwriter.END
     finally:
         os.close(top)
@@ -119,12 +124,37 @@ def single(folder: int, name: bytes) -> Iterator[bytes]:
     """Yield the archive of one file, link or device."""
     status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     with suppress(FileNotFoundError):
-        yield from Packer().pack(Node(name, folder, name, status))
+        yield from _read(Packer().pack(Node(name, folder, name, status)))
     yield tarwriter.END
 
 
 def layer(differences: Iterable[Difference], *, latest: int | None = None) -> Iterator[bytes]:
     """Yield the layer that makes these differences; no time is after `latest` nanoseconds."""
+    return _read(_entries(differences, latest))
+
+
+def parts(differences: Iterable[Difference]) -> Iterator[bytes | FilePart]:
+    """Yield the same of a layer that nobody changes; what is large is files.
+
+    Each is open until the next part is asked for.
+    """
+    for part in _entries(differences, None):
+        yield part
+        if isinstance(part, FilePart):
+            yield tarwriter.padding(part.size)
+
+
+def _read(found: Iterable[bytes | FilePart]) -> Iterator[bytes]:
+    """Yield what was packed as bytes alone."""
+    for part in found:
+        if isinstance(part, FilePart):
+            file = part.file
+            yield from tarwriter.body(iter(partial(os.read, file, CHUNK), b""), part.size)
+        else:
+            yield part
+
+
+def _entries(differences: Iterable[Difference], latest: int | None) -> Iterator[bytes | FilePart]:
     packer = Packer(latest)
     for difference in differences:
         if difference.node is None:
@@ -140,7 +170,7 @@ def layer(differences: Iterable[Difference], *, latest: int | None = None) -> It
     yield tarwriter.END
 
 
-def _file(node: Node, entry: tar.Entry) -> Iterator[bytes]:
+def _file(node: Node, entry: tar.Entry) -> Iterator[bytes | FilePart]:
     with _still_there():
         file = os.open(node.name, READ, dir_fd=node.folder)
     try:
@@ -154,7 +184,9 @@ def _file(node: Node, entry: tar.Entry) -> Iterator[bytes]:
             yield b"".join((tarwriter.header(entry), data, tarwriter.padding(len(data))))
             return
         yield tarwriter.header(entry)
-        if status.st_size:
+        if is_large(status):
+            yield FilePart(file, status.st_size)
+        elif status.st_size:
             pieces = iter(lambda: os.read(file, CHUNK), b"")
             yield from tarwriter.body(pieces, status.st_size)
     finally:

@@ -18,6 +18,7 @@ from typing import Final
 
 from boxship.kernel import mounts
 from boxship.lib import compression
+from boxship.lib.filepart import FilePart
 from boxship.lib.gate import Gate
 from boxship.snapshot import pack, trees
 from boxship.snapshot.driver import ChainId, Change, Driver, Kind, Stage
@@ -221,6 +222,10 @@ class Snapshots:
     def layer_diff(self, chain: ChainId, *, latest: int | None = None) -> Iterator[bytes]:
         """Yield a layer as an uncompressed tar; no time in it is after `latest` nanoseconds."""
         return pack.layer(self._driver.layer_differences(chain), latest=latest)
+
+    def layer_parts(self, chain: ChainId) -> Iterator[bytes | FilePart]:
+        """Yield the same with what is large as files, each open until the next part."""
+        return pack.parts(self._driver.layer_differences(chain))
 
     def remove_layer(self, chain: ChainId) -> None:
         """Remove a layer; whoever calls knows that nothing is based on it."""

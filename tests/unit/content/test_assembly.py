@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from boxship.content import assembly, states
 from boxship.content.assembly import OWN, Assembly
 from boxship.content.errors import NoSuchBlob, WrongContent
 from boxship.content.store import Blobs
+from boxship.lib.filepart import FilePart
 from boxship.spec.digest import Digest
 
 BASE = random.Random(1).randbytes(3_000_000)
@@ -22,6 +24,7 @@ BASE = random.Random(1).randbytes(3_000_000)
 class Source:
     def __init__(self, path: Path, data: bytes) -> None:
         path.write_bytes(data)
+        self.path = path
         self.file = os.open(path, os.O_RDONLY)
 
     def __del__(self) -> None:
@@ -245,3 +248,44 @@ def test_what_is_complete_goes_to_the_disk_before_anybody_wants_it(
         assert flushed.wait(30)
         made.complete()
         assert blobs.commit_assembled(made, lease) == Digest.of(BASE)
+
+
+def test_files_that_are_closed_then_are_taken(blobs: Blobs, tmp_path: Path) -> None:
+    """Those that wait to be hashed are open no longer than that, and not too many at a time."""
+    path = tmp_path / "source"
+    path.write_bytes(BASE)
+    before = len(os.listdir("/proc/self/fd"))
+    most = 0
+
+    def parts() -> Iterator[bytes | FilePart]:
+        nonlocal most
+        for number in range(200):
+            yield b"%d" % number
+            file = os.open(path, os.O_RDONLY)
+            try:
+                yield FilePart(file, 20_000 + number)
+            finally:
+                os.close(file)
+            most = max(most, len(os.listdir("/proc/self/fd")) - before)
+
+    with blobs.lease() as lease:
+        digest = blobs.assemble(parts(), lease)
+    whole = b"".join(b"%d" % number + BASE[: 20_000 + number] for number in range(200))
+    assert blobs.read(digest) == whole
+    assert most < 50
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_is_not_wanted_any_more_ends_soon(blobs: Blobs, tmp_path: Path) -> None:
+    """Its threads do not go on to the end of a large file."""
+    source = Source(tmp_path / "source", BASE)
+    os.truncate(source.path, 1 << 40)
+    unwanted = threading.Event()
+    with blobs.assembling(unwanted=unwanted) as made:
+        made.add_file(source, 1 << 30, 1 << 40)
+        unwanted.set()
+        with pytest.raises(WrongContent, match="not wanted"):
+            made.finish()
+    with blobs.assembling() as made:
+        made.add_file(source, 1 << 30, 1 << 40)
+    assert not os.listdir(os.path.join(blobs.root, "ingest"))

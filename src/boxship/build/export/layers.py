@@ -24,6 +24,7 @@ OCI_KINDS: Final = {
     oci.DOCKER_LAYER: oci.OCI_LAYER,
     oci.DOCKER_LAYER_GZIP: oci.OCI_LAYER_GZIP,
 }
+MUCH: Final = 1 << 20  # is worth threads
 DOCKER_KINDS: Final = {docker: kind for kind, docker in OCI_KINDS.items()}
 
 
@@ -97,13 +98,19 @@ class LayerPacker:
             return known
         made, diff_id = one, self._tars.commit(one, lease)
         if diff_id is None:
-            diff_id = self._blobs.ingest(self._snapshots.layer_diff(one), lease)
+            diff_id = self._archive(one, lease)
         name = ChainId(chain(parent, diff_id))
         if not self._snapshots.rename(one, name, parent):
             self._records.litter()  # the layer was there; running steps may stand on this one
         self._records.renamed(one, name, parent, diff_id)
         self._tars.named(made, name, diff_id)
         return self._described(diff_id, name, name)
+
+    def _archive(self, one: ChainId, lease: Lease) -> Digest:
+        layer = self._records.layers.get(one)
+        if layer is not None and layer.size < MUCH:
+            return self._blobs.ingest(self._snapshots.layer_diff(one), lease)
+        return self._blobs.assemble(self._snapshots.layer_parts(one), lease)
 
     def _of_record(self, one: ChainId, lease: Lease) -> Packed | None:
         layer = self._records.layers.get(one)
