@@ -20,8 +20,9 @@ from boxship.build.dockerfile.conversions import Conversions
 from boxship.build.dockerfile.options import Resolved
 from boxship.build.errors import NotEntitled
 from boxship.build.export import squash as squashing
+from boxship.build.export.ahead import Ahead
 from boxship.build.export.caches import CacheExports
-from boxship.build.export.exporter import YES, Exporter
+from boxship.build.export.exporter import YES, Exporter, has_layers
 from boxship.build.export.images import Part
 from boxship.build.export.provenance import Course, Material, predicate
 from boxship.build.export.squash import Squash
@@ -74,6 +75,7 @@ class Builder:
     """Builds what is asked, and keeps what it may need again; belongs to one event loop."""
 
     solver: Solver
+    ahead: Ahead
     records: Records
     folders: Folders
     filesystems: Filesystems
@@ -121,8 +123,10 @@ class Builder:
             targets = await self._targets(request, asker, report)
             request = _dated(request, targets)
             roots = [target.root for target in targets]
-            lasting = main_line(*roots)
-            job = Job(asker, held, report, granted, remote, lasting=lasting)
+            lasting = main_line(*roots) if has_layers(request) else frozenset[Vertex]()
+            job = Job(
+                asker, held, report, granted, remote, lasting=lasting, archive=self.ahead.begin
+            )
             await self._check_devices(roots, granted)
             try:
                 values = await self.solver.solve(roots, job)

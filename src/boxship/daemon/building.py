@@ -19,6 +19,7 @@ from boxship.build.cache.imports import Imports
 from boxship.build.cache.records import Records
 from boxship.build.digests import Digests
 from boxship.build.errors import NoSuchOwner
+from boxship.build.export.ahead import Ahead
 from boxship.build.export.archives import Archives
 from boxship.build.export.caches import CacheExports
 from boxship.build.export.exporter import Exporter
@@ -200,6 +201,7 @@ async def make_tools(
     executions = Executions(filesystems, folders, runner, devices, left, digests)
     copies = LastCopies(os.path.join(data, COPIES), snapshots, layerfile.this_boot())
     tars = Tars(blobs, copies)
+    cpus = os.cpu_count() or 1
     performing = Performing(
         {
             "docker-image": image_source,
@@ -215,11 +217,13 @@ async def make_tools(
         FileChanges(filesystems, rules, tars),
         filesystems,
         images.host,
-        max(AT_ONCE, 2 * (os.cpu_count() or 1)),
+        max(AT_ONCE, 2 * cpus),
     )
-    packer = LayerPacker(records, filesystems, snapshots, blobs, images, tars)
+    ahead = Ahead(records, snapshots, blobs, tars, max(1, cpus // 2))
+    packer = LayerPacker(records, filesystems, snapshots, blobs, images, tars, ahead)
     image_export = ImageExport(images, blobs, packer, filesystems, images.host)
     builder = Builder(
+        ahead=ahead,
         solver=Solver(records, filesystems, digests, performing),
         records=records,
         folders=folders,

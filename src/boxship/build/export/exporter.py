@@ -130,6 +130,14 @@ class Exporter:
         return Built()
 
 
+def has_layers(request: BuildRequest) -> bool:
+    """Whether layers are given out, as the steps have made them."""
+    if request.squash or request.source_date_epoch is not None:
+        return False
+    kinds = [one.kind for one in request.exports if "source-date-epoch" not in one.attrs]
+    return bool(request.cache_to) or bool({Kind.IMAGE, Kind.DOCKER, Kind.OCI}.intersection(kinds))
+
+
 def _dated(request: BuildRequest, export: Export) -> BuildRequest:
     """Return a request with the time that is wanted for one export."""
     said = export.attrs.get("source-date-epoch", "")

@@ -10,6 +10,7 @@ from typing import Final
 
 from boxship.build import stopping
 from boxship.build.cache.records import Records
+from boxship.build.export.ahead import Ahead
 from boxship.build.files.tars import Tars
 from boxship.build.filesystems import Filesystems
 from boxship.content.store import Blobs, Lease
@@ -50,7 +51,9 @@ class LayerPacker:
         blobs: Blobs,
         images: Images,
         tars: Tars,
+        ahead: Ahead,
     ) -> None:
+        self._ahead = ahead
         self._tars = tars
         self._records = records
         self._filesystems = filesystems
@@ -96,7 +99,7 @@ class LayerPacker:
         known = self._of_record(one, lease) or self._of_image(one, lease)
         if known is not None and known.chain == chain(parent, known.diff_id):
             return known
-        made, diff_id = one, self._tars.commit(one, lease)
+        made, diff_id = one, self._tars.commit(one, lease) or self._ahead.commit(one, lease)
         if diff_id is None:
             diff_id = self._archive(one, lease)
         name = ChainId(chain(parent, diff_id))

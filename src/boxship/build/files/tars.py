@@ -62,6 +62,11 @@ class Tars:
         with self._turn:
             self._kept[chain] = packed
 
+    def has(self, chain: ChainId) -> bool:
+        """Whether there is the archive of a layer."""
+        with self._turn:
+            return chain in self._kept
+
     def commit(self, chain: ChainId, lease: Lease) -> Digest | None:
         """Put the archive of a layer into the content store; None where there is none."""
         with self._turn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -55,6 +55,7 @@ class Job:
     fetched: dict[Vertex, Fetched] = field(default_factory=dict)  # what came from outside
     used: list[ChainId | None] = field(default_factory=list)  # and not noted yet
     lasting: frozenset[Vertex] = frozenset()  # whose layers an image will be made of
+    archive: Callable[[ChainId, Held], object] = lambda chain, held: None  # is told of theirs
 
     def outputs(self, vertex: Vertex) -> Outputs | None:
         """Return the results of a vertex, as far as they are known."""

@@ -113,6 +113,14 @@ class _Solving:
             return await self._solve(vertex)
 
     async def _solve(self, vertex: Vertex) -> Outputs:
+        outputs = await self._outputs(vertex)
+        if vertex in self._job.lasting:
+            for value in outputs.values():
+                if isinstance(value, Layers) and value.chain is not None:
+                    self._job.archive(value.chain, self._job.held)
+        return outputs
+
+    async def _outputs(self, vertex: Vertex) -> Outputs:
         keyed = await self._keying.of(vertex)
         if keyed.outputs is not None:
             return keyed.outputs
