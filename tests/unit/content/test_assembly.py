@@ -273,7 +273,7 @@ def test_files_that_are_closed_then_are_taken(blobs: Blobs, tmp_path: Path) -> N
     whole = b"".join(b"%d" % number + BASE[: 20_000 + number] for number in range(200))
     assert blobs.read(digest) == whole
     assert most < 50
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before  # what other tests have left may go
 
 
 def test_what_is_not_wanted_any_more_ends_soon(blobs: Blobs, tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from boxship.build.cache.records import Records
 from boxship.build.digests import Digests, joined
@@ -141,21 +142,21 @@ class Keying:
             vertex = ready.pop()
             with self._job.named(vertex):
                 if isinstance(vertex.op, Source):
-                    self._tasks.create_task(self._later(vertex, self._source(vertex)))
+                    self._tasks.create_task(self._later(vertex, self._source))
                     continue
                 draft = self._drafted(vertex)
                 keyed = self._at_once(vertex, draft)
             if keyed is None:
-                self._tasks.create_task(self._later(vertex, self._key(vertex, draft)))
+                self._tasks.create_task(self._later(vertex, partial(self._key, draft)))
                 continue
             ready += self._note(vertex, keyed)
             count += 1
             if count % SLICE == 0:
                 await asyncio.sleep(0)
 
-    async def _later(self, vertex: Vertex, keying: Coroutine[Any, Any, Keyed]) -> None:
+    async def _later(self, vertex: Vertex, key: Callable[[Vertex], Awaitable[Keyed]]) -> None:
         with self._job.named(vertex):
-            keyed = await keying
+            keyed = await key(vertex)
         await self._climb(self._note(vertex, keyed))
 
     def _note(self, vertex: Vertex, keyed: Keyed) -> list[Vertex]:
@@ -211,7 +212,7 @@ class Keying:
             identity = keys.identity(draft.meant, draft.inputs, values, self._digests)
         return self._settled(vertex, draft, identity)
 
-    async def _key(self, vertex: Vertex, draft: Draft) -> Keyed:
+    async def _key(self, draft: Draft, vertex: Vertex) -> Keyed:
         """Key a vertex that could not be keyed at once."""
         if vertex.about.ignore_cache:
             return await self._anew(vertex, draft)
