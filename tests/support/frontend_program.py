@@ -175,6 +175,12 @@ async def other(bridge: Bridge) -> None:
     await bridge.give_back(await bridge.solve(frontend="gateway.v0", frontend_opt=options))
 
 
+async def further(bridge: Bridge) -> None:
+    """Let the same image play the story of attestations, and give back what it gives."""
+    options = {**bridge.options, "build-arg:STORY": "attest"}
+    await bridge.give_back(await bridge.solve(frontend="gateway.v0", frontend_opt=options))
+
+
 async def container(bridge: Bridge) -> None:
     """Run a process and make an image of what it says."""
     ref = (await bridge.solve(base())).ref.id
@@ -220,11 +226,40 @@ async def old(bridge: Bridge) -> None:
     assert answer.result.ref_deprecated == answer.ref
 
 
+def written(name: str, text: str) -> ops.Ref:
+    """A result with a file in a folder."""
+    made = ops.Action(ops.MakeFolder("/said"), ops.SCRATCH)
+    file = ops.Action(ops.MakeFile(f"/said/{name}", text.encode()), 0, output=0)
+    return ops.Ref(ops.Vertex(ops.Files((made, file))))
+
+
+async def attest(bridge: Bridge) -> None:
+    """Return an image and what is to be attested of it: a predicate, and a folder of statements."""
+    asked = {name.removeprefix("build-arg:"): value for name, value in bridge.options.items()}
+    statement = {
+        "_type": "https://in-toto.io/Statement/v0.1",
+        "predicateType": asked["KIND"],
+        "predicate": {"ran": ["them", 2.50]},
+        "subject": [{"name": "elsewhere", "digest": {"sha256": "a" * 64}}],
+    }
+    result = await bridge.solve(base())
+    said = result.attestations["linux/amd64"].attestation
+    only = {"inline-only": asked.get("INLINE_ONLY", "").encode()}
+    kind = "https://example.com/review"
+    one = said.add(kind=pb.IN_TOTO, path="said/it", predicate_type=kind, metadata=only)
+    one.ref.id = (await bridge.solve(written("it", '{"found": 3}'))).ref.id
+    one.subjects.add(kind=pb.SELF)
+    one.subjects.add(kind=pb.RAW, name="a commit", digest=["sha1:" + "b" * 40])
+    two = said.add(kind=pb.BUNDLE, path=asked.get("PLACE", "/said"), metadata=only)
+    two.ref.id = (await bridge.solve(written("one", json.dumps(statement)))).ref.id
+    await bridge.give_back(result)
+
+
 STORIES: dict[str, Callable[[Bridge], Awaitable[None]]] = {
     story.__name__: story
     for story in (
         image, failure, step, nothing, code, hang_up, sleep, solving, dockerfile, other,
-        container, question, rude, old,
+        container, question, rude, old, attest, further,
     )
 }  # fmt: skip
 

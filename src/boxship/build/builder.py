@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from boxship.build import scanning
+from boxship.build import scanning, statements
 from boxship.build.announcing import announced
 from boxship.build.cache.cache import Cache
 from boxship.build.cache.folders import Folders
@@ -19,6 +19,7 @@ from boxship.build.digests import Digests
 from boxship.build.dockerfile.conversions import Conversions
 from boxship.build.dockerfile.options import Resolved
 from boxship.build.errors import NotEntitled
+from boxship.build.export import attestations
 from boxship.build.export import squash as squashing
 from boxship.build.export.ahead import Ahead
 from boxship.build.export.caches import CacheExports
@@ -61,6 +62,7 @@ from boxship.build.sources.contexts import Contexts
 from boxship.build.sources.images import ImageSource
 from boxship.build.sources.layouts import LayoutSource
 from boxship.build.sources.source import Asker, Looked
+from boxship.build.statements import Statement
 from boxship.distribution.auth import Credentials
 from boxship.errors import BoxshipError
 from boxship.spec.platform import Platform
@@ -137,6 +139,7 @@ class Builder:
                 Part(t, v, tuple(known_steps(t.root, job)) if request.caches_inline else ())
                 for t, v in zip(targets, values, strict=True)
             ]
+            parts = [await self._claimed(p, job) if p.target.claims else p for p in parts]
             if request.sbom and scanning.GENERATOR in request.sbom:
                 parts = await self._scanned(request.sbom, parts, job)
             if request.squash:
@@ -146,24 +149,40 @@ class Builder:
             built = await self._with_caches(request, built, targets, values, job)
             return replace(built, attested=_attested(request, course, targets, self.host))
 
+    async def _claimed(self, part: Part, job: Job) -> Part:
+        """Return a result with what its frontend claims of it."""
+        claims = part.target.claims
+        values = await self.solver.solve([one.root for one in claims], job)
+
+        def read() -> Iterator[Statement]:
+            for value, claim in zip(values, claims, strict=True):
+                with self.filesystems.looking(value) as root:
+                    yield from statements.of_claim(root, claim)
+
+        return replace(part, said=await asyncio.to_thread(lambda: tuple(read())))
+
     async def _scanned(
         self, asked: Mapping[str, str], parts: Sequence[Part], job: Job
     ) -> list[Part]:
-        """Return results with what a scanner's image says of them."""
+        """Return results with what a scanner's image says of those whose software is not known."""
+        unknown = [part for part in parts if not attestations.names_software(part.said)]
+        if not unknown:
+            return [*parts]
         finder = Finder(self.finder, self.layouts, job.asker, job.report)
         wanted = str(Reference.parse(asked[scanning.GENERATOR]).with_default_tag())
         image = await finder.resolve(wanted, self.host)
         parameters = {name: said for name, said in asked.items() if name != scanning.GENERATOR}
         scanner = scanning.Scanner(image, parameters, self.host)
-        refs = [scanner.scan(part.target) for part in parts]
-        values = await self.solver.solve(refs, job)
+        values = await self.solver.solve([scanner.scan(part.target) for part in unknown], job)
 
-        def read(value: Value) -> tuple[scanning.Statement, ...]:
+        def read(value: Value) -> list[Statement]:
             with self.filesystems.looking(value) as root:
-                return tuple(scanning.statements(root))
+                return scanning.written(root)
 
-        said = [await asyncio.to_thread(read, value) for value in values]
-        return [replace(p, software=one) for p, one in zip(parts, said, strict=True)]
+        for value, part in zip(values, unknown, strict=True):
+            more = await asyncio.to_thread(read, value)
+            parts = [replace(p, said=(*p.said, *more)) if p is part else p for p in parts]
+        return [*parts]
 
     async def _with_caches(
         self,

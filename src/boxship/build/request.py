@@ -11,6 +11,7 @@ from boxship.build.dockerfile.convert import Converted
 from boxship.build.dockerfile.lint import Finding
 from boxship.build.ops import Network, Ref, Resources, Ulimit
 from boxship.build.policy import NOBODY, Judges
+from boxship.build.statements import Claim
 from boxship.lib.ignore import Matcher
 from boxship.snapshot.driver import ChainId
 from boxship.spec.digest import Digest
@@ -78,6 +79,7 @@ class Target:
     name: str = ""  # a platform's ID where there are several
     epoch: int | None = None
     scanned: tuple[tuple[str, Ref | None], ...] = ()  # what a scanner looks at too, by name
+    claims: tuple[Claim, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

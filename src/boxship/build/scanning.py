@@ -7,22 +7,17 @@ folder BUILDKIT_SCAN_DESTINATION, one in each file.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from boxship.build import ops
+from boxship.build import ops, statements
 from boxship.build.dockerfile import image as images
 from boxship.build.dockerfile.options import Resolved
 from boxship.build.ops import About, Ref, Source, Vertex
 from boxship.build.request import Target
+from boxship.build.statements import Statement
 from boxship.errors import InvalidRequest
-from boxship.kernel import paths
-from boxship.lib import strictjson
 from boxship.spec.platform import Platform
 from boxship.spec.reference import Reference
 
@@ -30,18 +25,6 @@ GENERATOR: Final = "generator"
 SOURCE: Final = "/run/src/core/sbom"
 EXTRAS: Final = "/run/src/extras/"
 DESTINATION: Final = "/run/out/"
-MOST: Final = 1000  # statements
-LARGEST: Final = 64 << 20  # bytes of one
-
-Statement = tuple[str, Mapping[str, Any]]
-"""The kind of a predicate, and the predicate."""
-
-
-class _InToto(msgspec.Struct):
-    """A statement, as far as it is kept: whom it is about is said anew."""
-
-    predicate_type: str = msgspec.field(name="predicateType")
-    predicate: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +82,9 @@ class Scanner:
         return Ref(Vertex(op, tuple(inputs), self.host, about))
 
 
-def statements(root: int) -> list[Statement]:
+def written(root: int) -> list[Statement]:
     """Read what a scanner has written; InvalidRequest where that makes no sense."""
-    found: list[Statement] = []
-    for name in sorted(os.listdir(root))[: MOST + 1]:
-        if not stat.S_ISREG(os.stat(name, dir_fd=root, follow_symlinks=False).st_mode):
-            continue
-        data = paths.read_file_in_root(root, name, LARGEST + 1) or b""
-        said = strictjson.decode(data, _InToto, f"scanner's file {name[:100]}", limit=LARGEST)
-        found.append((said.predicate_type, said.predicate))
+    found = statements.in_folder(root, "scanner's file")
     if not found:
         raise InvalidRequest("the scanner has written no statements")
-    if len(found) > MOST:
-        raise InvalidRequest("the scanner has written too many statements")
     return found

@@ -93,6 +93,7 @@ GATEWAY: Final = frozenset(
         "statfile",
         "importcaches",
         "proto.refarray",
+        "reference.attestations",
         "reference.output",
         "frontend.inputs",
         "gateway.solve.metadata",

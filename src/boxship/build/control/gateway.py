@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from boxship.build import ops
-from boxship.build.control import debugging, llb, llbwriting, looking, subrequests
+from boxship.build.control import claims, debugging, llb, llbwriting, looking, subrequests
 from boxship.build.control.containers import Containers
 from boxship.build.control.failures import DETAILS_LIMIT, failed, is_located, located
 from boxship.build.control.frontend import GATEWAY, SYNTAX, Frontend, Loaded, image_of, with_inputs
@@ -208,6 +208,10 @@ class Bridge:
         for key, name in _refs(bridge.result).items():
             ref = self._named(bridge.find(name)) if name else pb.Ref()
             (to.refs.refs[key] if _is_map(bridge.result) else to.ref).CopyFrom(ref)
+        for each in to.attestations.values():
+            for one in each.attestation:
+                if one.ref.id:
+                    one.ref.CopyFrom(self._named(bridge.find(one.ref.id)))
 
     def _tell(self, graph: Graph, request: BuildRequest, to: pb.Result, *, many: bool) -> None:
         several = many or len(graph.targets) > 1
@@ -283,6 +287,7 @@ class Bridge:
         named = _refs(result) or {"": ""}
         if named == {"": ""} and CONFIG not in result.metadata:
             named = {}  # the end of a question: nothing was built
+        claimed = claims.read(result.attestations, named, lambda name: self.find(name).ref)
         request, targets = self._blank, list[Target]()
         for key, name in named.items():
             held = self.find(name) if name else Held(None, self._blank)
@@ -290,7 +295,8 @@ class Bridge:
                 request = held.request
             elif held.request.cache_from:
                 request = replace(request, cache_from=held.request.cache_from)
-            targets.append(self._target(key, held, result.metadata, platforms))
+            target = self._target(key, held, result.metadata, platforms)
+            targets.append(replace(target, claims=claimed.get(key, ())))
         return replace(request, frontend=Graph(tuple(targets)))
 
     def _target(

@@ -146,4 +146,4 @@ class Solving:
             files.update({name: info.data for name, info in read.files.items()})
             return replace(blank, frontend=Graph((Target(read.root, self._host),)))
         job.offer(bridge)
-        return await bridge.returned
+        return self._completed(await bridge.returned, options)

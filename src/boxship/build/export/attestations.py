@@ -17,7 +17,7 @@ from boxship.build.export.provenance import Course
 from boxship.build.filesystems import Filesystems, Value
 from boxship.build.ops import ancestry
 from boxship.build.request import BuildRequest
-from boxship.build.scanning import Statement
+from boxship.build.statements import Statement, described
 from boxship.content.store import Blobs, Lease
 from boxship.lib import strictjson
 from boxship.spec.digest import Digest
@@ -34,9 +34,24 @@ PREDICATE: Final = "in-toto.io/predicate-type"
 UNKNOWN: Final = Platform("unknown", "unknown")
 
 
-def wanted(request: BuildRequest) -> bool:
-    """Whether anything is to be attested."""
+def wanted(request: BuildRequest, parts: Sequence[Part]) -> bool:
+    """Whether anything is to be attested for which an index is made."""
+    claims = (claim for part in parts for claim in part.target.claims)
+    return _by_us(request) or len(parts) > 1 or not all(claim.inline_only for claim in claims)
+
+
+def any_of(request: BuildRequest, part: Part) -> bool:
+    """Whether anything is to be attested of one result."""
+    return _by_us(request) or bool(part.said)
+
+
+def _by_us(request: BuildRequest) -> bool:
     return request.provenance is not None or request.sbom is not None
+
+
+def names_software(said: Sequence[Statement]) -> bool:
+    """Whether somebody has told what software there is."""
+    return any(one.kind == sbom.KIND for one in said)
 
 
 def attest(
@@ -54,13 +69,14 @@ def attest(
     target = part.target
     platform = target.platform or host
     about = provenance.subjects(names, manifest.digest, platform)
-    found: list[Statement] = [*part.software]
-    if request.sbom is not None and not found:
-        found.append((sbom.KIND, _software(part.value, filesystems, course)))
+    found = [*part.said]
+    if request.sbom is not None and not names_software(found):
+        found.append(Statement(sbom.KIND, _software(part.value, filesystems, course)))
     if request.provenance is not None:
         vertices = list(ancestry(target.root))
-        found.append(provenance.predicate(request, course, platform, host, vertices))
-    layers = [_statement(kind, about, one, blobs, lease) for kind, one in found]
+        kind, predicate = provenance.predicate(request, course, platform, host, vertices)
+        found.append(Statement(kind, predicate))
+    layers = [_written(one, about, blobs, lease) for one in found]
     config = _put(_config([layer.digest for layer in layers]), oci.OCI_CONFIG, blobs, lease)
     made = Manifest(schema_version=2, media_type=oci.OCI_MANIFEST, config=config, layers=layers)
     data = strictjson.encode(made)
@@ -79,22 +95,18 @@ def _software(value: Value, filesystems: Filesystems, course: Course) -> dict[st
         return sbom.document(sbom.packages(root), sbom.distribution(root), course.ended)
 
 
-def _statement(
-    kind: str,
-    about: list[dict[str, Any]],
-    predicate: Mapping[str, Any],
-    blobs: Blobs,
-    lease: Lease,
+def _written(
+    one: Statement, result: Sequence[Mapping[str, Any]], blobs: Blobs, lease: Lease
 ) -> Descriptor:
     statement = {
         "_type": STATEMENT,
-        "predicateType": kind,
-        "subject": about,
-        "predicate": predicate,
+        "predicateType": one.kind,
+        "subject": described(one.about, result),
+        "predicate": one.predicate,
     }
     return replace(
         _put(msgspec.json.encode(statement), IN_TOTO, blobs, lease),
-        annotations={PREDICATE: kind},
+        annotations={PREDICATE: one.kind},
     )
 
 

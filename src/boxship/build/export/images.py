@@ -19,7 +19,7 @@ from boxship.build.export.provenance import Course
 from boxship.build.filesystems import Filesystems, Value
 from boxship.build.inline import KnownStep
 from boxship.build.request import BuildRequest, Built, Export, Target
-from boxship.build.scanning import Statement
+from boxship.build.statements import Statement
 from boxship.content.store import Blobs, Lease
 from boxship.errors import InvalidRequest
 from boxship.image import record
@@ -36,12 +36,12 @@ SECOND: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One platform's result; software is what a scanner says of it."""
+    """One platform's result; said is what a frontend claims of it, and a scanner."""
 
     target: Target
     value: Value
     steps: tuple[KnownStep, ...] = ()
-    software: tuple[Statement, ...] = ()
+    said: tuple[Statement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class ImageExport:
     def _attested(
         self, order: Order, manifests: Mapping[str, Descriptor], lease: Lease
     ) -> list[Descriptor]:
-        if not attestations.wanted(order.request):
+        if not attestations.wanted(order.request, order.parts):
             return []
         names = order.names
         return [
@@ -153,6 +153,7 @@ class ImageExport:
                 lease,
             )
             for part in order.parts
+            if attestations.any_of(order.request, part)
         ]
 
     def _one(

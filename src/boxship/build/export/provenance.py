@@ -17,6 +17,7 @@ from boxship.lib import moments
 from boxship.lib.urls import without_login
 from boxship.spec.digest import Digest
 from boxship.spec.platform import Platform
+from boxship.spec.reference import Reference
 
 V02: Final = "https://slsa.dev/provenance/v0.2"
 V1: Final = "https://slsa.dev/provenance/v1"
@@ -196,8 +197,7 @@ def subjects(names: Sequence[str], manifest: Digest, platform: Platform) -> list
     """Return what a statement is about."""
     place = str(platform).replace("/", "%2F")
     found = []
-    for name in names or ("_",):
-        repository, _, tag = name.rpartition(":")
-        uri = f"pkg:docker/{repository}@{tag}?platform={place}" if names else name
+    for name in map(Reference.parse, names):
+        uri = f"pkg:docker/{name.familiar_repository}@{name.tag}?platform={place}"
         found.append({"name": uri, "digest": {"sha256": manifest.hex}})
-    return found
+    return found or [{"name": "_", "digest": {"sha256": manifest.hex}}]
