@@ -74,6 +74,8 @@ def test_claims_join_what_the_builder_attests_itself(engine: Engine, folder: str
     found = statements(engine, "claimed:2")
     assert sorted(found) == sorted([REVIEW, TESTS, SLSA, SPDX])
     assert found[SPDX]["predicate"]["spdxVersion"]
+    materials = {one["uri"].partition("?")[0] for one in found[SLSA]["predicate"]["materials"]}
+    assert materials == {"pkg:docker/test/claiming@1", "pkg:docker/busybox@latest"}
     assert build(engine, folder, *words, KIND=SPDX).returncode == 0
     found = statements(engine, "claimed:2")
     assert sorted(found) == sorted([REVIEW, SLSA, SPDX])

@@ -25,7 +25,7 @@ from boxship.build.export.ahead import Ahead
 from boxship.build.export.caches import CacheExports
 from boxship.build.export.exporter import YES, Exporter, has_layers
 from boxship.build.export.images import Part
-from boxship.build.export.provenance import Course, Material, predicate
+from boxship.build.export.provenance import Course, predicate
 from boxship.build.export.squash import Squash
 from boxship.build.filesystems import Filesystems, Layers, Value
 from boxship.build.frontend import Finder, Frontend
@@ -49,6 +49,7 @@ from boxship.build.request import (
     Built,
     Dockerfile,
     Graph,
+    Material,
     Target,
 )
 from boxship.build.running import container as containers
@@ -378,5 +379,6 @@ def _course(request: BuildRequest, job: Job, began: int, ended: int) -> Course:
     """Return how a build went; where a time was asked for, that is when."""
     if request.source_date_epoch is not None:
         began = ended = request.source_date_epoch * SECOND
-    materials = {one.uri: Material(one.uri, one.digest) for one in job.fetched.values()}
+    taken = (Material(one.uri, one.digest) for one in job.fetched.values())
+    materials = {one.uri: one for one in (*request.materials, *taken)}
     return Course(request.ref, began, ended, [materials[uri] for uri in sorted(materials)])

@@ -123,6 +123,14 @@ class NoCache:
     stages: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Something that a build took from outside: what it is called, and its digests."""
+
+    uri: str
+    digest: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest:
     """Everything that a door asks.
@@ -135,7 +143,8 @@ class BuildRequest:
     provenance, sbom: None for none, otherwise their attributes (`mode`, `version`, …).
     entitlements: `security.insecure`, `network.host`; what is not granted is refused.
     judges: who says which sources may be used, and which are replaced. keep_failed: what steps that
-    fail have left behind is kept, to be looked into.
+    fail have left behind is kept, to be looked into. materials: what was taken to work out what is
+    to be built.
     """
 
     frontend: Dockerfile | Graph
@@ -171,6 +180,7 @@ class BuildRequest:
     entitlements: frozenset[str] = frozenset()
     judges: Judges = NOBODY
     keep_failed: bool = False
+    materials: tuple[Material, ...] = ()
 
     @property
     def caches_inline(self) -> bool:

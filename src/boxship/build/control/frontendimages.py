@@ -35,6 +35,8 @@ from boxship.build.dockerfile import contexts
 from boxship.build.dockerfile import image as images
 from boxship.build.ops import About, Exec, Ref, Resources, Source, Vertex
 from boxship.build.progress import Output, Report
+from boxship.build.purl import package
+from boxship.build.request import Material
 from boxship.build.running.container import Container
 from boxship.build.sources.layouts import SCHEME as LAYOUT
 from boxship.errors import BoxshipError, InvalidRequest, NotSupported
@@ -72,6 +74,7 @@ class Image:
 
     root: Ref
     config: ImageConfig
+    materials: tuple[Material, ...] = ()
 
     @property
     def run(self) -> RunConfig:
@@ -99,6 +102,7 @@ class FrontendImages:
         try:
             image = await self._find(wanted, report)
             _check_caps(wanted, image)
+            bridge.frontends += image.materials
             op = await self._process(wanted, image)
             refs = (image.root, _metadata(image.root))
             async with self._builder.container(
@@ -160,13 +164,15 @@ class FrontendImages:
         title = source if source.startswith(LAYOUT) else f"{IMAGE}{source}"
         async with told(report, wanted.request.ref, f"resolve image config for {title}"):
             found = await self._builder.resolve(source, self._host, wanted.request, pull=False)
-        identifier = source
+        identifier, materials = source, tuple[Material, ...]()
         if not source.startswith(LAYOUT):
             name = Reference.parse(found.reference)
             identifier = f"{IMAGE}{Reference(name.host, name.path, name.tag, found.digest)}"
+            digest = {"sha256": found.digest.hex} if found.digest else {}
+            materials = (Material(package(name, self._host), digest),)
         about = About(name=identifier)
         root = Ref(Vertex(Source(identifier), platform=self._host, about=about))
-        return Image(root, images.decode(found.config))
+        return Image(root, images.decode(found.config), materials)
 
     def _given(self, name: str, wanted: Wanted) -> Image:
         """Take a result of another build, which may have a configuration."""

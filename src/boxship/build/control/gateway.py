@@ -28,7 +28,14 @@ from boxship.build.control.needs import Builder
 from boxship.build.control.sourcemeta import SourceMeta, with_policies
 from boxship.build.ops import Ref
 from boxship.build.progress import Report, Warned
-from boxship.build.request import BuildRequest, CacheOption, Dockerfile, Graph, Target
+from boxship.build.request import (
+    BuildRequest,
+    CacheOption,
+    Dockerfile,
+    Graph,
+    Material,
+    Target,
+)
 from boxship.errors import BoxshipError, InvalidRequest, NotFound
 from boxship.lib import strictjson
 from boxship.spec.buildkit import gateway_pb2 as pb
@@ -85,6 +92,7 @@ class Bridge:
     """One build that its client drives, or a frontend that comes as an image.
 
     metadata: what was returned besides results. depth: how many such frontends have begun others.
+    frontends: the images that drive, and those that they have begun.
     """
 
     def __init__(
@@ -100,6 +108,7 @@ class Bridge:
         self.result = pb.Result()
         self.returned: asyncio.Future[BuildRequest] = asyncio.get_running_loop().create_future()
         self.files: dict[str, bytes] = {}
+        self.frontends: list[Material] = []
         self._job = job
         self._means = means
         self._builder = means.builder
@@ -203,6 +212,7 @@ class Bridge:
 
     def _adopt(self, bridge: Bridge, to: pb.Result) -> None:
         """Return as one's own what another bridge has come to."""
+        self.frontends += bridge.frontends
         to.CopyFrom(bridge.result)
         to.ClearField("result")
         for key, name in _refs(bridge.result).items():
@@ -297,7 +307,8 @@ class Bridge:
                 request = replace(request, cache_from=held.request.cache_from)
             target = self._target(key, held, result.metadata, platforms)
             targets.append(replace(target, claims=claimed.get(key, ())))
-        return replace(request, frontend=Graph(tuple(targets)))
+        graph, taken = Graph(tuple(targets)), (*request.materials, *self.frontends)
+        return replace(request, frontend=graph, materials=taken)
 
     def _target(
         self,

@@ -7,12 +7,13 @@ whoever can read the image can read this.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from boxship.build.ops import Exec, Files, Source, Vertex
-from boxship.build.request import BuildRequest, Dockerfile
+from boxship.build.purl import package
+from boxship.build.request import BuildRequest, Dockerfile, Material
 from boxship.lib import moments
 from boxship.lib.urls import without_login
 from boxship.spec.digest import Digest
@@ -30,14 +31,6 @@ SECRET: Final = re.compile(
     re.IGNORECASE,
 )
 HIDDEN: Final = "xxxxx"
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """Something that a build took from outside."""
-
-    uri: str
-    digest: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +188,5 @@ def _line(line: str) -> str:
 
 def subjects(names: Sequence[str], manifest: Digest, platform: Platform) -> list[dict[str, Any]]:
     """Return what a statement is about."""
-    place = str(platform).replace("/", "%2F")
-    found = []
-    for name in map(Reference.parse, names):
-        uri = f"pkg:docker/{name.familiar_repository}@{name.tag}?platform={place}"
-        found.append({"name": uri, "digest": {"sha256": manifest.hex}})
-    return found or [{"name": "_", "digest": {"sha256": manifest.hex}}]
+    called = [package(Reference.parse(name), platform) for name in names]
+    return [{"name": name, "digest": {"sha256": manifest.hex}} for name in called or ["_"]]

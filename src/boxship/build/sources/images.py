@@ -11,6 +11,7 @@ from boxship.build.dockerfile.options import Resolved
 from boxship.build.errors import BadGraph
 from boxship.build.filesystems import Layers
 from boxship.build.ops import Source
+from boxship.build.purl import package
 from boxship.build.sources import reach
 from boxship.build.sources.source import Asker, Fetched, Tell, Told
 from boxship.content.store import Blobs
@@ -52,8 +53,7 @@ class ImageSource:
         if not self._images.is_unpacked(image):
             await asyncio.to_thread(self._images.ensure_unpacked, image)
         reference = Reference.parse(name).with_default_tag()
-        place = str(image.variant.platform or self._images.host).replace("/", "%2F")
-        uri = f"pkg:docker/{reference.familiar_repository}@{reference.tag}?platform={place}"
+        uri = package(reference, image.variant.platform or self._images.host)
         digest = {"sha256": image.id.hex}
         return Fetched(Layers(chain), f"image {chain or 'scratch'}", uri, digest)
 
