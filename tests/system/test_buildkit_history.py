@@ -6,10 +6,13 @@ import asyncio
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.support import doors
 from tests.support.buildkit import CONTROL, on_engine
 from tests.support.engine import Engine
+from tests.support.waiting import wait_until
 
 from boxship.spec.buildkit import content_pb2 as content
 from boxship.spec.buildkit import control_pb2 as pb
@@ -119,3 +122,22 @@ def test_who_listens_without_leaving_hears_of_the_next_build(
         stream.cancel()
 
     on_engine(engine, story)
+
+
+def test_a_trace_has_what_the_client_did(engine: Engine, tmp_path: Path) -> None:
+    """Spans come from the client when its build is over, and belong to the build's trace."""
+    (tmp_path / "Dockerfile").write_text("FROM busybox:latest\nRUN echo traced\n")
+    doors.build(engine, "buildx", "-t", "traced:1", str(tmp_path))
+
+    def trace() -> Any:
+        words = ("buildx", "history", "trace")
+        return json.loads(engine.boxship(*words).stdout)["data"]
+
+    wait_until(lambda: len(trace()[0]["processes"]) > 1)
+    (found,) = trace()
+    names = {one["serviceName"] for one in found["processes"].values()}
+    assert names == {"boxshipd", "buildx"}
+    spans = {one["spanID"]: one for one in found["spans"]}
+    solve = next(one for one in spans.values() if one["operationName"].endswith("Control/Solve")
+                 and found["processes"][one["processID"]]["serviceName"] == "boxshipd")  # fmt: skip
+    assert solve["references"][0]["spanID"] in spans  # the client's own span of the call

@@ -18,13 +18,18 @@ from functools import partial
 from typing import Final
 
 from boxship.build.control import exporters, historyfilters, spans, status, telling
+from boxship.build.control.clientspans import ClientSpans, Trace
 from boxship.build.control.jobs import Job, NoSuchBuild
 from boxship.build.control.kept import FAILURE, STATUS, Kept, pointers
+from boxship.build.control.spans import Caller
 from boxship.build.progress import Told, Warned
 from boxship.build.request import Built
+from boxship.content.errors import NoSuchBlob
 from boxship.errors import Conflict
 from boxship.lib.finishing import finished
 from boxship.spec.buildkit import control_pb2 as pb
+from boxship.spec.buildkit import spans_pb2
+from boxship.spec.digest import Digest
 from boxship.wire import grpc
 from boxship.wire.grpc import Code, Failed
 
@@ -47,6 +52,7 @@ class _Ended:
     told: Sequence[Told]
     built: Built | None
     details: bytes
+    caller: Caller | None
 
 
 class History:
@@ -57,6 +63,7 @@ class History:
         self._records = OrderedDict((one.ref, one) for one in records)
         self._sizes = {one.ref: size_of(one) for one in records}
         self._listeners: set[asyncio.Queue[pb.HistoryEvent]] = set()
+        self._spans = ClientSpans()
         self._turn = asyncio.Lock()
         self._ended: deque[_Ended] = deque()  # and not kept yet
         self._has_ended = asyncio.Event()
@@ -75,6 +82,8 @@ class History:
             self._records[asked.ref] = record
             self._records.move_to_end(asked.ref)
             self._tell(pb.STARTED, record)
+            if job.caller is not None:
+                self._spans.begin(job.caller, record.ref)
         return record
 
     def end(
@@ -104,7 +113,7 @@ class History:
         if self._records.get(record.ref) is not record:
             return
         details = error.details if isinstance(error, Failed) else b""
-        self._ended.append(_Ended(record, tuple(job.told), built, details))
+        self._ended.append(_Ended(record, tuple(job.told), built, details, job.caller))
         self._has_ended.set()
 
     async def watch(self) -> None:
@@ -139,17 +148,12 @@ class History:
     def _keep(self, ended: _Ended) -> None:
         """Write a record and what belongs to it."""
         try:
-            self._write(ended.record, ended.told, ended.built, ended.details)
+            self._write(ended)
         except OSError as failure:  # the build itself has ended well or not without this
             log.warning("the record of the build %s was not kept: %s", ended.record.ref, failure)
 
-    def _write(
-        self,
-        record: pb.HistoryRecord,
-        told: Sequence[Told],
-        built: Built | None,
-        details: bytes,
-    ) -> None:
+    def _write(self, ended: _Ended) -> None:
+        record, told, built = ended.record, ended.told, ended.built
         if told:
             record.logs.CopyFrom(self.kept.put(telling.written(told), STATUS))
         whole = spans.Whole(
@@ -158,16 +162,50 @@ class History:
             record.completed_at.ToNanoseconds(),
             record.total_steps,
             record.error.message,
+            ended.caller,
         )
-        record.trace.CopyFrom(self.kept.put(spans.written(whole, told), spans.TRACE))
-        if details:
-            record.external_error.CopyFrom(self.kept.put(details, FAILURE))
+        lines = [spans.written(whole, told)]
+        if ended.caller is not None:
+            lines += self._spans.of(ended.caller.trace).news(record.ref)
+        record.trace.CopyFrom(self.kept.put(b"".join(lines), spans.TRACE))
+        if ended.details:
+            record.external_error.CopyFrom(self.kept.put(ended.details, FAILURE))
         if built is not None:
             for name, kind, predicate in built.attested():
                 where = record.results[name] if name else record.result
                 data = json.dumps(predicate).encode()
                 one = self.kept.put(data, IN_TOTO, **{PREDICATE: kind})
                 where.attestations.add().CopyFrom(one)
+        self.kept.save(record)
+
+    async def hear(self, asked: spans_pb2.ExportRequest) -> None:
+        """Take spans of a client's; builds of their traces that have ended are told them, too."""
+        for trace in self._spans.take(asked):
+            for ref in list(trace.builds):
+                async with self._turn:
+                    record = self._records.get(ref)
+                    if record is not None and record.HasField("trace"):
+                        await self._trace_more(record, trace)
+
+    async def _trace_more(self, record: pb.HistoryRecord, trace: Trace) -> None:
+        """Add what a build does not have yet to its trace."""
+        if not (lines := trace.news(record.ref)):
+            return
+        before = pb.Descriptor()
+        before.CopyFrom(record.trace)
+        record.generation += 1
+        try:
+            await asyncio.to_thread(self._keep_trace, record, lines)
+        except (OSError, NoSuchBlob) as failure:
+            log.warning("spans of the build %s were not kept: %s", record.ref, failure)
+            return
+        await asyncio.to_thread(self.kept.forget, [before], list(self._records.values()))
+        self._sizes[record.ref] = size_of(record)
+
+    def _keep_trace(self, record: pb.HistoryRecord, lines: Sequence[bytes]) -> None:
+        with open(self.kept.open(Digest.parse(record.trace.digest)), "rb") as file:
+            data = file.read()
+        record.trace.CopyFrom(self.kept.put(data + b"".join(lines), spans.TRACE))
         self.kept.save(record)
 
     async def update(self, asked: pb.HistoryUpdateRequest) -> None:

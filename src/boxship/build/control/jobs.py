@@ -17,6 +17,7 @@ from boxship.spec.digest import Digest
 
 if TYPE_CHECKING:
     from boxship.build.control.gateway import Bridge
+    from boxship.build.control.spans import Caller
 
 KEPT: Final = 64  # builds that have ended and whose progress can still be read
 WAIT: Final = 20.0  # seconds for a build that is about to begin
@@ -44,6 +45,7 @@ class Job:
         self.done = False
         self.told: list[Told] = []
         self.states: dict[Digest, VertexState] = {}
+        self.caller: Caller | None = None
         self._loop = loop
         self._thread = threading.get_ident()
         self._waiting: list[asyncio.Future[None]] = []

@@ -75,14 +75,19 @@ class Kept:
 
     def remove(self, gone: Iterable[pb.HistoryRecord], left: Iterable[pb.HistoryRecord]) -> None:
         """Forget records, and what only they point to."""
-        needed = {one.digest for record in left for one in pointers(record)}
         with self._turn:
             for record in gone:
                 with suppress(FileNotFoundError):
                     os.unlink(os.path.join(self._records, _name(record.ref)))
-                for one in pointers(record):
-                    if one.digest not in needed:
-                        self._unlink(one.digest)
+        self.forget([one for record in gone for one in pointers(record)], left)
+
+    def forget(self, gone: Iterable[pb.Descriptor], left: Iterable[pb.HistoryRecord]) -> None:
+        """Remove blobs that no record which is left points to."""
+        needed = {one.digest for record in left for one in pointers(record)}
+        with self._turn:
+            for one in gone:
+                if one.digest not in needed:
+                    self._unlink(one.digest)
 
     def sweep(self, left: Iterable[pb.HistoryRecord]) -> None:
         """Remove the blobs that nobody points to."""

@@ -3,7 +3,7 @@
 moby.buildkit.v1.Control              builds, their progress, the cache, the past
 moby.buildkit.v1.frontend.LLBBridge   builds that the client drives
 grpc.health.v1.Health                 is anybody there
-opentelemetry's TraceService          heard and dropped
+opentelemetry's TraceService          what clients did around a build
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from boxship.build.control import contents, exporters, status
 from boxship.build.control.bridging import BridgeCalls
 from boxship.build.control.calls import answer
 from boxship.build.control.calls import asked as asked_of
+from boxship.build.control.clientspans import caller_of
 from boxship.build.control.contents import Contents
 from boxship.build.control.gateway import Bridge
 from boxship.build.control.needs import Cache
@@ -25,6 +26,7 @@ from boxship.build.control.worker import Worker, version
 from boxship.build.session.sessions import Sessions
 from boxship.content.store import Blobs
 from boxship.spec.buildkit import control_pb2 as pb
+from boxship.spec.buildkit import spans_pb2 as spans
 from boxship.spec.digest import Digest
 from boxship.transport.http2 import Stream
 from boxship.transport.tunnel import InCall, Tunnel
@@ -79,7 +81,8 @@ class Service:
     # Control
 
     async def _solve(self, stream: Stream) -> None:
-        built = await self._solving.solve(await asked_of(stream, pb.SolveRequest))
+        asked, caller = await asked_of(stream, pb.SolveRequest), caller_of(stream.metadata)
+        built = await self._solving.solve(asked, caller)
         await answer(stream, pb.SolveResponse(exporter_response=exporters.response(built)))
 
     async def _status(self, stream: Stream) -> None:
@@ -153,7 +156,7 @@ class Service:
         await answer(stream, pb.HealthResponse(status=SERVING))
 
     async def _traces(self, stream: Stream) -> None:
-        await stream.receive()
+        await self._solving.history.hear(await asked_of(stream, spans.ExportRequest))
         await stream.send(b"", end=False)
 
 

@@ -14,6 +14,7 @@ from boxship.build.control.frontend import Loaded
 from boxship.build.control.gateway import Bridge, Means, blank_text
 from boxship.build.control.history import History
 from boxship.build.control.jobs import Job, Jobs
+from boxship.build.control.spans import Caller
 from boxship.build.control.verifying import ClientPolicy
 from boxship.build.needs import Sessions
 from boxship.build.policy import Judges
@@ -50,11 +51,12 @@ class Solving:
         self._sessions = sessions
         self._host = means.host
 
-    async def solve(self, asked: pb.SolveRequest) -> Built:
+    async def solve(self, asked: pb.SolveRequest, caller: Caller | None = None) -> Built:
         """Build and export; what is told of it goes to the job of the request's name."""
         if not asked.ref or len(asked.ref) > 256:
             raise InvalidRequest("a build needs a name")
         with self.jobs.running(asked.ref) as job:
+            job.caller = caller
             entry = self.history.begin(asked, job)
             files: dict[str, bytes] = {}
             try:

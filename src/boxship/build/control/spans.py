@@ -18,21 +18,29 @@ from boxship.lib import moments
 from boxship.spec.digest import Digest
 
 TRACE: Final = "application/vnd.buildkit.otlp.json.v0"
-NOBODY: Final = ("0" * 32, "0" * 16, "00")
 INTERNAL: Final = 1
 SERVER: Final = 2
 MOST: Final = 5000  # parts that are told of
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """The span that a call belongs to: a client's, in hexadecimal."""
+
+    trace: str
+    span: str
+
+
+@dataclass(frozen=True, slots=True)
 class Whole:
-    """The build that the steps belong to; times in nanoseconds."""
+    """The build that the steps belong to, and who asked for it; times in nanoseconds."""
 
     ref: str
     began: int
     ended: int
     steps: int
     error: str = ""
+    caller: Caller | None = None
 
 
 def written(whole: Whole, told: Sequence[Told]) -> bytes:
@@ -90,11 +98,15 @@ def _span(
     *,
     children: int = 0,
 ) -> dict[str, Any]:
-    trace = _id(f"trace of {whole.ref}", 16)
+    caller = whole.caller
+    trace = caller.trace if caller else _id(f"trace of {whole.ref}", 16)
+    above = context(trace, parent)
+    if not parent:
+        above = {**context(trace, caller.span), "Remote": True} if caller else context()
     return {
         "Name": name,
-        "SpanContext": _context(trace, id),
-        "Parent": _context(trace, parent) if parent else _context(*NOBODY),
+        "SpanContext": context(trace, id),
+        "Parent": above,
         "SpanKind": INTERNAL if parent else SERVER,
         "StartTime": moments.show(started),
         "EndTime": moments.show(max(started, ended)),
@@ -111,11 +123,12 @@ def _span(
     }
 
 
-def _context(trace: str, id: str, flags: str = "01") -> dict[str, Any]:
+def context(trace: str = "", span: str = "") -> dict[str, Any]:
+    """Return what names a span, or no span."""
     return {
-        "TraceID": trace,
-        "SpanID": id,
-        "TraceFlags": flags,
+        "TraceID": trace or "0" * 32,
+        "SpanID": span or "0" * 16,
+        "TraceFlags": "01" if trace else "00",
         "TraceState": "",
         "Remote": False,
     }
