@@ -91,8 +91,8 @@ def test_a_builder_elsewhere_builds(engine: Engine, run: Run, tmp_path: Path) ->
         ("stop nope", 'no builder "nope" found'),
         ("rm default", "context builder cannot be removed"),
         ("uninstall", "are one command"),
-        ("history open", "history open is not supported"),
-        ("history trace --compare x", "--compare is not supported: Jaeger's pages"),
+        ("history open nope", "no record found"),
+        ("history trace --compare nope", "no record"),
         ("history import -f none.tgz", "failed to open file none.tgz: no such file"),
         ("history logs a b", '"boxship buildx history logs" requires at most 1 argument'),
         ("history nope", "unknown command: boxship buildx history nope"),
@@ -212,8 +212,6 @@ def test_a_past_build_is_shown_exported_and_forgotten(run: Run, tmp_path: Path) 
     assert records_in(tmp_path / "again.tgz") == records_in(tmp_path / "kept.tgz")
     assert run("buildx", "history", "rm", imported).stdout == f"{ref}\n"
     assert "no record" in run("buildx", "history", "logs", imported, check=False).stderr
-    opened = run("buildx", "history", "open", ref, check=False)
-    assert (opened.returncode, "Docker Desktop" in opened.stderr) == (1, True)
 
 
 def records_in(archive: Path) -> list[pb.HistoryRecord]:

@@ -67,6 +67,27 @@ def inspect(shell: Shell, records: Records, one: pb.HistoryRecord, form: str) ->
     return 0
 
 
+def opened(shell: Shell, records: Records, one: pb.HistoryRecord, address: str) -> int:
+    """Serve what is known of a build as pages."""
+    from boxship.cli.building import pages
+    from boxship.cli.building.comparing import steps_of
+    from boxship.cli.building.serving import LOOPBACK, serve
+    from boxship.cli.building.tracing import spans_of
+
+    local = LocalStates(shell, records.builder).of(one.ref)
+    said = document(one, _materials(records, one), local)
+    shown = {
+        f"attachment-{number}": pages.attachment(records.content(each.digest))
+        for number, (_, each) in enumerate(attachments_of(one))
+    }
+    facts = [(name, value) for name, value in _facts(one, said) if name]
+    traced, steps = one.HasField("trace"), steps_of(records, one)
+    shown[""] = pages.record(said["Name"] or one.ref, facts, steps, said, traced=traced)
+    if traced:
+        shown["trace"] = pages.trace(one.ref, spans_of(records, one))
+    return serve(shell, "Record", address or f"{LOOPBACK}:0", pages.with_style(shown))
+
+
 def document(one: pb.HistoryRecord, materials: Sequence[Document], local: LocalState) -> Document:
     """Return what is known of a build."""
     attrs = dict(sorted(one.frontend_attrs.items()))
@@ -174,7 +195,8 @@ def _materials(records: Records, one: pb.HistoryRecord) -> list[Document]:
 # For people
 
 
-def _lines(one: pb.HistoryRecord, said: Document) -> Iterator[str]:
+def _facts(one: pb.HistoryRecord, said: Document) -> Iterator[tuple[str, str]]:
+    """Yield what is said of every build; a name of nothing parts two groups."""
     steps = f"{one.completed_steps}/{one.total_steps}"
     if one.total_steps:
         steps += f" ({100 * one.cached_steps // one.total_steps}% cached)"
@@ -197,7 +219,12 @@ def _lines(one: pb.HistoryRecord, said: Document) -> Iterator[str]:
         ("Image", said["Image"]),
     ):
         if value:
-            yield f"{key + ':':<16}{value}" if key else ""
+            yield key, value
+
+
+def _lines(one: pb.HistoryRecord, said: Document) -> Iterator[str]:
+    for key, value in _facts(one, said):
+        yield f"{key + ':':<16}{value}" if key else ""
     for name, value in said["Config"].items():
         if name != "RestRaw":
             shown = ", ".join(value) if isinstance(value, list) else str(value)

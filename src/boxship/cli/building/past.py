@@ -13,7 +13,7 @@ from boxship.cli.building import pastfilters
 from boxship.cli.building.localstate import LocalState, LocalStates
 from boxship.cli.building.records import ago
 from boxship.cli.building.remembered import Records, one_of, records_of
-from boxship.errors import InvalidRequest, NotFound, NotSupported
+from boxship.errors import InvalidRequest, NotFound
 from boxship.spec.buildkit import control_pb2 as pb
 
 if TYPE_CHECKING:
@@ -41,9 +41,6 @@ def do(shell: Shell, words: Sequence[str], given: Mapping[str, Any]) -> int:
         )
     if verb == "import":
         return _import(shell, given["file"])
-    if verb == "open":
-        raise NotSupported("history open is not supported: it shows a record in Docker Desktop, "
-                           "which is not part of Boxship; `history inspect` prints it")  # fmt: skip
     named = refs[1:] if attached else refs
     # Of an attachment the second word is no reference.
     records, found = records_of(shell, given["builder"], named[:1] if attached else named)
@@ -61,6 +58,10 @@ def do(shell: Shell, words: Sequence[str], given: Mapping[str, Any]) -> int:
             return _logs(shell, records, ref, given["progress"])
         case "rm":
             return _forget(shell, records, found, everything=given["all"])
+        case "open":
+            from boxship.cli.building.inspecting import opened
+
+            return opened(shell, records, one_of(records, ref), given["addr"])
         case "trace":
             from boxship.cli.building.tracing import trace
 

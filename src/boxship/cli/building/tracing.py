@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from boxship.cli.building.remembered import Records, one_of
-from boxship.errors import InvalidRequest, NotFound, NotSupported
+from boxship.cli.building.remembered import Records, one_of, records_of
+from boxship.errors import InvalidRequest, NotFound
 from boxship.lib import moments
 from boxship.lib.words import visible
+from boxship.spec.buildkit import control_pb2 as pb
 
 if TYPE_CHECKING:
     from boxship.cli.shell import Shell
@@ -40,14 +41,51 @@ class Span:
 
 
 def trace(shell: Shell, records: Records, ref: str, given: Mapping[str, Any]) -> int:
-    """Print a build's trace: on a terminal as a picture, elsewhere as Jaeger's JSON."""
-    for flag in ("addr", "compare"):
-        if given[flag]:
-            raise NotSupported(
-                f"--{flag} is not supported: Jaeger's pages are not part of Boxship; without a "
-                "terminal `history trace` writes what they show, as JSON"
-            )
+    """Print a build's trace, drawn on a terminal and elsewhere as Jaeger's JSON; or serve it."""
+    if given["compare"]:
+        return _compare(shell, records, ref, given)
     one = one_of(records, ref)
+    spans = spans_of(records, one)
+    if given["addr"]:
+        from boxship.cli.building import pages
+        from boxship.cli.building.serving import serve
+
+        shown = pages.with_style({"": pages.trace(one.ref, spans)})
+        return serve(shell, "Trace", given["addr"], shown)
+    if shell.out.is_terminal():
+        for line in drawn(spans):
+            shell.out.line(line)
+    else:
+        shell.out.line(json.dumps(jaeger(spans), indent=2, ensure_ascii=False))
+    return 0
+
+
+def _compare(shell: Shell, records: Records, ref: str, given: Mapping[str, Any]) -> int:
+    """Show two builds side by side: as a table, or served with their traces."""
+    from boxship.cli.building import comparing
+
+    first = one_of(records, ref)
+    others, named = records_of(shell, given["builder"], [given["compare"]])
+    second = one_of(others, named[0])
+    found = comparing.pairs(comparing.steps_of(records, first), comparing.steps_of(others, second))
+    names = (first.ref, second.ref)
+    if not given["addr"]:
+        for line in comparing.lines(names, found):
+            shell.out.line(line)
+        return 0
+    from boxship.cli.building import pages
+    from boxship.cli.building.serving import serve
+
+    shown = {
+        "": pages.compared(names, found),
+        "first": pages.trace(first.ref, spans_of(records, first)),
+        "second": pages.trace(second.ref, spans_of(others, second)),
+    }
+    return serve(shell, "Traces", given["addr"], pages.with_style(shown))
+
+
+def spans_of(records: Records, one: pb.HistoryRecord) -> list[Span]:
+    """Return the spans of a build that has ended."""
     if not one.HasField("completed_at"):
         raise InvalidRequest(
             f'build "{one.ref}" is not completed, only completed builds can be traced'
@@ -57,12 +95,7 @@ def trace(shell: Shell, records: Records, ref: str, given: Mapping[str, Any]) ->
     spans = list(read(records.content(one.trace.digest)))
     if not spans:
         raise NotFound("no trace data")
-    if shell.out.is_terminal():
-        for line in drawn(spans):
-            shell.out.line(line)
-    else:
-        shell.out.line(json.dumps(jaeger(spans), indent=2, ensure_ascii=False))
-    return 0
+    return spans
 
 
 def read(data: bytes) -> Iterator[Span]:
@@ -76,8 +109,8 @@ def read(data: bytes) -> Iterator[Span]:
                 at += 1
             yield Span(
                 said,
-                said["SpanContext"]["SpanID"],
-                said["Parent"]["SpanID"],
+                str(said["SpanContext"]["SpanID"]),
+                str(said["Parent"]["SpanID"]),
                 moments.parse(said["StartTime"]),
                 moments.parse(said["EndTime"]),
             )
@@ -163,19 +196,25 @@ def drawn(spans: list[Span]) -> Iterator[str]:
     """Yield lines: each span below the one that it belongs to, with a bar for its time."""
     began = min(span.started for span in spans)
     whole = max(1, max(span.ended for span in spans) - began)
-    known = {span.id for span in spans}
-    below: dict[str, list[Span]] = {}
-    for span in sorted(spans, key=lambda span: span.started):
-        below.setdefault(span.parent if span.parent in known else NOBODY, []).append(span)
     yield f"{'STARTED':>9}  {'TOOK':>9}  {'':<{BAR}}  SPAN"
-    pending = [(span, 0) for span in reversed(below.get(NOBODY, ()))]
-    while pending:
-        span, deep = pending.pop()
+    for span, deep in placed(spans):
         first = BAR * (span.started - began) // whole
         length = max(1, BAR * (span.ended - span.started) // whole)
         bar = (" " * min(first, BAR - 1) + "█" * length)[:BAR]
         after, took = (span.started - began) / 1e9, (span.ended - span.started) / 1e9
         name = "  " * deep + visible(span.name)
         yield f"{after:>8.3f}s  {took:>8.3f}s  {bar:<{BAR}}  {name}"
+
+
+def placed(spans: Sequence[Span]) -> Iterator[tuple[Span, int]]:
+    """Yield each span below the one that it belongs to, with how deep it is."""
+    known = {span.id for span in spans}
+    below: dict[str, list[Span]] = {}
+    for span in sorted(spans, key=lambda span: span.started):
+        below.setdefault(span.parent if span.parent in known else NOBODY, []).append(span)
+    pending = [(span, 0) for span in reversed(below.get(NOBODY, ()))]
+    while pending:
+        span, deep = pending.pop()
+        yield span, deep
         if deep < DEEPEST:
-            pending += [(inner, deep + 1) for inner in reversed(below.get(span.id, ()))]
+            pending += [(inner, deep + 1) for inner in reversed(below.pop(span.id, ()))]

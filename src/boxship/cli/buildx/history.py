@@ -17,9 +17,9 @@ COMMAND = Command(
     names=("buildx history", "builder history"),
     flags=(
         Flag("all", "", "rm, export: all of the records"),
-        Flag("addr", "", "trace: refused, there are no pages", "string", "", hidden=True),
+        Flag("addr", "", "trace, open: serve pages on this address", "string", ""),
         Flag("builder", "", "Override the configured builder instance", "string", ""),
-        Flag("compare", "", "trace: refused, there are no pages", "string", "", hidden=True),
+        Flag("compare", "", "trace: compare with another build", "string", ""),
         Flag("debug", "D", "Accepted and without effect", hidden=True),
         Flag("file", "f", "import: from this file", "array"),
         Flag("filter", "", 'ls: conditions ("status=error", "repository=…", "ref=…")', "array"),
@@ -42,7 +42,7 @@ COMMAND = Command(
         "  export [REF...]            Export build records into an archive\n"
         "  import                     Take in build records of an archive\n"
         "  trace [REF]                Show what a build did when\n"
-        "  open                       Refused: there is no Docker Desktop\n"
+        "  open [REF]                 Serve a build record as a page\n"
     ),
 )
 
