@@ -1,8 +1,8 @@
 """The builds of the past: who asked what, and what came of it.
 
 Of those that have ended, the newest are kept, and all of the last two days within bounds; those
-that are pinned stay until somebody removes them. A build is written down when its client has its
-answer; who asks for records waits until all are.
+that are pinned stay until somebody removes them. A build is written down a moment after its end;
+who asks for records waits until all are, and so does the answer to a client that may ask.
 """
 
 from __future__ import annotations

@@ -82,7 +82,10 @@ class Service:
 
     async def _solve(self, stream: Stream) -> None:
         asked, caller = await asked_of(stream, pb.SolveRequest), caller_of(stream.metadata)
-        built = await self._solving.solve(asked, caller)
+        try:
+            built = await self._solving.solve(asked, caller)
+        finally:
+            await self._solving.history.settled()  # who calls may go on to ask for its record
         await answer(stream, pb.SolveResponse(exporter_response=exporters.response(built)))
 
     async def _status(self, stream: Stream) -> None:
