@@ -122,7 +122,8 @@ def test_builds_have_the_spans_of_before_and_after(tmp_path: Path) -> None:
             record = history.begin(control.SolveRequest(ref=ref), job)
             if ref == "two":
                 await history.hear(sent("between"))
-            await history.end(record, job)
+            history.end(record, job)
+            await history.settled()
             records.append(record)
         own = "moby.buildkit.v1.Control/Solve"
         assert [names(one) for one in records] == [[own, "early", "between"]] * 2
