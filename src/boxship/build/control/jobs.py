@@ -153,6 +153,7 @@ class Jobs:
             yield job
         finally:
             job.end()
+            job.shrink()
             self._forget_old()
 
     def get(self, ref: str) -> Job | None:
@@ -183,9 +184,6 @@ class Jobs:
         return True
 
     def _forget_old(self) -> None:
-        for job in self._jobs.values():
-            if job.done:
-                job.shrink()
         ended = [ref for ref, job in self._jobs.items() if job.done]
         for ref in ended[: max(0, len(ended) - KEPT)]:
             del self._jobs[ref]
