@@ -245,8 +245,10 @@ class Blobs:
         return self._pieced.bases(digests)
 
     def put(self, data: bytes, lease: Lease) -> Digest:
-        """Take in a document."""
-        return self.ingest((data,), lease)
+        """Take in a document, unless it is here."""
+        digest = Digest.of(data)
+        lease.hold(digest)
+        return digest if self.has(digest) else self.ingest((data,), lease)
 
     def flushing(self, digests: Iterable[Digest]) -> bool:
         """Whether any of these has not been flushed since it came."""

@@ -85,6 +85,11 @@ class Catalog:
         """Return the image of an ID."""
         return self._images.get(id)
 
+    def whole(self, descriptor: Descriptor) -> Image | None:
+        """Return an image that is recorded so, with no document of any variant missing."""
+        known = self._images.get(descriptor.digest)
+        return known if known and known.is_whole and known.descriptor == descriptor else None
+
     def named(self, name: str) -> Digest | None:
         """Return what a canonical name points to."""
         return self._names.get(name)

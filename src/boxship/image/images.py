@@ -98,6 +98,10 @@ class Images(Announcing, Measured):
             image = late
         return image if platform is None else record.choose(image, platform, ref)
 
+    def read(self, descriptor: Descriptor) -> Image:
+        """Read an image's documents, unless it is recorded with all of them."""
+        return self._catalog.whole(descriptor) or record.read(self._blobs, descriptor, self.host)
+
     def find(self, ref: str) -> Image | None:
         """Return the image that `ref` means, or None."""
         try:

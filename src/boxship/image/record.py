@@ -84,6 +84,11 @@ class Image:
     builds: tuple[Build, ...] = ()  # that it came out of, the last one last
 
     @property
+    def is_whole(self) -> bool:
+        """Whether no document of any variant was missing."""
+        return all(variant.manifest is not None for variant in self.variants)
+
+    @property
     def config(self) -> ImageConfig:
         """The variant's configuration document."""
         return self.variant.config or ImageConfig()

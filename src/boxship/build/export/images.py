@@ -22,7 +22,6 @@ from boxship.build.request import BuildRequest, Built, Export, Target
 from boxship.build.statements import Statement
 from boxship.content.store import Blobs, Lease
 from boxship.errors import InvalidRequest
-from boxship.image import record
 from boxship.image.images import Image, Images
 from boxship.lib import strictjson
 from boxship.spec.digest import Digest
@@ -106,8 +105,7 @@ class ImageExport:
     def _added(self, order: Order) -> tuple[Assembled, Image]:
         with self._images.working_on() as lease:
             made = self.assemble(order, lease)
-            image = record.read(self._blobs, made.top, self._host)
-            return made, self._images.add(image, order.names)
+            return made, self._images.add(self._images.read(made.top), order.names)
 
     def assemble(self, order: Order, lease: Lease) -> Assembled:
         """Write the documents; several platforms' are held together by an index."""

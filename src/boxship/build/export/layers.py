@@ -13,6 +13,7 @@ from boxship.build.cache.records import Records
 from boxship.build.export.ahead import Ahead
 from boxship.build.files.tars import Tars
 from boxship.build.filesystems import Filesystems
+from boxship.content.errors import NoSuchBlob
 from boxship.content.store import Blobs, Lease
 from boxship.image.images import Images
 from boxship.snapshot.driver import ChainId
@@ -120,9 +121,10 @@ class LayerPacker:
         if layer is None or layer.diff_id is None:
             return None
         lease.hold(layer.diff_id)
-        if not self._blobs.has(layer.diff_id):
+        try:
+            return self._described(layer.diff_id, one, one)
+        except NoSuchBlob:
             return None
-        return self._described(layer.diff_id, one, one)
 
     def _of_image(self, one: ChainId, lease: Lease) -> Packed | None:
         known = self._images.layer(one)
