@@ -26,7 +26,7 @@ from boxship.build.solver.job import Job, Keyed, Outputs
 from boxship.build.solver.keys import Meaning, Meanings
 from boxship.build.solver.performing import Performing
 
-SLICE: Final = 100  # vertices, before others have their turn in the loop
+SLICE: Final = 32  # vertices, before others have their turn in the loop
 
 
 @dataclass(frozen=True, slots=True)

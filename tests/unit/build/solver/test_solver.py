@@ -13,10 +13,11 @@ from boxship.build.cache.record import Layer
 from boxship.build.cache.records import Records
 from boxship.build.errors import BuildFailed
 from boxship.build.filesystems import Layers, Value
-from boxship.build.ops import SCRATCH, Action, Files, MakeFolder, Ref, Vertex
+from boxship.build.ops import SCRATCH, About, Action, Files, MakeFolder, Ref, Source, Vertex
 from boxship.build.solver.job import Job
 from boxship.build.solver.performing import Wish
 from boxship.build.solver.solver import Solver
+from boxship.build.sources.source import Fetched
 from boxship.errors import InvalidRequest
 from boxship.snapshot.driver import ChainId
 from boxship.spec.digest import Digest
@@ -97,3 +98,42 @@ def test_a_graph_of_any_depth_is_solved_once_and_then_found(tmp_path: Path) -> N
     assert asyncio.run(solve(first)) == asyncio.run(solve(again))
     assert first.done == vertices[150:]
     assert again.done == []
+
+
+def step(name: str, *inputs: Vertex) -> Vertex:
+    """A vertex that makes a folder on the first of its inputs."""
+    actions = (Action(MakeFolder(f"/{name}"), 0, output=0),)
+    return Vertex(Files(actions), tuple(map(Ref, inputs)), about=About(name=name))
+
+
+def test_what_stands_on_a_quick_source_does_not_wait_for_a_slow_one(tmp_path: Path) -> None:
+    records = Records(Database(str(tmp_path / "db")), lambda: 1)
+    filesystems: Any = SimpleNamespace(has=lambda chain: True)
+    asker: Any = SimpleNamespace(sessions=(), keep_failed=False)
+    quick, slow = (Vertex(Source(f"docker-image://{name}")) for name in ("quick", "slow"))
+    first = step("first", quick)
+    last = step("last", first, slow)
+    order: list[str] = []
+    begun = asyncio.Event()
+
+    class Performing(Counting):
+        async def fetch(self, source: Source, *_: object) -> Fetched:
+            if source.identifier.endswith("slow"):
+                await begun.wait()
+            order.append(source.identifier)
+            return Fetched(
+                Layers(ChainId(Digest.of(source.identifier.encode()))), source.identifier
+            )
+
+        async def perform(self, wish: Wish) -> dict[int, Value]:
+            order.append(wish.vertex.about.name)
+            begun.set()
+            return await super().perform(wish)
+
+    async def solve() -> None:
+        solver = Solver(records, filesystems, SimpleNamespace(), Performing())  # type: ignore[arg-type]
+        with records.holding() as held:
+            await solver.solve([Ref(last)], Job(asker, held, lambda told: None))
+
+    asyncio.run(asyncio.wait_for(solve(), 10))
+    assert order == ["docker-image://quick", "first", "docker-image://slow", "last"]
