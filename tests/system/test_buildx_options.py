@@ -79,6 +79,27 @@ def test_contexts_are_folders_images_and_layouts(
     engine.docker("image", "rm", tag)
 
 
+def test_each_folder_says_itself_what_is_left_out(door: Door, tmp_path: Path) -> None:
+    text = "FROM scratch\nCOPY a* b* /\nCOPY --from=folder . /folder/\n"
+    (tmp_path / "context/build").mkdir(parents=True)
+    (tmp_path / "context/build/My.Dockerfile").write_text(text)
+    (tmp_path / "context/build/My.Dockerfile.dockerignore").write_text("b*\n")  # this one counts
+    (tmp_path / "context/.dockerignore").write_text("a*\n")
+    for name in ("a", "b"):
+        (tmp_path / "context" / name).write_text(name)
+    (tmp_path / "other/deep").mkdir(parents=True)
+    (tmp_path / "other/.dockerignore").write_text("**/*.log\n!kept.log\n")
+    for name in ("x", "x.log", "kept.log", "deep/y.log", "deep/y"):
+        (tmp_path / "other" / name).write_text(name)
+    door.build(
+        "--build-context", "folder=other", "-f", "context/build/My.Dockerfile",
+        "-o", "out", "context", cwd=tmp_path,
+    )  # fmt: skip
+    found = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*")}
+    within = {"folder/.dockerignore", "folder/x", "folder/kept.log", "folder/deep"}
+    assert found == {"a", "folder", *within, "folder/deep/y"}
+
+
 def test_secrets_are_of_files_and_of_the_environment(door: Door, tmp_path: Path) -> None:
     write(
         tmp_path / "context",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Final
 from boxship.build import remote
 from boxship.build.announcing import announced_late
 from boxship.build.dockerfile import include
+from boxship.build.dockerfile.contexts import without
 from boxship.build.dockerfile.conversions import Conversions
 from boxship.build.dockerfile.convert import Converted
 from boxship.build.dockerfile.errors import DockerfileError
@@ -119,6 +119,7 @@ class Frontend:
             platform_given=bool(request.platforms),
             multi_platform=len(request.platforms) > 1,
             contexts=request.named_contexts,
+            excludes=request.named_excludes,
             inputs={
                 name: Input(ref, request.input_configs.get(name, b""))
                 for name, ref in request.inputs.items()
@@ -151,9 +152,7 @@ def _context(request: BuildRequest) -> Source | Ref:
     local = identifier.startswith("local://")
     if local and (given := request.inputs.get(INPUT)) is not None:
         return given
-    if not request.excludes or not local:
-        return Source(identifier)
-    return Source(identifier, (("local.excludepatterns", json.dumps([*request.excludes])),))
+    return without(identifier, request.excludes if local else ())
 
 
 async def _parsed(file: Dockerfile) -> Parsed:

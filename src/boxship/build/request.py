@@ -138,6 +138,7 @@ class BuildRequest:
     context: a source's identifier, `local://context`, `context://ID`, or of git or a URL.
     inputs: results that named contexts call `input:NAME`, with their image configurations.
     excludes: what `.dockerignore` leaves out of a context that is a client's folder.
+    named_excludes: the same of named contexts, by the folders' names.
     exports: what is made of the results; none, and they are only kept in the cache.
     sessions: the clients who may be asked for files, secrets and credentials, first to last.
     provenance, sbom: None for none, otherwise their attributes (`mode`, `version`, …).
@@ -152,6 +153,7 @@ class BuildRequest:
     context: str = ""
     excludes: tuple[str, ...] = ()
     named_contexts: Mapping[str, str] = field(default_factory=dict)
+    named_excludes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     inputs: Mapping[str, Ref | None] = field(default_factory=dict)
     input_configs: Mapping[str, bytes] = field(default_factory=dict)
     build_args: Mapping[str, str] = field(default_factory=dict)

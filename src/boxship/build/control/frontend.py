@@ -152,7 +152,9 @@ class Frontend:
             left_out=ignore.Matcher(excludes) if excludes else None,
             include=await self._included(asked, request, text, report) if local else None,
         )
-        request = attrs.with_inline_cache(replace(request, frontend=dockerfile, excludes=excludes))
+        named = await self._named_excludes(request, report)
+        request = replace(request, frontend=dockerfile, excludes=excludes, named_excludes=named)
+        request = attrs.with_inline_cache(request)
         return Loaded(asked, request, {name: text})
 
     async def _dated(self, request: BuildRequest, report: Report) -> BuildRequest:
@@ -218,7 +220,8 @@ class Frontend:
                     )
             patterns = files.read(ignore.file_for(name), ignore.SIZE_LIMIT)
             if patterns is None and local:
-                patterns = await self._ignore_file(client, asked, request, report, coming)
+                folder = asked.context_name
+                patterns = await self._ignore_file(client, folder, request, report, coming=coming)
         return name, text, patterns
 
     async def _from_input(
@@ -235,7 +238,7 @@ class Frontend:
             patterns = await asyncio.to_thread(read_file, folder, name, ignore.SIZE_LIMIT)
         if patterns is None and CONTEXT_INPUT not in request.inputs:
             client = await self._sessions.find(next(iter(request.sessions), ""))
-            patterns = await self._ignore_file(client, asked, request, report)
+            patterns = await self._ignore_file(client, asked.context_name, request, report)
         return asked.filename, text, patterns
 
     async def _included(
@@ -257,17 +260,34 @@ class Frontend:
                 wanted = [path for paths in inner for path in paths if path not in found]
         return found.get
 
+    async def _named_excludes(
+        self, request: BuildRequest, report: Report
+    ) -> dict[str, tuple[str, ...]]:
+        """Return what `.dockerignore` leaves out of named contexts that are client's folders."""
+        named = {
+            said.removeprefix("local:").removeprefix("//"): name
+            for name, said in request.named_contexts.items()
+            if said.startswith("local:")
+        }
+        found: dict[str, tuple[str, ...]] = {}
+        for folder, name in named.items():
+            client = await self._sessions.find(next(iter(request.sessions), ""))
+            title = f"[context {name}] load .dockerignore"
+            patterns = await self._ignore_file(client, folder, request, report, title)
+            found[folder] = tuple(ignore.read(patterns or b""))
+        return found
+
     async def _ignore_file(
         self,
         client: Client,
-        asked: Asked,
+        folder: str,
         request: BuildRequest,
         report: Report,
+        title: str = "[internal] load .dockerignore",
         coming: Awaitable[Few] | None = None,
     ) -> bytes | None:
-        async with told(report, request.ref, "[internal] load .dockerignore") as part:
-            name, wanted = asked.context_name, [ignore.NAME]
-            files = await _fetch(client, request.judges, name, wanted, part, coming)
+        async with told(report, request.ref, title) as part:
+            files = await _fetch(client, request.judges, folder, [ignore.NAME], part, coming)
         return files.read(ignore.NAME, ignore.SIZE_LIMIT)
 
     async def _from_context(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from boxship.build.dockerfile import contexts, gitref, lint, names
 from boxship.build.dockerfile import image as images
@@ -94,7 +94,7 @@ class Bases:
                 state.root = DraftRef(Draft.of(given.ref.vertex), given.ref.output)
             state.image = images.decode(given.config) if given.config else self._empty(platform)
             return
-        source = _source(value)
+        source = _source(value, self._options.excludes)
         if kind == "oci-layout":
             found = await self._finder.resolve(source.identifier, platform)
             state.image = images.decode(found.config)
@@ -170,10 +170,11 @@ class Bases:
         )
 
 
-def _source(value: str) -> Source:
+def _source(value: str, excludes: Mapping[str, Sequence[str]]) -> Source:
     kind, colon, rest = value.partition(":")
     if kind == "local" and colon:
-        return Source(f"local://{rest.removeprefix('//')}")
+        folder = rest.removeprefix("//")
+        return contexts.without(f"local://{folder}", excludes.get(folder, ()))
     if kind == "oci-layout" and colon:
         return Source(f"oci-layout://{rest.removeprefix('//')}")
     if repository := gitref.parse(value):

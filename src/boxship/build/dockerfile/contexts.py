@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 
 from boxship.build.dockerfile.options import Options
 from boxship.build.dockerfile.state import SCRATCH
+from boxship.build.ops import Source
 from boxship.errors import InvalidRequest
 from boxship.spec.platform import Platform
 from boxship.spec.reference import Reference
@@ -36,6 +38,13 @@ def instead_of(name: str, named: Mapping[str, str], platform: Platform) -> str |
         if key in known:
             return known[key]
     return None
+
+
+def without(identifier: str, excludes: Sequence[str]) -> Source:
+    """Return a folder of the client's without what its `.dockerignore` names."""
+    if not excludes:
+        return Source(identifier)
+    return Source(identifier, (("local.excludepatterns", json.dumps([*excludes])),))
 
 
 def _key(key: str) -> str:

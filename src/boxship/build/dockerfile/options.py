@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -45,8 +45,9 @@ class Options:
 
     context: where COPY and ADD read; a source, or the result of one. contexts: what
     `--build-context` says, by name, as `docker-image://…`, `oci-layout://…`, `local:NAME`, a URL
-    of a repository or an archive, or `input:NAME`. no_cache: None for none, an empty set for
-    all, or names of stages. platform_given: whether somebody asked for the target platform.
+    of a repository or an archive, or `input:NAME`. excludes: what `.dockerignore` leaves out of
+    these, by the NAME in `local:NAME`. no_cache: None for none, an empty set for all, or names of
+    stages. platform_given: whether somebody asked for the target platform.
     ignore: what `.dockerignore` leaves out of the context, for the check that tells of it.
     classic: history as the classic builder wrote it. outline: also say what the target takes.
     scans: also say what a scanner is to look at.
@@ -61,6 +62,7 @@ class Options:
     platform_given: bool = False
     multi_platform: bool = False
     contexts: Mapping[str, str] = field(default_factory=dict)
+    excludes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     inputs: Mapping[str, Input] = field(default_factory=dict)
     no_cache: frozenset[str] | None = None
     filename: str = "Dockerfile"
