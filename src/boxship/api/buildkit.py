@@ -239,7 +239,7 @@ class Doors:
         pipe = Pipe()
         feeding = asyncio.ensure_future(fed(body, pipe))
         try:
-            return await asyncio.to_thread(tools.uploads.unpack, pipe)
+            return await tools.uploads.take(pipe)
         finally:
             feeding.cancel()
             await asyncio.wait([feeding])
@@ -255,7 +255,7 @@ class Doors:
             archive.taken.set()
             self._archives.pop(id, None)
         tools = await self._building.tools()
-        return await asyncio.to_thread(tools.uploads.unpack, pipe)
+        return await tools.uploads.take(pipe)
 
 
 def _values(name: str, value: str) -> tuple[str, ...]:

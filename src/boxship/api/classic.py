@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from threading import Event
 from typing import Any, Final
 
 from boxship.api import asked as asking
@@ -24,7 +25,7 @@ from boxship.build.intermediate import Between
 from boxship.build.progress import Told
 from boxship.build.remote import fetch
 from boxship.build.request import Built, Dockerfile
-from boxship.build.uploads import Upload
+from boxship.build.uploads import Arrived, Upload, made
 from boxship.errors import BoxshipError
 from boxship.lib.ignore import Matcher
 from boxship.lib.mailbox import Mailbox
@@ -89,14 +90,25 @@ class ClassicBuild:
         self._finish(built, say, tell)
 
     async def _context(self) -> Context:
-        """Return the context, from the request's body or from where it says."""
+        """Take the context, from the request's body or from where it says."""
         if self._asked.remote not in ("", "client-session"):
             async for _ in self._call.stream():
                 pass
             upload = await fetch(self._asked.remote, self._uploads, self._builder)
-            return await asyncio.to_thread(self._looked_into, upload)
+            return await made(lambda stop: self._looked_into(upload), _remove)
         async with progress.body(self._call) as pieces:
-            return await asyncio.to_thread(lambda: self._looked_into(self._uploads.unpack(pieces)))
+            taken = await made(lambda stop: self._taken(pieces), _remove)
+        if isinstance(taken, Context):
+            return taken
+        return await made(lambda stop: self._unpacked(taken, stop), _remove)  # this takes its time
+
+    def _taken(self, pieces: Iterable[bytes]) -> Context | Arrived:
+        """Take an archive in; it is a context unless it has to be unpacked."""
+        arrived = self._uploads.arrived(pieces)
+        return arrived if arrived[0] is None else self._unpacked(arrived, Event())
+
+    def _unpacked(self, arrived: Arrived, stop: Event) -> Context:
+        return self._looked_into(self._uploads.made_of(arrived, stop))
 
     def _looked_into(self, upload: Upload) -> Context:
         """Find the Dockerfile; nothing is left of a context that has none."""
@@ -204,6 +216,11 @@ class ClassicBuild:
             return f"{kind} failed: no source files were specified"
         where = "" if "--from=" in said else IN_CONTEXT
         return f"{kind} failed: {where}stat {path}: file does not exist"
+
+
+def _remove(taken: Context | Arrived) -> None:
+    if isinstance(taken, Context):
+        taken.upload.remove()
 
 
 def _warnings(converted: Converted) -> list[str]:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import replace
+from threading import Event
 from typing import BinaryIO, Final, Protocol
 
 from boxship.build.dockerfile import gitref
@@ -17,7 +18,7 @@ from boxship.build.dockerfile.parse import SIZE_LIMIT
 from boxship.build.ops import About, Ref, Source, Vertex
 from boxship.build.progress import Report
 from boxship.build.request import BuildRequest, Graph
-from boxship.build.uploads import USUAL_NAMES, Upload, Uploads
+from boxship.build.uploads import USUAL_NAMES, Upload, Uploads, made
 from boxship.errors import InvalidRequest
 from boxship.lib import compression
 from boxship.wire import tar
@@ -92,7 +93,7 @@ async def fetch(context: str, uploads: Uploads, builder: Opens) -> Upload:
     if source is None:
         return await fetch_file(context, uploads, builder, request, lambda told: None)
     async with builder.opened(Ref(Vertex(source)), request, lambda told: None) as folder:
-        return await asyncio.to_thread(_folder, folder, uploads)
+        return await made(lambda stop: _folder(folder, uploads), Upload.remove)
 
 
 async def fetch_file(
@@ -104,7 +105,7 @@ async def fetch_file(
     source = Source(context, (("http.filename", FILE),))
     ref = Ref(Vertex(source, about=About(name=LOADING)))
     async with builder.opened(ref, request, report) as folder:
-        return await asyncio.to_thread(_file, folder, uploads)
+        return await made(lambda stop: _file(folder, uploads, stop), Upload.remove)
 
 
 def _folder(folder: str, uploads: Uploads) -> Upload:
@@ -116,11 +117,11 @@ def _folder(folder: str, uploads: Uploads) -> Upload:
     return upload
 
 
-def _file(folder: str, uploads: Uploads) -> Upload:
+def _file(folder: str, uploads: Uploads, stop: Event) -> Upload:
     """Take a file as an archive or, where it is none, as the Dockerfile and no context."""
     with _opened(folder) as file:
         if _is_archive(file):
-            return uploads.unpack(_pieces(file))
+            return uploads.unpack(_pieces(file), stop)
         text = file.read(SIZE_LIMIT + 1)
     if len(text) > SIZE_LIMIT:
         raise InvalidRequest(f"the Dockerfile is larger than {SIZE_LIMIT} bytes")

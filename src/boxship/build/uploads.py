@@ -11,23 +11,28 @@ What a crash leaves is gone at the next start: nothing refers to it.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Final
+from threading import Event
+from typing import Final, TypeVar
 
 from boxship.build.dockerfile.parse import SIZE_LIMIT
 from boxship.build.files.archive import Archive, extract, umask
-from boxship.build.files.tree import KnownFiles, Spool, indexed
+from boxship.build.files.tree import KnownFiles, Spool, Tree, indexed
 from boxship.build.sources.contexts import Contexts
 from boxship.errors import InvalidRequest
 from boxship.kernel import paths
 from boxship.lib import compression, ignore
+from boxship.lib.pipe import Abandoned
 from boxship.snapshot import trees
 
+T = TypeVar("T")
 SCHEME: Final = "context://"
 MODE: Final = 0o700
+Arrived = tuple[Tree | None, Spool]  # an archive; its index, unless it has to be unpacked
 ABOVE: Final = "../"
 USUAL_NAMES: Final = ("Dockerfile", "dockerfile")
 
@@ -55,14 +60,22 @@ class Uploads:
         os.mkdir(folder, MODE)
         return Upload(id, folder)
 
-    def unpack(self, pieces: Iterable[bytes]) -> Upload:
+    def unpack(self, pieces: Iterable[bytes], stop: Event | None = None) -> Upload:
         """Take in an archive, compressed or not; nothing is left of one that is faulty."""
+        return self.made_of(self.arrived(pieces), stop)
+
+    def arrived(self, pieces: Iterable[bytes]) -> Arrived:
+        """Keep an archive, and index it while it arrives."""
         spool = Spool(self._folder)
-        tree = indexed(compression.decompress(pieces), spool, MODE, umask(), self._known)
+        return indexed(compression.decompress(pieces), spool, MODE, umask(), self._known), spool
+
+    def made_of(self, arrived: Arrived, stop: Event | None = None) -> Upload:
+        """Make a context of an archive; Abandoned where it is unpacked when `stop` is set."""
+        tree, spool = arrived
         if tree is None:
             upload = self.make()
             try:
-                extract(spool, upload.folder)
+                extract(_until(stop or Event(), spool.whole()), upload.folder)
             except BaseException:
                 upload.remove()
                 raise
@@ -72,6 +85,38 @@ class Uploads:
         if self._contexts is not None:
             self._contexts.put(id, archive)
         return Upload(id, archive.folder, archive, self._contexts)
+
+    async def take(self, pieces: Iterable[bytes]) -> Upload:
+        """Take in an archive in a thread."""
+        arrived = await asyncio.to_thread(self.arrived, pieces)
+        return await made(lambda stop: self.made_of(arrived, stop), Upload.remove)
+
+
+async def made(work: Callable[[Event], T], remove: Callable[[T], object]) -> T:
+    """Have something made in a thread, which is told to stop when nobody wants it any more.
+
+    What it has made by then is removed.
+    """
+    stop = Event()
+    making = asyncio.get_running_loop().run_in_executor(None, work, stop)
+
+    def let_go(making: asyncio.Future[T]) -> None:
+        if not making.cancelled() and making.exception() is None:
+            making.get_loop().run_in_executor(None, remove, making.result())
+
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        stop.set()
+        making.add_done_callback(let_go)
+        raise
+
+
+def _until(stop: Event, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        if stop.is_set():
+            raise Abandoned
+        yield piece
 
 
 class Upload:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import tarfile
+import threading
 from collections.abc import Iterable
 
 import pytest
@@ -15,8 +16,9 @@ from boxship.build.filesystems import Files
 from boxship.build.ops import Source
 from boxship.build.sources.contexts import Contexts
 from boxship.build.sources.source import Asker
-from boxship.build.uploads import Uploads
+from boxship.build.uploads import Upload, Uploads, made
 from boxship.errors import BoxshipError, InvalidRequest, NotFound
+from boxship.lib.pipe import Abandoned
 
 
 def archive(*entries: tuple[str, bytes | str], more: Iterable[tarfile.TarInfo] = ()) -> list[bytes]:
@@ -193,3 +195,44 @@ def test_a_context_of_any_depth_is_removed_by_its_build_or_the_next_daemon(uploa
     deepen(tmp_path / "contexts", 1500)
     uploads.start()
     assert os.listdir(tmp_path / "contexts") == []
+
+
+def must_be_unpacked() -> list[bytes]:
+    """An archive of which no index is made: a name comes twice."""
+    return archive(("Dockerfile", b"A"), ("x", b"1"), ("x", b"2"))
+
+
+def test_what_nobody_waits_for_any_more_is_not_unpacked(uploads: Uploads) -> None:
+    """A small archive of many folders kept the engine busy long after its client had left."""
+    arrived = uploads.arrived(must_be_unpacked())
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Abandoned):
+        uploads.made_of(arrived, stop)
+    assert kept(uploads) == []
+
+
+def test_a_context_that_is_made_too_late_is_removed(uploads: Uploads) -> None:
+    begun, goes_on, removed = threading.Event(), threading.Event(), threading.Event()
+
+    def work(stop: threading.Event) -> Upload:
+        begun.set()
+        goes_on.wait(30)
+        assert stop.is_set()
+        upload = uploads.unpack(must_be_unpacked())
+        remove, upload.remove = upload.remove, lambda: (remove(), removed.set())  # type: ignore[method-assign]
+        return upload
+
+    async def story() -> None:
+        making = asyncio.ensure_future(made(work, Upload.remove))
+        await asyncio.to_thread(begun.wait, 30)
+        making.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await making
+        goes_on.set()
+        async with asyncio.timeout(30):
+            while not removed.is_set():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    asyncio.run(story())
+    assert kept(uploads) == []

@@ -174,7 +174,7 @@ class Frontend:
         archive = Pipe()
         feeding = asyncio.ensure_future(_feed(pipe, archive))
         try:
-            upload = await asyncio.to_thread(self._uploads.unpack, archive)
+            upload = await self._uploads.take(archive)
         finally:
             feeding.cancel()
             await asyncio.wait([feeding])

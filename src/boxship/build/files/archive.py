@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -70,7 +70,7 @@ class Archive:
                 return
             os.mkdir(self.folder, 0o700)
             try:
-                extract(self._spool, self.folder)
+                extract(self._spool.whole(), self.folder)
                 for path in self._hidden:
                     self._take_away(path)
             except BaseException:
@@ -108,13 +108,13 @@ class Archive:
         work()
 
 
-def extract(spool: Spool, folder: str) -> None:
+def extract(pieces: Iterable[bytes], folder: str) -> None:
     """Unpack an archive into an empty folder."""
     root = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         extraction = Extraction(root, Whiteouts.LITERAL)
         try:
-            extraction.extract(spool.whole())
+            extraction.extract(pieces)
         finally:
             extraction.close()
     finally:
