@@ -136,6 +136,24 @@ def test_what_makes_no_sense_is_refused_and_the_engine_goes_on(engine: Engine) -
     on_engine(engine, story)
 
 
+def test_an_image_must_have_the_digest_that_a_definition_names(engine: Engine) -> None:
+    name = "docker-image://docker.io/library/busybox:latest"
+    digest = engine.docker("image", "inspect", "-f", "{{.Id}}", "busybox").stdout.strip()
+
+    async def solved(client: Http2, checksum: str) -> None:
+        source = ops.Source(name, (("image.checksum", checksum),))
+        definition = llbwriting.write(ops.Ref(ops.Vertex(source, platform=AMD64)))
+        asked = pb.SolveRequest(ref=f"checked-{checksum}", definition=definition)
+        await client.ask(CONTROL + "Solve", asked.SerializeToString())
+
+    async def story(client: Http2) -> None:
+        await solved(client, digest)
+        with pytest.raises(Failed, match=f"has the digest {digest}, and not sha256:00"):
+            await solved(client, f"sha256:{0:064}")
+
+    on_engine(engine, story)
+
+
 def test_insecure_processes_need_consent(engine: Engine) -> None:
     process = ops.Exec(
         ("true",), mounts=(ops.Bind("/", 0, output=0),), security=ops.Security.INSECURE

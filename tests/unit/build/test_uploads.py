@@ -224,7 +224,7 @@ def test_a_context_that_is_made_too_late_is_removed(uploads: Uploads) -> None:
         return upload
 
     async def story() -> None:
-        making = asyncio.ensure_future(made(work, Upload.remove))
+        making = asyncio.ensure_future(made(work, lambda upload: upload.remove()))
         await asyncio.to_thread(begun.wait, 30)
         making.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -111,11 +111,31 @@ GATEWAY: Final = frozenset(
 )
 
 
+UNHEEDED: Final = (
+    "git.bundle",
+    "git.checkoutbundle",
+    "git.sig.",
+    "http.authheadersecret",
+    "http.header.",
+    "http.sig.",
+    "image.layerlimit",
+    "oci.layerlimit",
+)
+"""How attributes of sources begin that must not be passed over: another source would come of it."""
+
+
 def check_llb(asked: Mapping[str, bool]) -> None:
     """Refuse an operation that needs what is not there."""
     for name, needed in asked.items():
         if needed and name not in LLB:
             raise NotSupported(f"requested feature {name[:100]} has no support in this builder")
+
+
+def check_attrs(attrs: Mapping[str, str]) -> None:
+    """Refuse a source that is to be verified, or asked for, as this builder cannot do it."""
+    for name in attrs:
+        if name.startswith(UNHEEDED):
+            raise NotSupported(f"the attribute {name[:100]} of a source is not supported")
 
 
 def messages(names: frozenset[str]) -> list[gateway.Capability]:

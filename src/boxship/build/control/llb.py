@@ -145,6 +145,7 @@ class _Reader:
 def _op_of(op: pb.Op, inputs: int, about: pb.OpMetadata) -> ops.Op:
     match op.WhichOneof("op"):
         case "source":
+            caps.check_attrs(op.source.attrs)
             return ops.Source(op.source.identifier, tuple(sorted(op.source.attrs.items())))
         case "exec":
             return _exec_of(op.exec, inputs, about)

@@ -15,6 +15,7 @@ from boxship.build.purl import package
 from boxship.build.sources import reach
 from boxship.build.sources.source import Asker, Fetched, Tell, Told
 from boxship.content.store import Blobs
+from boxship.errors import InvalidRequest
 from boxship.image.errors import NoSuchImage
 from boxship.image.images import Image, Images
 from boxship.image.pull import Pulls
@@ -27,7 +28,7 @@ from boxship.spec.reference import Reference
 SCHEME: Final = "docker-image://"
 MOST_CONFIGS: Final = 32
 LARGEST_CONFIG: Final = 1 << 16  # bytes, of one that is kept at hand
-PREFER_LOCAL: Final = ("local", "default", "")
+CHECKSUM: Final = "image.checksum"
 
 
 class ImageSource:
@@ -44,10 +45,13 @@ class ImageSource:
     ) -> Fetched:
         """Return an image's files, unpacked."""
         name = source.identifier.removeprefix(SCHEME)
-        mode = dict(source.attrs).get("image.resolvemode", "")
+        attrs = dict(source.attrs)
+        mode, checksum = attrs.get("image.resolvemode", ""), attrs.get(CHECKSUM, "")
         if mode not in ("", "default", "pull", "local"):
             raise BadGraph(f"invalid image resolve mode {mode!r}")
         image = await self.find(name, platform, asker, tell, newest=mode == "pull")
+        if checksum and Digest.parse(checksum) != image.id:
+            raise InvalidRequest(f"image {name} has the digest {image.id}, and not {checksum}")
         chain = image.chain_id
         asker.held.chain(chain)
         if not self._images.is_unpacked(image):

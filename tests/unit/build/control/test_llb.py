@@ -160,6 +160,15 @@ def test_a_feature_that_is_not_there_is_refused_by_name() -> None:
         llb.read(bad(passthrough=pb.PassthroughOp(id="x")))
 
 
+@pytest.mark.parametrize(
+    "name", ["http.sig.pubkey", "http.header.accept", "git.sig.requiresignedtag", "git.bundle"]
+)
+def test_what_a_source_is_to_be_verified_by_is_not_passed_over(name: str) -> None:
+    source = pb.Op(source=pb.SourceOp(identifier="https://host/file", attrs={name: "x"}))
+    with pytest.raises(NotSupported, match=name):
+        llb.read(defined(source))
+
+
 def test_a_deep_graph_needs_no_stack() -> None:
     here = ops.Ref(ops.Vertex(ops.Source("local://x")))
     for number in range(5000):
