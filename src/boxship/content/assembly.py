@@ -96,7 +96,8 @@ class Assembly:
         self._own: list[bytes] = []  # the same, but only what is written
         self._gathered = 0
         self._written = 0
-        self._writeback = Writeback()
+        self._disk = Helper()
+        self._writeback = Writeback(self._disk)
         self._hash = hashlib.sha256()
         self._hashed = 0
         self.states = states or States()
@@ -107,6 +108,7 @@ class Assembly:
         self._hasher, self._writer = Helper(), Helper()
         self._hasher.__enter__()
         self._writer.__enter__()
+        self._disk.__enter__()
         self._complete = False
         self._ended = False
         self._unwanted = unwanted or Event()
@@ -258,7 +260,7 @@ class Assembly:
 
     def _flush(self) -> None:
         if self._written >= FLUSHED:
-            os.fdatasync(self._file)
+            self._disk.do(partial(os.fdatasync, self._file))
 
     def finish(self) -> Digest:
         """Wait for the threads; return what the blob is called."""
@@ -278,7 +280,10 @@ class Assembly:
         try:
             self._hasher.__exit__(kind, error, None)
         finally:
-            self._writer.__exit__(kind, error, None)
+            try:
+                self._writer.__exit__(kind, error, None)
+            finally:
+                self._disk.__exit__(kind, error, None)
 
     def place(self, path: str) -> int:
         """Give it its name; return its descriptor, which is the caller's now."""
