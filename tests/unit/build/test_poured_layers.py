@@ -201,8 +201,12 @@ def test_a_copy_that_fails_leaves_nothing(bench: Bench, monkeypatch: pytest.Monk
         raise OSError(28, "no space")
 
     monkeypatch.setattr(Spool, "copy", fail)
-    with pytest.raises(OSError, match="no space"):
-        bench.perform(EMPTY, bench.archive(context()), Copy("/", "/a/", **USUAL), lasting=True)
+    for target in ("/a/", "/full/"):
+        below, source = base(bench), bench.archive(context())
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(OSError, match="no space"):
+            bench.perform(below, source, Copy("/", target, **USUAL), lasting=True)
+        assert len(os.listdir("/proc/self/fd")) == before
     assert not os.listdir(bench.root / "blobs" / "ingest")
     assert not os.listdir(bench.root / "snapshots" / "overlay2" / "active")
 

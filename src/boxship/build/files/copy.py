@@ -16,7 +16,8 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -141,8 +142,9 @@ class Copying:
     def _tree(self, top: Picked, rest: Picks, parent: int, name: bytes, base: bytes) -> None:
         fd, made = self._folder(top, parent, name)
         timed = (made or self._wanted.contents_only) and not top.implied
-        if self._poured(top, rest, fd, base, made=made, timed=timed):
-            return
+        with _closed_after_failure(fd):
+            if self._poured(top, rest, fd, base, made=made, timed=timed):
+                return
         stack: list[_Level] = [(b"", fd, made, top.stat if timed else None)]
         if made:
             self._describe_top(top, fd)
@@ -154,8 +156,9 @@ class Copying:
                 _, here, empty, _ = stack[-1]
                 if stat.S_ISDIR(one.stat.st_mode):
                     inner, made = self._folder(one, here, last)
-                    if made and self._poured_inside(one, rest, inner, base):
-                        continue
+                    with _closed_after_failure(inner):
+                        if made and self._poured_inside(one, rest, inner, base):
+                            continue
                     stack.append((one.rel, inner, made, None if one.implied else one.stat))
                     if not one.implied or made:
                         self._describe_folder(one, inner)
@@ -368,6 +371,15 @@ class Copying:
         if self._given.time >= 0:
             return self._given.time, self._given.time
         return status.st_atime_ns, status.st_mtime_ns
+
+
+@contextmanager
+def _closed_after_failure(file: int) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        os.close(file)
+        raise
 
 
 def copy_content(source: int, target: int, status: os.stat_result) -> None:
