@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
@@ -24,27 +25,36 @@ from boxship.lib.pipe import Abandoned, Pipe
 
 END_OF_MESSAGE: Final = b"\r\n"
 PIECE: Final = 1 << 18
+HELD: Final = 16 << 20  # characters that a quiet build keeps
 LULL: Final = 0.005  # seconds between two writes: what is said meanwhile goes out in one
 
 Say = Callable[[Mapping[str, Any]], None]
 
 
 class Held:
-    """Keeps what a quiet build would say, for when it fails."""
+    """Keeps the last of what a quiet build would say, for when it fails."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
-        self._kept: list[Mapping[str, Any]] = []
+        self._kept: deque[Mapping[str, Any]] = deque()
+        self._size = 0
 
     def keep(self, message: Mapping[str, Any]) -> None:
-        """Take a message."""
+        """Take a message; where there is no room, the oldest go."""
         self._kept.append(message)
+        self._size += _length(message)
+        while self._size > HELD:
+            self._size -= _length(self._kept.popleft())
 
     def tell(self) -> bool:
         """Say all of it; return whether there was anything."""
         for message in self._kept:
             self._say(message)
         return bool(self._kept)
+
+
+def _length(message: Mapping[str, Any]) -> int:
+    return sum(len(said) for said in message.values() if isinstance(said, str))
 
 
 def message(document: Mapping[str, Any]) -> bytes:

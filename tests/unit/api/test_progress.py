@@ -81,3 +81,14 @@ def test_a_failure_before_the_first_word_is_raised_and_a_later_one_is_the_last_m
         assert b'"error":"nothing there"' in parts[-1][-1]
 
     asyncio.run(story())
+
+
+def test_a_quiet_build_keeps_the_last_of_what_it_would_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "HELD", 100)
+    said: list[object] = []
+    held = progress.Held(said.append)
+    assert not held.tell()
+    for number in range(1000):
+        held.keep({"stream": f"{number:010}"})
+    assert held.tell()
+    assert said == [{"stream": f"{number:010}"} for number in range(990, 1000)]
