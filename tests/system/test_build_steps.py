@@ -176,6 +176,37 @@ def test_a_user_whom_nobody_knows_cannot_run_anything(engine: Engine, tmp_path: 
     )
 
 
+@pytest.mark.parametrize("kind", ["classic", "session", "boxship"])
+def test_steps_run_on_any_network_of_the_engine(engine: Engine, tmp_path: Path, kind: str) -> None:
+    """Docker buildx itself refuses such a name."""
+    engine.boxship("network", "create", "--subnet", "10.77.3.0/24", "steps")
+    try:
+        where = context(
+            tmp_path, "FROM busybox\nRUN ip -4 addr show eth0 | grep -F 'inet 10.77.3.'\n"
+        )
+        door(engine, kind).build("--network", "steps", "--no-cache", where)
+        done = door(engine, kind).run("--network", "nosuch", "--no-cache", where)
+        assert done.returncode == 1
+        assert b"network nosuch not found" in done.stdout + done.stderr
+    finally:
+        engine.boxship("network", "rm", "steps")
+
+
+@pytest.mark.parametrize("kind", ["buildx", "boxship"])
+def test_images_for_windows_are_made_but_nothing_is_run_for_them(
+    engine: Engine, tmp_path: Path, kind: str
+) -> None:
+    windows = ("--platform", "windows/amd64")
+    text = "FROM scratch\nCOPY file /app/\nWORKDIR /app\nCMD run\n"
+    door(engine, kind).build(*windows, "-t", "steps-windows", context(tmp_path, text))
+    with contextlib.closing(engine.api()) as api:
+        made = api.api.inspect_image("steps-windows")
+        api.images.remove("steps-windows")
+    assert (made["Os"], made["Config"]["WorkingDir"]) == ("windows", "\\app")
+    done = door(engine, kind).run(*windows, context(tmp_path, "FROM scratch\nRUN dir\n"))
+    assert b"a program for windows/amd64 cannot run on linux/" in done.stderr
+
+
 @pytest.mark.parametrize("kind", ["buildx", "boxship"])
 def test_warnings_are_told_before_what_ends_a_build(
     engine: Engine, tmp_path: Path, kind: str

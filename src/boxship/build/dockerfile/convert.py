@@ -148,7 +148,7 @@ def _convert_stage(to: Converter, state: State) -> None:
     config = images.run_config(state.image)
     state.image_env = {item.partition("=")[0]: item for item in config.env or []}
     if "PATH" not in state.image_env:
-        state.image_env["PATH"] = f"PATH={images.PATH}"
+        state.image_env["PATH"] = f"PATH={images.path_of(state.image.os)}"
     for key, item in state.image_env.items():
         state.set_env(key, item.partition("=")[2])
     if config.working_dir:

@@ -10,11 +10,12 @@ from boxship.build.dockerfile import image as images
 from boxship.build.dockerfile import instructions as ins
 from boxship.build.dockerfile import lint, names
 from boxship.build.dockerfile.drafts import Draft, DraftRef
-from boxship.build.dockerfile.errors import nearest
+from boxship.build.dockerfile.errors import DockerfileError, nearest
+from boxship.build.dockerfile.image import WINDOWS
 from boxship.build.dockerfile.limits import Limits
 from boxship.build.dockerfile.options import Options
 from boxship.build.dockerfile.scope import NOT_ENVIRONMENT
-from boxship.build.dockerfile.shell import Lexer
+from boxship.build.dockerfile.shell import Lexer, quoted
 from boxship.build.dockerfile.state import Command, State, States
 from boxship.build.ops import About, Place, Resources, Source
 from boxship.spec.oci.image import ImageConfig
@@ -109,6 +110,19 @@ class Converter:
             meant = nearest(name, self.state.env) if self.limits.compared > 0 else ""
             hint = f" (did you mean ${meant}?)" if meant else ""
             self.find(lint.UNDEFINED_VAR, f"Usage of undefined variable '${name}'{hint}")
+
+    @property
+    def is_windows(self) -> bool:
+        """Whether the stage's image is for Windows."""
+        return self.state.image is not None and self.state.image.os == WINDOWS
+
+    def check_path(self, path: str) -> None:
+        """Refuse a path as Windows writes it, for its images."""
+        if self.is_windows and ("\\" in path or path[1:2] == ":"):
+            raise DockerfileError(
+                f"paths with drives and backslashes are not supported: {quoted(path)}; write "
+                "slashes, from the root of drive C on"
+            )
 
     def find(self, rule: lint.Rule, message: str, *places: Place) -> None:
         """Note that the line breaks a rule."""

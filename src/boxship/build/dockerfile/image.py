@@ -18,9 +18,12 @@ from boxship.spec.oci.image import History, ImageConfig
 from boxship.spec.platform import Platform
 
 COMMENT: Final = "buildkit.dockerfile.v0"
+WINDOWS: Final = "windows"
 SHELL: Final = ("/bin/sh", "-c")
+WINDOWS_SHELL: Final = ("cmd", "/S", "/C")
 HISTORY_LIMIT: Final = 8 << 20
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+WINDOWS_PATH: Final = r"c:\Windows\System32;c:\Windows"
 
 
 def empty(platform: Platform) -> ImageConfig:
@@ -29,7 +32,7 @@ def empty(platform: Platform) -> ImageConfig:
         architecture=platform.architecture,
         os=platform.os,
         variant=platform.variant,
-        config=RunConfig(working_dir="/", env=[f"PATH={PATH}"]),
+        config=RunConfig(working_dir="/", env=[f"PATH={path_of(platform.os)}"]),
     )
 
 
@@ -67,9 +70,16 @@ def is_scratch(config: ImageConfig) -> bool:
     return not config.rootfs.diff_ids and all(h.empty_layer for h in config.history or [])
 
 
-def shell_of(config: RunConfig) -> tuple[str, ...]:
+def shell_of(image: ImageConfig) -> tuple[str, ...]:
     """Return what runs a shell form."""
-    return tuple(config.shell) if config.shell else SHELL
+    if shell := run_config(image).shell:
+        return tuple(shell)
+    return WINDOWS_SHELL if image.os == WINDOWS else SHELL
+
+
+def path_of(os: str) -> str:
+    """Return where programs are looked for, where the image does not say."""
+    return WINDOWS_PATH if os == WINDOWS else PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +120,7 @@ class Historian:
         if self.told > HISTORY_LIMIT:
             raise DockerfileError(f"the history is larger than {HISTORY_LIMIT} bytes")
         if self._classic:
-            said = self._nop(run_config(config), said)
+            said = self._nop(config, said)
         elif built:
             said += " # buildkit"
         config.history = config.history or []
@@ -124,7 +134,7 @@ class Historian:
             )
         )
 
-    def _nop(self, config: RunConfig, said: str) -> str:
+    def _nop(self, config: ImageConfig, said: str) -> str:
         kind, _, rest = said.partition(" ")
         if kind == "RUN":
             return rest

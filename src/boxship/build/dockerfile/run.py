@@ -41,7 +41,8 @@ def run(to: Converter, it: ins.Run) -> None:
     if wanted.agent and "SSH_AUTH_SOCK" not in to.state.env:
         env = (*env, f"SSH_AUTH_SOCK={wanted.agent}")
     if it.command.shell:
-        args = (*images.shell_of(images.run_config(to.state.image)), " ".join(args))
+        assert to.state.image is not None
+        args = (*images.shell_of(to.state.image), " ".join(args))
     op = ops.Exec(
         args=args,
         env=env,

@@ -138,7 +138,8 @@ def _command(to: Converter, command: ins.CommandLine) -> tuple[str, ...]:
             f"JSON arguments recommended for {to.line.name} to prevent unintended behavior "
             "related to OS signals",
         )
-    return (*images.shell_of(config), " ".join(command.words))
+    assert to.state.image is not None
+    return (*images.shell_of(to.state.image), " ".join(command.words))
 
 
 def _once(to: Converter) -> None:
@@ -234,6 +235,7 @@ def on_build(to: Converter, it: ins.OnBuild) -> None:
 def workdir(to: Converter, it: ins.Workdir) -> None:
     """Change the working folder, and make it."""
     path = to.expand(it.path)
+    to.check_path(path)
     if not to.state.workdir_set and not path.startswith("/"):
         to.find(
             lint.WORKDIR_RELATIVE_PATH,
@@ -264,10 +266,12 @@ def workdir(to: Converter, it: ins.Workdir) -> None:
 
 def enter(to: Converter, path: str) -> str:
     """Change the working folder alone, and return it."""
-    config = _config(to)
-    joined = path if path.startswith("/") else f"/{config.working_dir or ''}/{path}"
-    to.state.cwd = clean(joined)
-    config.working_dir = to.state.cwd
+    config, windows = _config(to), to.is_windows
+    if windows:  # as a base image may say it
+        path = path.replace("\\", "/")
+        path = path[2:] if path[1:2] == ":" else path
+    to.state.cwd = clean(path if path.startswith("/") else f"{to.state.cwd}/{path}")
+    config.working_dir = to.state.cwd.replace("/", "\\") if windows else to.state.cwd
     return to.state.cwd
 
 

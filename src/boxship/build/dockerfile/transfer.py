@@ -76,6 +76,7 @@ def add(to: Converter, it: ins.Add) -> None:
 
 def _expanded(to: Converter, files: ins.Transfer, **more: object) -> Asked:
     target = to.expand(files.target)
+    to.check_path(target)
     mode = to.expand(files.mode)
     _check_mode(mode)
     return Asked(

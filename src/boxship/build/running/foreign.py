@@ -46,8 +46,10 @@ def check(platform: Platform | None, host: Platform, folder: str = FOLDER) -> No
     """Refuse to run what this host cannot run, and say what is missing."""
     if platform is None or platform.suitability(host) is not None:
         return
+    if platform.os != host.os:
+        raise NotSupported(f"a program for {platform} cannot run on {host}")
     name = NAMES.get(platform.architecture, platform.architecture)
-    if platform.os != host.os or not _is_registered(os.path.join(folder, f"qemu-{name}")):
+    if not _is_registered(os.path.join(folder, f"qemu-{name}")):
         raise NotSupported(
             f"exec format error: a program for {platform} cannot run on {host}: binfmt_misc has "
             f"no interpreter qemu-{name} that works inside containers (flag F)"

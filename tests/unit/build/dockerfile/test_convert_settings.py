@@ -10,6 +10,9 @@ from tests.support.dockerfiles import (
     history,
 )
 
+from boxship.build.dockerfile.errors import DockerfileError
+from boxship.spec.platform import Platform
+
 NO_TIMES = "Interval:0s Timeout:0s StartPeriod:0s StartInterval:0s"
 
 
@@ -102,3 +105,21 @@ def test_history_is_told_as_the_classic_builder_told_it():
         ("/s -xc #(nop)  SHELL [/s -xc]", True),
         ("/s -xc #(nop)  ONBUILD RUN x", True),
     ]
+
+
+def test_an_image_for_windows_has_its_shell_and_paths():
+    windows = {"target_platform": Platform("windows", "amd64")}
+    run = build("FROM scratch\nWORKDIR /app/bin\nWORKDIR ..\nCMD x\n", **windows).config.config
+    assert run.working_dir == "\\app"
+    assert run.env == ["PATH=c:\\Windows\\System32;c:\\Windows"]
+    assert run.cmd == ["cmd", "/S", "/C", "x"]
+    based = Bases({"b": config(windows["target_platform"], WorkingDir="C:\\srv")})
+    assert build("FROM b\nWORKDIR x\n", based, **windows).config.config.working_dir == "\\srv\\x"
+
+
+@pytest.mark.parametrize(
+    "line", ["WORKDIR C:/app", "WORKDIR \\\\app", "COPY a C:/app/", "ADD a b\\\\c"]
+)
+def test_paths_as_windows_writes_them_are_refused_for_its_images(line):
+    with pytest.raises(DockerfileError, match="drives and backslashes are not supported"):
+        build(f"FROM scratch\n{line}\n", target_platform=Platform("windows", "amd64"))
