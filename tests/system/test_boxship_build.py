@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tarfile
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support import doors
 from tests.support.engine import BOXSHIP, PATIENCE, Engine, docker_command, link_plugins
 from tests.support.waiting import wait_until
 
@@ -297,3 +299,18 @@ def test_rules_for_sources_are_passed_on(build: Build, context: Path, tmp_path: 
     assert "denied by policy" in refused.stderr
     missing = build("ctx", check=False, **{variable: "nowhere.json"})
     assert "failed to read source policy file: open nowhere.json" in missing.stderr
+
+
+def test_an_interrupted_build_shows_what_it_has_given_up(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN echo begun; sleep 600\n")
+    client = doors.begin(engine, "boxship", str(tmp_path))
+    assert client.stdout is not None
+    said = b""
+    while b" begun\n" not in said:
+        said += client.stdout.readline()
+    client.send_signal(signal.SIGINT)
+    rest, _ = client.communicate(timeout=60 * PATIENCE)
+    assert client.returncode == 130
+    lines = rest.decode().splitlines()
+    assert lines[0].endswith(" CANCELED")
+    assert lines[-1] == "ERROR: failed to solve: Canceled: context canceled"
