@@ -1,9 +1,8 @@
-"""What a build sends: counted between `boxship build` and the engine."""
+"""What a build sends: counted between the clients and the engine."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import socket
 import subprocess
@@ -12,12 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.engine import BOXSHIP, PATIENCE, Engine
+from tests.support import doors
+from tests.support.engine import PATIENCE, Engine
 
 FILES = 2000
 SIZE = 2048
 BIG = 64 << 10
 OF_A_NAME = 120  # bytes that announcing a file may take, framing and all
+DOORS = pytest.mark.parametrize("door", ["session", "buildx", "boxship"])
 REST = 64 << 10  # requests, the Dockerfile, sessions
 
 
@@ -74,12 +75,13 @@ def counter(engine: Engine, tmp_path: Path) -> Iterator[Counter]:
     made.close()
 
 
-def sent(counter: Counter, context: Path, *words: str) -> int:
+def sent(engine: Engine, counter: Counter, context: Path, door: str) -> int:
     """Build; return how many bytes that took."""
     before = counter.sent
+    words = doors.command(engine, door)
     done = subprocess.run(
-        [*BOXSHIP, "-H", counter.host, "build", "-q", *words, str(context)],
-        env={"PATH": os.environ["PATH"], "HOME": str(context.parent)},
+        [*(counter.host if word == engine.host else word for word in words), "-q", str(context)],
+        env={**doors.environment(engine, door), "HOME": str(context.parent)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
@@ -89,7 +91,11 @@ def sent(counter: Counter, context: Path, *words: str) -> int:
     return counter.sent - before
 
 
-def test_only_what_has_changed_is_sent(counter: Counter, tmp_path: Path) -> None:
+@pytest.mark.docker_cli
+@DOORS
+def test_only_what_has_changed_is_sent(
+    engine: Engine, counter: Counter, tmp_path: Path, door: str
+) -> None:
     context = tmp_path / "ctx"
     source = random.Random(1)
     for folder in range(20):
@@ -99,26 +105,30 @@ def test_only_what_has_changed_is_sent(counter: Counter, tmp_path: Path) -> None
     (context / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
     names = FILES * OF_A_NAME + REST
 
-    first = sent(counter, context)
+    first = sent(engine, counter, context, door)
     assert FILES * SIZE < first < FILES * SIZE + names
-    nothing = sent(counter, context)
+    nothing = sent(engine, counter, context, door)
     assert nothing < names
     (context / "d07/f042").write_bytes(source.randbytes(BIG))
-    one = sent(counter, context)
+    one = sent(engine, counter, context, door)
     assert BIG < one - nothing < BIG + REST
 
     (context / ".dockerignore").write_text("d0*\n")
-    fewer = sent(counter, context)
+    fewer = sent(engine, counter, context, door)
     assert fewer < nothing - (FILES // 3) * 20
     (context / ".dockerignore").write_text("d1*\n")  # these are there, those have gone
-    back = sent(counter, context)
+    back = sent(engine, counter, context, door)
     assert FILES // 2 * SIZE < back < FILES // 2 * SIZE + BIG + names
 
 
-def test_only_what_a_dockerfile_copies_is_sent(counter: Counter, tmp_path: Path) -> None:
+@pytest.mark.docker_cli
+@DOORS
+def test_only_what_a_dockerfile_copies_is_sent(
+    engine: Engine, counter: Counter, tmp_path: Path, door: str
+) -> None:
     context = tmp_path / "ctx"
     context.mkdir()
     (context / "large").write_bytes(random.Random(2).randbytes(4 << 20))
     (context / "small").write_text("small")
     (context / "Dockerfile").write_text("FROM scratch\nCOPY small /\n")
-    assert sent(counter, context) < REST
+    assert sent(engine, counter, context, door) < REST

@@ -39,6 +39,16 @@ def test_a_context_may_be_packed(engine: Engine, how: str) -> None:
     assert shown(engine, answer.image, "cat", "/f") == how
 
 
+@pytest.mark.parametrize("how", PACKED)
+def test_a_context_that_is_cut_short_is_refused(engine: Engine, how: str) -> None:
+    files = {"Dockerfile": f"{FROM}COPY . /c\n", "f": os.urandom(300_000)}
+    body = PACKED[how](archive(files))
+    for end in (len(body) // 2, len(body) // 3):
+        answer = post(engine, body[:end])
+        assert (answer.status, len(answer.messages)) == (400, 1)
+        assert "unexpected EOF" in answer.messages[0]["message"]
+
+
 @pytest.mark.parametrize(
     "files",
     [
@@ -181,3 +191,9 @@ def test_a_context_cannot_escape(engine: Engine, tmp_path: Path) -> None:
 @pytest.mark.parametrize("body", [b"", b"no archive at all", archive({"x": "y"})])
 def test_a_context_without_a_dockerfile_is_refused(engine: Engine, body: bytes) -> None:
     assert post(engine, body).status == 400
+
+
+def test_an_empty_dockerfile_is_told_as_such(engine: Engine) -> None:
+    answer = post(engine, archive({"Dockerfile": ""}))
+    message = "the Dockerfile (Dockerfile) cannot be empty"
+    assert (answer.status, answer.messages) == (400, [{"message": message}])

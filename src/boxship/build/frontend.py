@@ -163,6 +163,8 @@ async def _parsed(file: Dockerfile) -> Parsed:
 
 
 def _read(file: Dockerfile) -> Parsed:
+    if file.classic and not file.text:
+        raise DockerfileError(f"the Dockerfile ({file.name}) cannot be empty")
     try:
         parsed = parse(decode(file.text))
     except DockerfileError as error:
