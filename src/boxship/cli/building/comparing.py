@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from boxship.cli.building.remembered import Records
 from boxship.cli.building.tracking import Step, Steps, seconds
+from boxship.lib.words import visible
 from boxship.spec.buildkit import control_pb2 as pb
 
 SHORT = 60
@@ -73,7 +74,8 @@ def lines(names: Sequence[str], found: Sequence[Pair]) -> Iterator[str]:
     """Yield the table of what two builds did."""
     rows = [("STEP", names[0][:12], names[1][:12], "CHANGE")]
     for pair in found:
-        name = pair.name if len(pair.name) <= SHORT else pair.name[: SHORT - 1] + "…"
+        name = visible(pair.name)
+        name = name if len(name) <= SHORT else name[: SHORT - 1] + "…"
         rows.append((name, took(pair.first), took(pair.second), changed(pair)))
     widths = [max(len(row[place]) for row in rows) for place in range(4)]
     for name, *values in rows:
