@@ -184,6 +184,8 @@ class Boxes:
         init = self.running.pop(name)
         if kill:
             processes.send_signal(init.pidfd, 9)
+        while not processes.has_ended(init.pidfd, 1.0):
+            self._wait_for_strangers()
         ended = processes.wait(init.pidfd)
         os.close(init.pidfd)
         if init.terminal is not None:
@@ -191,6 +193,18 @@ class Boxes:
         self.runtime.delete(name)
         assert ended
         return processes.exit_code(ended)
+
+    def _wait_for_strangers(self) -> None:
+        """Do as a keeper does: a process killed on its way into a container may take its time.
+
+        Until it is waited for, its pid namespace does not end.
+        """
+        known = {init.pid for init in self.running.values()}
+        for task in Path("/proc/self/task").iterdir():
+            for pid in map(int, (task / "children").read_text().split()):
+                stat = Path(f"/proc/{pid}/stat").read_text()
+                if pid not in known and stat.rpartition(")")[2].split()[0] == "Z":
+                    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | processes.ANY_CHILD)
 
 
 def usual_mounts() -> list[oci.Mount]:

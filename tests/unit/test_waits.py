@@ -23,12 +23,13 @@ WITHOUT_DEADLINE = {
         api/buildkit.py api/progress.py build/cache/arrivals.py build/control/frontend.py
         build/control/frontendimages.py build/control/jobs.py build/control/processes.py
         build/control/solving.py build/control/stdio.py build/export/exporter.py
-        build/running/container.py build/running/execution.py build/solver/performing.py
-        build/solver/shared.py build/solver/solver.py client/builds.py container/archive.py
-        container/background.py container/recovery.py container/starting.py daemon/wiring.py
-        image/pull_layers.py image/sharing.py lib/finishing.py lib/threads.py
-        registry/http/push.py registry/proxy/through.py transport/filesync/send.py
-        transport/tunnel.py container/sampling.py container/probes.py""",
+        build/running/container.py build/running/execution.py build/solver/keying.py
+        build/solver/performing.py build/solver/shared.py build/solver/solver.py build/uploads.py
+        client/builds.py container/archive.py container/background.py container/recovery.py
+        container/starting.py daemon/wiring.py image/pull_layers.py image/sharing.py
+        lib/finishing.py lib/threads.py registry/http/push.py registry/proxy/through.py
+        transport/filesync/send.py transport/tunnel.py container/sampling.py
+        container/probes.py""",
     "a lock, held for steps that end by themselves": """
         api/building.py build/cache/cache.py build/control/history.py build/dockerfile/bases.py
         build/export/caches.py container/turn.py image/push.py registry/app.py
