@@ -117,6 +117,25 @@ def moment(seconds: int) -> str:
 
 
 @pytest.mark.docker_cli
+def test_all_doors_make_the_same_image(engine: Engine, tmp_path: Path) -> None:
+    """The classic builder's has the same layers, and a history in its own words."""
+    made = {}
+    for door in DOORS:
+        text = TEXT.replace("RUN --mount=type=cache,target=/c ", "RUN ")
+        folder = context(tmp_path / door)
+        (folder / "Dockerfile").write_text(text)
+        build(
+            engine, door, "--no-cache", "--build-arg", f"SOURCE_DATE_EPOCH={EPOCH}",
+            "-t", f"reproduced-{door}", str(folder),
+        )  # fmt: skip
+        said = json.loads(engine.docker("image", "inspect", f"reproduced-{door}").stdout)[0]
+        engine.docker("image", "rm", f"reproduced-{door}")
+        made[door] = said["Id"], tuple(said["RootFS"]["Layers"])
+    assert len({layers for _, layers in made.values()}) == 1
+    assert len({id for door, (id, _) in made.items() if door != "classic"}) == 1
+
+
+@pytest.mark.docker_cli
 @pytest.mark.parametrize("door", MODERN)
 def test_the_time_comes_from_where_it_is_said(engine: Engine, tmp_path: Path, door: str) -> None:
     """From the Dockerfile, the environment, an export's own field, or a context of the web."""

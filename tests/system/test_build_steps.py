@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -218,3 +219,20 @@ def test_warnings_are_told_before_what_ends_a_build(
     told = refused(engine, kind, tmp_path, "# check=error=true\nFROM scratch AS Bad\n")
     assert "StageNameCasing: Stage name 'Bad' should be lowercase (line 2)" in told
     assert "lint violation found for rules: StageNameCasing" in told
+
+
+def test_a_step_that_clients_of_all_kinds_want_at_once_is_done_once(
+    engine: Engine, tmp_path: Path
+) -> None:
+    text = "FROM busybox\nRUN sleep 1; head -c 9 /dev/urandom | base64 > /made\n"
+    where = context(tmp_path, text)
+
+    def made(kind: str) -> str:
+        tag = f"steps-at-once-{kind}"
+        door(engine, kind).build("-q", "--network", "none", "-t", tag, where)
+        shown = engine.docker("run", "--rm", "--network", "none", tag, "cat", "/made").stdout
+        engine.docker("image", "rm", "-f", tag)
+        return shown
+
+    with ThreadPoolExecutor(len(DOORS)) as clients:
+        assert len(set(clients.map(made, DOORS))) == 1
