@@ -10,7 +10,7 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("page", ["security-tests", "promises"])
+@pytest.mark.parametrize("page", ["security-tests", "promises", "build-claims"])
 def test_each_test_that_is_named_exists(page: str) -> None:
     text = (CHECKOUT / f"docs/{page}.md").read_text()
     named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
