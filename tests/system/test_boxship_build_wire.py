@@ -19,6 +19,7 @@ SIZE = 2048
 BIG = 64 << 10
 OF_A_NAME = 120  # bytes that announcing a file may take, framing and all
 DOORS = pytest.mark.parametrize("door", ["session", "buildx", "boxship"])
+NOISE = 4 << 10  # by which requests of the same build may differ
 REST = 64 << 10  # requests, the Dockerfile, sessions
 
 
@@ -111,7 +112,7 @@ def test_only_what_has_changed_is_sent(
     assert nothing < names
     (context / "d07/f042").write_bytes(source.randbytes(BIG))
     one = sent(engine, counter, context, door)
-    assert BIG < one - nothing < BIG + REST
+    assert BIG - NOISE < one - nothing < BIG + REST
 
     (context / ".dockerignore").write_text("d0*\n")
     fewer = sent(engine, counter, context, door)
