@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from threading import Event
 from typing import Any, Final
@@ -27,6 +27,7 @@ from boxship.build.remote import fetch
 from boxship.build.request import Built, Dockerfile
 from boxship.build.uploads import Arrived, Upload, made
 from boxship.errors import BoxshipError
+from boxship.lib.finishing import finished
 from boxship.lib.ignore import Matcher
 from boxship.lib.mailbox import Mailbox
 from boxship.snapshot.driver import ChainId
@@ -77,9 +78,9 @@ class ClassicBuild:
                 self._said = True
                 say(message)
 
-        with ExitStack() as undo:
+        async with AsyncExitStack() as undo:
             context = await self._context()
-            undo.callback(context.upload.remove)
+            undo.push_async_callback(_given_back, context.upload)
             try:
                 built = await self._build(context, tell)
             except BoxshipError as error:
@@ -216,6 +217,14 @@ class ClassicBuild:
             return f"{kind} failed: no source files were specified"
         where = "" if "--from=" in said else IN_CONTEXT
         return f"{kind} failed: {where}stat {path}: file does not exist"
+
+
+async def _given_back(upload: Upload) -> None:
+    """Remove a context; in a thread where files have been unpacked, which may be many."""
+    if upload.is_unpacked:
+        await finished(upload.remove)
+    else:
+        upload.remove()
 
 
 def _remove(taken: Context | Arrived) -> None:

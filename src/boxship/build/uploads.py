@@ -143,6 +143,11 @@ class Upload:
         return self._folder
 
     @property
+    def is_unpacked(self) -> bool:
+        """Whether there is a folder."""
+        return os.path.lexists(self._folder)
+
+    @property
     def identifier(self) -> str:
         """How a source names it."""
         return SCHEME + self.id
