@@ -1,77 +1,43 @@
-"""`docker buildx debug`: a shell in a result, and in what a step that failed has left behind."""
+"""`buildx debug`, ours and the real one: a shell in a result, and in what a failed step left."""
 
 from __future__ import annotations
 
 import os
-import pty
-import select
-import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.engine import Engine, docker_command, link_plugins
+from tests.support.engine import BOXSHIP, Engine, docker_command, link_plugins
+from tests.support.terminal import Terminal, at_terminal
 
-WITHIN = 60.0
 PROMPT = b"/ # "
 
 
-class Terminal:
-    """The real client at a terminal."""
-
-    def __init__(self, pid: int, fd: int) -> None:
-        self.pid = pid
-        self.fd = fd
-        self.said = b""
-
-    def wait(self, text: bytes) -> bytes:
-        """Return what is said up to `text`, after what was asked for before."""
-        ends = time.monotonic() + WITHIN
-        while text not in self.said:
-            left = ends - time.monotonic()
-            assert left > 0, self.said.decode(errors="replace")
-            if select.select([self.fd], [], [], left)[0]:
-                data = os.read(self.fd, 1 << 16)
-                assert data
-                self.said += data
-        found, _, self.said = self.said.partition(text)
-        return found
-
-    def type(self, text: bytes) -> None:
-        os.write(self.fd, text)
-
-
 @contextmanager
-def debugging(engine: Engine, folder: Path, on: str) -> Iterator[Terminal]:
-    words = [docker_command(), "-H", engine.host, "buildx", "debug", f"--on={on}"]
+def debugging(engine: Engine, folder: Path, on: str, client: str) -> Iterator[Terminal]:
+    command = [docker_command()] if client == "docker" else BOXSHIP
+    words = [*command, "-H", engine.host, "buildx", "debug", f"--on={on}"]
     words += ["--invoke", "/bin/sh", "build", "--progress=plain", str(folder)]
     environment = {
         **os.environ,
         "DOCKER_CONFIG": f"{engine.root}/config",
         "BUILDX_EXPERIMENTAL": "1",
     }
-    pid, fd = pty.fork()
-    if not pid:
-        os.execve(words[0], words, environment)
-    try:
-        yield Terminal(pid, fd)
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        os.close(fd)
+    with at_terminal(words, environment) as terminal:
+        yield terminal
 
 
 @pytest.mark.parametrize("on", ["always", "error"])
+@pytest.mark.parametrize("client", ["docker", "boxship"])
 def test_a_shell_is_run_on_a_result_and_on_what_a_failed_step_left(
-    engine: Engine, tmp_path: Path, on: str
+    engine: Engine, tmp_path: Path, on: str, client: str
 ) -> None:
-    if not link_plugins(engine.root / "config"):
+    if client == "docker" and not link_plugins(engine.root / "config"):
         pytest.skip("docker buildx is neither installed nor could it be fetched")
     last = "RUN echo left behind > /left; false\n" if on == "error" else "RUN echo done > /left\n"
     (tmp_path / "Dockerfile").write_text("FROM busybox:latest\nRUN echo 1 > /first\n" + last)
-    with debugging(engine, tmp_path, on) as terminal:
+    with debugging(engine, tmp_path, on, client) as terminal:
         said = terminal.wait(b"Launching interactive container")
         assert (b"did not complete successfully" in said) is (on == "error")
         terminal.wait(PROMPT)

@@ -8,6 +8,7 @@ from boxship.errors import BoxshipError, InvalidRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from boxship.cli.building.asked import Asked
@@ -97,17 +98,20 @@ WARNED = {
 def run(shell: Shell, words: list[str], **given: Any) -> int:
     """Build, show how it goes, and say what came of it."""
     find_libraries()
+    from boxship.cli.building.run import build_all
+
     try:
-        return _run(shell, words[0], given)
+        return build(shell, words[0], given, build_all)
     except BoxshipError as error:
         return shell.report(f"ERROR: {error}")
 
 
-def _run(shell: Shell, context: str, given: dict[str, Any]) -> int:
+def build(shell: Shell, context: str, given: dict[str, Any], do: Callable[..., Any]) -> int:
+    """Have a build done by `do`, which is called as `build_all`, and say what came of it."""
     from boxship.cli.building.builders import chosen_builder
     from boxship.cli.building.calls import call_named, show
     from boxship.cli.building.metadata import write_metadata
-    from boxship.cli.building.run import build_all, image_id, progress_mode, write_file
+    from boxship.cli.building.run import image_id, progress_mode, write_file
 
     for name, warning in WARNED.items():
         if given[name]:
@@ -120,7 +124,8 @@ def _run(shell: Shell, context: str, given: dict[str, Any]) -> int:
     builder = chosen_builder(shell, given["builder"])
     asked = _asked(shell, context, given)
     asked.options = {**asked.options, **call.options}
-    status, results = build_all(shell, {"": asked}, mode, builder=builder, debug=given["debug"])
+    status: int
+    status, results = do(shell, {"": asked}, mode, builder=builder, debug=given["debug"])
     if status:
         return status
     result = results[""]

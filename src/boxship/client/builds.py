@@ -20,6 +20,7 @@ from boxship.transport.http2 import Http2
 from boxship.transport.tunnel import InCall, Tunnel
 
 if TYPE_CHECKING:
+    from boxship.client.bridges import Bridge
     from boxship.client.dial import Socket
     from boxship.client.engine import Engine
     from boxship.client.offers import Offers
@@ -135,6 +136,25 @@ class Builds:
             Graph(name, ref.definition, bytes(result.metadata.get(f"{CONFIG}/{name}", b"")))
             for name, ref in sorted(result.refs.refs.items())
         ]
+
+    @contextlib.asynccontextmanager
+    async def driven(
+        self, request: pb.SolveRequest, heard: Heard
+    ) -> AsyncIterator[tuple[Bridge, asyncio.Future[pb.SolveResponse]]]:
+        """Build as its caller says by a bridge; the answer comes when a result was given back."""
+        from boxship.client.bridges import Bridge
+
+        driven = pb.SolveRequest()
+        driven.CopyFrom(request)
+        driven.frontend = ""
+        driven.frontend_inputs.clear()
+        assert self._grpc is not None
+        solving = asyncio.ensure_future(self.solve(driven, heard))
+        try:
+            yield Bridge(self._grpc, request.ref), solving
+        finally:
+            solving.cancel()
+            await asyncio.wait([solving])
 
     async def _follow(self, ref: str, heard: Heard) -> None:
         async for message in self._many("Status", pb.StatusRequest(ref=ref), pb.StatusResponse):

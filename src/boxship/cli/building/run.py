@@ -142,7 +142,7 @@ def progress_mode(shell: Shell, asked: str) -> str:
 @asynccontextmanager
 async def _showing(shown: Display) -> AsyncIterator[None]:
     """Show that time goes by while the block runs, and then what it has come to."""
-    ticking = asyncio.ensure_future(_tick(shown))
+    ticking = asyncio.ensure_future(tick(shown))
     try:
         yield
     except asyncio.CancelledError:
@@ -153,7 +153,8 @@ async def _showing(shown: Display) -> AsyncIterator[None]:
         shown.finish()
 
 
-async def _tick(shown: Display) -> None:
+async def tick(shown: Display) -> None:
+    """Show that time goes by, until cancelled."""
     while True:
         await asyncio.sleep(EVERY)
         shown.tick()
