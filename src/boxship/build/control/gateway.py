@@ -128,8 +128,12 @@ class Bridge:
         try:
             return await self._solve(asked)
         except BoxshipError as error:
-            more = debugging.details(error, lambda ref: self._named(Held(ref, self._blank)).id)
-            raise failed(error, self.files, more) from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: BoxshipError) -> Failed:
+        """Return a failure with its lines, and with what a step that has failed has left."""
+        more = debugging.details(error, lambda ref: self._named(Held(ref, self._blank)).id)
+        return failed(error, self.files, more)
 
     async def _solve(self, asked: pb.SolveRequest) -> pb.SolveResponse:
         result = pb.Result()
@@ -347,7 +351,11 @@ class Bridge:
         return self._builder.opened(held.ref, held.request, self._job.report)
 
     async def evaluate(self, asked: pb.EvaluateRequest) -> pb.EvaluateResponse:
-        await self._evaluate(self.find(asked.ref))
+        held = self.find(asked.ref)
+        try:
+            await self._evaluate(held)
+        except BoxshipError as error:
+            raise self._failed(error) from error
         return pb.EvaluateResponse()
 
     # Containers
