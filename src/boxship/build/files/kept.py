@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from boxship.build.files.archive import FEW, umask
+from boxship.build.files.select import NOWHERE
 from boxship.build.files.tree import LONGEST_PATH, MOST_NODES, Node, Tree
 from boxship.content.assembly import Opened
 from boxship.kernel import paths
@@ -38,17 +39,26 @@ PLAIN: Final = paths.RESOLVE_BENEATH | paths.RESOLVE_NO_SYMLINKS
 CHUNK: Final = 1 << 20
 
 
-class KeptNode(Node):
+class PlacedNode(Node):
+    """A file beneath a folder that is open."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: bytes, mode: int, uid: int = 0, gid: int = 0, mtime: int = 0) -> None:
+        super().__init__(mode, uid, gid, mtime)
+        self.path = path
+
+
+class KeptNode(PlacedNode):
     """A file of a kept folder."""
 
-    __slots__ = ("_digest", "_home", "path")
+    __slots__ = ("_digest", "_home")
     _digest: bytes
 
     def __init__(
         self, home: KeptFolder, path: bytes, mode: int, uid: int, gid: int, mtime: int
     ) -> None:
-        super().__init__(mode, uid, gid, mtime)
-        self.path = path
+        super().__init__(path, mode, uid, gid, mtime)
         self._home = home
 
     @property
@@ -72,16 +82,27 @@ class KeptFolder:
     """Fulfils `tree.Content`; safe to use from any thread."""
 
     def __init__(self, path: str) -> None:
+        self._turn = threading.Lock()
+        self._inner = NOWHERE  # the folder whose files were opened last: the next are there, too
+        self._where = b""
         self.root = os.open(path, trees.FOLDER)
 
     def __del__(self) -> None:
-        if (root := getattr(self, "root", -1)) >= 0:
-            os.close(root)
+        for folder in (self._inner, getattr(self, "root", NOWHERE)):
+            if folder != NOWHERE:
+                os.close(folder)
 
     def open(self, node: Node) -> int:
         """Open a file that is as long as it was."""
-        assert isinstance(node, KeptNode)
-        file = paths.openat2(self.root, node.path, READ, 0, PLAIN)
+        assert isinstance(node, PlacedNode)
+        up, _, name = node.path.rpartition(b"/")
+        with self._turn:
+            if up != self._where or self._inner == NOWHERE:
+                inner = paths.openat2(self.root, up or b".", trees.FOLDER, 0, PLAIN)
+                if self._inner != NOWHERE:
+                    os.close(self._inner)
+                self._inner, self._where = inner, up
+            file = os.open(name, READ, dir_fd=self._inner)
         if os.fstat(file).st_size != node.st_size:
             os.close(file)
             raise OSError(errno.ESTALE, "a kept file has changed", os.fsdecode(node.path))

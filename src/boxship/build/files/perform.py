@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -14,15 +14,15 @@ from boxship.build.cache.record import Layer
 from boxship.build.cache.records import Held
 from boxship.build.errors import BadGraph, NoSuchFile
 from boxship.build.files import copy as copying
-from boxship.build.files import last, place, select, unpack
-from boxship.build.files.archive import Indexed
+from boxship.build.files import last, place, select, shown, unpack
 from boxship.build.files.copy import Beneath
 from boxship.build.files.known import large
 from boxship.build.files.last import Last
 from boxship.build.files.place import Given
 from boxship.build.files.pour import LayerTar, is_much
-from boxship.build.files.select import Picked
+from boxship.build.files.select import Match, Picked
 from boxship.build.files.tars import Packed, Tars
+from boxship.build.files.tree import Tree
 from boxship.build.filesystems import EMPTY, Filesystems, Layers, Value, Writable
 from boxship.build.filesystems import Files as FolderOfFiles
 from boxship.build.needs import Programs
@@ -64,14 +64,17 @@ class FileChanges:
         made: list[Layer],
         *,
         lasting: bool = False,
+        build: Held | None = None,
     ) -> dict[int, Value]:
         """Return the operation's results; the layers made are added to `made`.
 
-        Of a `lasting` one an image will be made: what can be done for that on the way is done.
+        Of a `lasting` one an image will be made: what can be done for that on the way is done,
+        and kept until its `build` has ended.
         """
         with ExitStack() as undo:
             work = _Work(self, inputs, description, held, made, undo)
             work.lasting = lasting and len(op.actions) == 1
+            work.build = build
             work.users = Counter(action.input - len(inputs) for action in op.actions)
             for action in op.actions:
                 work.act(action)
@@ -80,7 +83,10 @@ class FileChanges:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What a copy of one match is: its key, where in the context it is, what files are given."""
+    """What a copy of one match is: its key, where in the context it is, what files are given.
+
+    Without a key nothing is known of the last copy, nor noted for the next.
+    """
 
     key: str
     source: bytes
@@ -110,8 +116,9 @@ class _Work:
         self._outputs: dict[int, int] = {}  # number of a result: action
         self._tars = changes.tars
         self._archive: Packed | None = None
-        self._source: Indexed | None = None
+        self._then: Callable[[Callable[[], object]], None] | None = None
         self.lasting = False
+        self.build: Held | None = None
         self.users: Counter[int] = Counter()  # how many actions work on an action's result
 
     def act(self, action: Action) -> None:
@@ -192,18 +199,40 @@ class _Work:
                 select.matches(source, Copy(required, "", follow_links=True))
             matches = select.matches(source, wanted)
             beneath: Beneath | None = None
+            whole = len(matches) == 1  # the layer is of one match
             if isinstance(value, FolderOfFiles) and value.archive is not None:
-                self._source = value.archive if self.lasting and len(matches) == 1 else None
-                kind: _Kind | None = None
-                if len(matches) == 1:
-                    kind = _Kind(last.key(wanted, given), matches[0].real, given)
+                self._then = value.archive.then if self.lasting and whole else None
+                key = last.key(wanted, given) if whole else ""
+                kind = _Kind(key, matches[0].real if whole else b"", given)
                 beneath = self._beneath(writable, kind, opened)
+            elif whole and isinstance(source, int) and self.lasting and self.build is not None:
+                index = self._index(source, value, matches[0], writable)
+                if index is not None:
+                    source, self._then = index, self.build.then
+                    beneath = self._beneath(writable, _Kind("", b"", given), opened)
             for match in matches:
                 if wanted.unpack and unpack.unpack(source, target, match, wanted.target, given):
                     continue
                 copying.copy(source, target, match, wanted, given, beneath)
 
-    def _beneath(self, writable: Writable, kind: _Kind | None, opened: ExitStack) -> Beneath | None:
+    def _index(self, source: int, value: Value, match: Match, writable: Writable) -> Tree | None:
+        """Return the index of a folder that is copied out of another result, if that pays."""
+        try:
+            there = paths.openat2(source, match.real or b".", trees.FOLDER, 0, select.PLAIN)
+        except OSError:
+            return None
+        os.close(there)
+        own = self._filesystems.own_files(writable)
+        if own is None:
+            return None
+        try:
+            if shown.shares_blocks(own):
+                return None
+        finally:
+            os.close(own)
+        return shown.index(shown.ShownFolder(self._filesystems.shown(value)), match)
+
+    def _beneath(self, writable: Writable, kind: _Kind, opened: ExitStack) -> Beneath | None:
         root = self._filesystems.own_files(writable)
         if root is None:
             return None
@@ -213,19 +242,19 @@ class _Work:
     def _begin(
         self,
         writable: Writable,
-        kind: _Kind | None,
+        kind: _Kind,
         opened: ExitStack,
         path: bytes,
         found: Sequence[Picked],
     ) -> tuple[LayerTar | None, Last | None]:
         """Look for what was made last time; begin the layer's archive. Only if it is worth that."""
-        if not is_much(found) or kind is None:
+        if not is_much(found):
             return None, None
-        known = self._tars.last.find(kind.key, path)
+        known = self._tars.last.find(kind.key, path) if kind.key else None
         if known is not None:
             opened.callback(known.close)
             self._held.chain(known.layer)
-        if self._source is None:
+        if self._then is None:
             return None, known
         assembly = self._tars.begin(known, found, kind.given)
         self._undo.callback(self._drop_archive)
@@ -239,10 +268,10 @@ class _Work:
     def _keep_archive(self, layer: Layer) -> None:
         """Let whoever makes an image of the layer find its archive, until the build ends."""
         packed, self._archive = self._archive, None
-        if packed is None or self._source is None:
+        if packed is None or self._then is None:
             return
         self._tars.keep(layer.chain, packed)
-        self._source.then(partial(self._tars.end, layer.chain))
+        self._then(partial(self._tars.end, layer.chain))
 
     def _drop_archive(self) -> None:
         if self._archive is not None:

@@ -26,7 +26,10 @@ LOG: Final = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Packed:
-    """The archive of a layer, all of which a copy with this key made at this path."""
+    """The archive of a layer, all of which a copy with this key made at this path.
+
+    Without a key the next copy will not look for it.
+    """
 
     archive: LayerTar
     key: str
@@ -81,7 +84,7 @@ class Tars:
         """Note what the layer `made` is called, so that the next copy finds its files."""
         with self._turn:
             packed = self._kept.get(made)
-        if packed is not None:
+        if packed is not None and packed.key:
             blob = packed.archive.assembly.base or diff_id
             files = packed.archive.files
             packed.saved = Saved("", str(name), packed.path, packed.identity, str(blob), files)

@@ -38,6 +38,7 @@ class Wish:
     say: Say
     made: list[Layer]
     lasting: bool = False  # an image will be made of it
+    build: Held | None = None  # that asks for it
     keep_failed: bool = False
 
 
@@ -93,7 +94,7 @@ class Performing:
                 case Files() as op:
                     changes = self._changes.perform
                     return await _to_the_end(
-                        partial(changes, lasting=wish.lasting),
+                        partial(changes, lasting=wish.lasting, build=wish.build),
                         op,
                         wish.inputs,
                         name,

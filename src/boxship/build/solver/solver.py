@@ -198,6 +198,7 @@ class _Solving:
                 say,
                 made,
                 vertex in self._job.lasting,
+                self._job.held,
                 self._job.asker.keep_failed,
             )
             try:
