@@ -228,15 +228,21 @@ def test_a_client_that_leaves_ends_its_build(engine: Engine, door: str, tmp_path
     for line in client.stderr:
         if b"begun" in line and b"RUN" not in line:
             break
-    assert sleeping(str(engine.root))
+    begun = wait_for(lambda: bool(sleeping(str(engine.root))))  # it says so a moment before
     client.kill()
     client.wait()
     client.stderr.close()
+    assert begun
+    assert wait_for(lambda: not sleeping(str(engine.root)))
+
+
+def wait_for(true: Callable[[], bool]) -> bool:
+    """Whether something came to be within ten seconds."""
     for _ in range(200):
-        if not sleeping(str(engine.root)):
-            break
+        if true():
+            return True
         time.sleep(0.05)
-    assert not sleeping(str(engine.root))
+    return False
 
 
 def sleeping(root: str) -> list[str]:
