@@ -19,7 +19,9 @@ from boxship.wire import fsutil
 from boxship.wire.fsutil import BadTransfer, Kind
 
 
-def transfer(source: Path, target: Path, choice: Choice | None = None) -> Transferred:
+def transfer(
+    source: Path, target: Path, choice: Choice | None = None, *, keep: bool = False
+) -> Transferred:
     """Bring `target` up to date with `source`."""
 
     async def run() -> Transferred:
@@ -29,7 +31,8 @@ def transfer(source: Path, target: Path, choice: Choice | None = None) -> Transf
         server, client = Http2(serve), Http2()
         connect(server, client)
         async with asyncio.timeout(30):
-            done = await receive(client.open("/moby.filesync.v1.FileSync/DiffCopy"), str(target))
+            stream = client.open("/moby.filesync.v1.FileSync/DiffCopy")
+            done = await receive(stream, str(target), keep=keep)
         client.close()
         await server.wait_closed()
         return done
@@ -93,6 +96,43 @@ def test_only_what_has_changed_is_asked_for_and_what_is_gone_goes(tmp_path: Path
     done = transfer(source, target)
     assert (done.asked, done.size) == (1, 1)
     assert picture(target) == picture(source)
+
+
+def test_what_is_written_over_is_as_if_it_were_new(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    for name in ("shorter", "longer", "emptied", "plain", "twin"):
+        (source / name).write_text("first words\n")
+    (source / "plain").chmod(0o4755)
+    os.setxattr(source / "plain", "user.colour", b"red")
+    os.link(source / "twin", source / "twin2")
+    transfer(source, target)
+    assert os.listxattr(target / "plain") == ["user.colour"]
+    twin = os.open(target / "twin", os.O_RDONLY)
+    (source / "shorter").write_text("1")
+    (source / "longer").write_text("first words and many more\n")
+    (source / "emptied").write_text("")
+    os.removexattr(source / "plain", "user.colour")
+    (source / "plain").write_text("other words\n")
+    (source / "plain").chmod(0o600)
+    (source / "twin2").unlink()
+    (source / "twin").write_text("not for both\n")
+    transfer(source, target)
+    assert picture(target) == picture(source)
+    assert os.listxattr(target / "plain") == []
+    assert os.read(twin, 100) == b"first words\n"  # it had two names: it is another file now
+    os.close(twin)
+
+
+def test_who_keeps_a_folder_of_their_own_gets_new_files(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    for folder in (source, target):
+        folder.mkdir()
+        (folder / "result").write_text(folder.name)
+    with open(target / "result", encoding="utf-8") as reader:
+        transfer(source, target, keep=True)
+        assert reader.read() == "target"
+    assert (target / "result").read_text() == "source"
 
 
 def test_a_folder_that_became_a_link_is_not_followed(tmp_path: Path) -> None:

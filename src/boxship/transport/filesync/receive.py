@@ -15,7 +15,7 @@ import shutil
 import stat
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from boxship.spec.buildkit.session_pb2 import Stat
@@ -82,12 +82,13 @@ class _Folder:
 
 @dataclass(slots=True)
 class _Arriving:
-    """A file whose data is awaited, or on its way."""
+    """A file whose data is awaited, or on its way; `old` bytes are there that it replaces."""
 
     path: tuple[bytes, ...]
     stat: Stat
+    old: int
     descriptor: int = -1
-    written: int = field(default=0)
+    written: int = 0
 
 
 class Receiver(Packets):
@@ -211,14 +212,12 @@ class Receiver(Packets):
             return False
         if same:
             return False
+        if stat.S_ISREG(mode) and said.size > 0:
+            self._await(folder, names, number, said, here)
+            return True
         _remove(folder, name, here)
         if stat.S_ISREG(mode):
             descriptor = os.open(name, _CREATE, 0o600, dir_fd=folder)
-            if said.size > 0:
-                os.close(descriptor)
-                self._arriving[number] = _Arriving(tuple(names), said)
-                self._done.asked += 1
-                return True
             try:
                 _dress(descriptor, said)
             finally:
@@ -240,6 +239,29 @@ class Receiver(Packets):
         else:
             raise BadTransfer(f"devices and sockets are not taken: {said.path[:200]!r}")
         return False
+
+    def _await(
+        self,
+        folder: int,
+        names: list[bytes],
+        number: int,
+        said: Stat,
+        here: os.stat_result | None,
+    ) -> None:
+        """Want a file's data. It gets a file now: later its folder has its time already.
+
+        One that is here is written over, which takes a filesystem half as long as another in its
+        place. Nobody else has it: a folder that we keep belongs to one transfer, and what is made
+        of its files are copies.
+        """
+        old = 0
+        if here and stat.S_ISREG(here.st_mode) and here.st_nlink == 1 and not self._keep:
+            old = here.st_size
+        else:
+            _remove(folder, names[-1], here)
+            os.close(os.open(names[-1], _CREATE, 0o600, dir_fd=folder))
+        self._arriving[number] = _Arriving(tuple(names), said, old)
+        self._done.asked += 1
 
     def _tell(self, mode: int, said: Stat, number: int, *, same: bool = False) -> None:
         seen = self._seen
@@ -322,14 +344,13 @@ class Receiver(Packets):
         if arriving.descriptor < 0:
             if self._open >= MOST_OPEN:
                 raise BadTransfer("data of too many files at a time")
-            *parents, name = arriving.path
-            folder = self._folder(tuple(parents))
-            arriving.descriptor = os.open(name, _FILE, dir_fd=folder)
+            arriving.descriptor = self._opened(arriving)
             self._open += 1
         if data:
             view = memoryview(data)
             while view:
                 view = view[os.write(arriving.descriptor, view) :]
+            arriving.written += len(data)
             self._done.size += len(data)
             if self._seen is not None:
                 self._seen.data(number, data)
@@ -337,11 +358,30 @@ class Receiver(Packets):
         del self._arriving[number]
         self._open -= 1
         try:
+            if arriving.old > arriving.written:
+                os.ftruncate(arriving.descriptor, arriving.written)
             _dress(arriving.descriptor, arriving.stat)
         finally:
             os.close(arriving.descriptor)
         if self._seen is not None:
             self._seen.data(number, b"")
+
+    def _opened(self, arriving: _Arriving) -> int:
+        """Open a file to be written, without the attributes that it had."""
+        *parents, name = arriving.path
+        descriptor = os.open(name, _FILE, dir_fd=self._folder(tuple(parents)))
+        if arriving.old:
+            for key in _attributes(descriptor):
+                os.removexattr(descriptor, key)
+        return descriptor
+
+
+def _attributes(descriptor: int) -> list[str]:
+    """Return the attributes that a file was given here."""
+    try:
+        return [key for key in os.listxattr(descriptor) if _is_taken_over(key)]
+    except OSError:  # not every filesystem has them
+        return []
 
 
 def _same(here: os.stat_result, mode: int, said: Stat, folder: int, name: bytes) -> bool:
