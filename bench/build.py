@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import os
 import random
 import shutil
@@ -20,11 +21,12 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
 from bench import buildah
-from bench.engines import IMAGE, Peer, boxship, dockerd, own_niceness
+from bench.engines import CHECKOUT, IMAGE, Peer, boxship, dockerd, own_niceness
 from bench.measure import Row, table
 
 FOLDERS, FILES, LARGE, SIZE = 200, 100, 6, 50 << 20
@@ -111,6 +113,29 @@ def by_client(peer: Peer, client: str, context: Path, *words: str) -> float:
     return time.monotonic() - began
 
 
+def exporting(peer: Peer, context: Path, *words: str) -> float:
+    """Build by our own client, which gets on with both; return the seconds of the export.
+
+    That is from the end of the last step until the image is stored, as the engine tells it.
+    """
+    command = [str(CHECKOUT / "boxship"), "-H", f"unix://{peer.socket}", "build", "-t", "bench:e"]
+    config = peer.root / "exporting"
+    config.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [*command, "--progress", "rawjson", *words, str(context)],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "DOCKER_CONFIG": str(config)},
+    )
+    last = {}
+    for line in done.stderr.splitlines():
+        for one in json.loads(line).get("vertexes", ()):
+            last[one["name"]] = one
+    told = last["exporting to image"]
+    began, ended = (datetime.fromisoformat(told[key]) for key in ("started", "completed"))
+    return (ended - began).total_seconds()
+
+
 @dataclass
 class Context:
     """A context as a folder, and packed."""
@@ -161,6 +186,17 @@ def rows(folder: Path, client: str) -> Iterator[Row]:
         renew(many.folder, next(changes))
         return by_client(peer, client, many.folder)
 
+    def export_of_small(peer: Peer) -> float:
+        return exporting(peer, steps.folder, "--no-cache") * 1000
+
+    def export_of_changed(peer: Peer) -> float:
+        (many.folder / "d7/f7").write_text(str(next(changes)))
+        return exporting(peer, many.folder) * 1000
+
+    def export_of_all_new(peer: Peer) -> float:
+        renew(many.folder, next(changes))
+        return exporting(peer, many.folder) * 1000
+
     def two_stages(peer: Peer) -> float:
         words = ("--build-arg", f"N={next(changes)}")
         if peer.name == "buildah":
@@ -178,6 +214,9 @@ def rows(folder: Path, client: str) -> Iterator[Row]:
     yield Row(f"{MANY}, no cache, BuildKit", "s", by_buildkit(many, "--no-cache"), 2)
     yield Row(f"{MANY}, one file changed, BuildKit", "s", changed_by_client, 2)
     yield Row(f"{MANY}, all of it new, BuildKit", "s", all_new_by_client, 2)
+    yield Row("export of 20 steps", "ms", export_of_small, 3)
+    yield Row(f"export of {MANY}, one file changed", "ms", export_of_changed, 3)
+    yield Row(f"export of {MANY}, all of it new", "ms", export_of_all_new, 3)
     yield Row("two stages of 5 s, BuildKit", "s", two_stages, 1)
 
 

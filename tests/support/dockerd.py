@@ -26,6 +26,7 @@ class Dockerd:
     """One dockerd, and the client of its own version."""
 
     root: Path
+    is_old: bool = True  # the distribution's: 20.10
 
     @property
     def host(self) -> str:
@@ -71,11 +72,11 @@ def modern_dockerd() -> str:
 @contextlib.contextmanager
 def private_dockerd(program: str | None = None, **settings: object) -> Iterator[Dockerd]:
     """A dockerd for the block, with what is set in its daemon.json; nothing of it is left."""
+    root = Path(tempfile.mkdtemp(prefix="bxd-", dir="/tmp"))
+    daemon = Dockerd(root, is_old=program is None)
     program = program or shutil.which("dockerd", path="/usr/sbin:/usr/bin")
     if not program:
         pytest.skip("the distribution's dockerd is not installed")
-    root = Path(tempfile.mkdtemp(prefix="bxd-", dir="/tmp"))
-    daemon = Dockerd(root)
     (root / "daemon.json").write_text(json.dumps(settings))
     log = (root / "log").open("wb")
     process = subprocess.Popen(

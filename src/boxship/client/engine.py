@@ -224,17 +224,16 @@ class Engine:
     ) -> Stream:
         """Send a POST and take the connection over: what follows the answer's head is a stream.
 
-        `offers` are headers of its own, in order; one name may come several times.
+        `offers` are headers of its own, in order. One name may come several times, each in a line:
+        Docker's engine takes no list in one.
         """
         where = f"/v{self.version}{path}{query_text(query)}"
         connection = Connection(connect(self.target))
         data = b"" if body is None else quickjson.encode(body).encode("utf-8", "surrogateescape")
         headers = {**self._headers, "Connection": "Upgrade", "Upgrade": protocol}
-        for name, value in offers:
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
         if body is not None:
             headers["Content-Type"] = "application/json"
-        connection.send("POST", where, headers, data)
+        connection.send("POST", where, [*headers.items(), *offers], data)
         response = connection.receive().check()
         if response.status not in (101, 200):
             raise BrokenAnswer(f"unable to upgrade to {protocol}, received {response.status}")
@@ -256,7 +255,7 @@ class Engine:
         body: bytes | Iterable[bytes] | None,
     ) -> Response:
         connection = self._connection()
-        connection.send(method, path, {**self._headers, **headers}, body)
+        connection.send(method, path, {**self._headers, **headers}.items(), body)
         return connection.receive()
 
     def _connection(self) -> Connection:

@@ -11,7 +11,7 @@ from boxship.lib import quickjson
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from boxship.client.dial import Socket
 
@@ -37,11 +37,15 @@ class Connection:
         self.reused = False
 
     def send(
-        self, method: str, path: str, headers: Mapping[str, str], body: type_of_body = None
+        self,
+        method: str,
+        path: str,
+        headers: Iterable[tuple[str, str]],
+        body: type_of_body = None,
     ) -> None:
         """Send a request; a body that is not bytes goes out in chunks as it is produced."""
         lines = [f"{method} {path} HTTP/1.1"]
-        lines.extend(f"{name}: {value}" for name, value in headers.items())
+        lines.extend(f"{name}: {value}" for name, value in headers)
         if body is None:
             if method == "POST":
                 lines.append("Content-Length: 0")

@@ -86,9 +86,16 @@ def test_a_refusal_is_told_in_the_engines_words() -> None:
     assert refusal.value.status == 404
 
 
+def test_a_header_that_comes_several_times_has_a_line_for_each() -> None:
+    """Docker's engine takes no list in one line: of what a session offers it knew nothing."""
+    wire = Wire([])
+    Connection(wire).send("POST", "/session", [("Method", "/a"), ("Method", "/b")])
+    assert b"\r\nMethod: /a\r\nMethod: /b\r\n" in wire.sent
+
+
 def test_a_body_made_as_it_is_sent_goes_out_in_chunks() -> None:
     wire = Wire([])
-    Connection(wire).send("POST", "/x", {"Host": "h"}, iter([b"ab", b"", b"cde"]))
+    Connection(wire).send("POST", "/x", [("Host", "h")], iter([b"ab", b"", b"cde"]))
     assert wire.sent.endswith(b"\r\n\r\n2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n")
 
 

@@ -123,8 +123,11 @@ def prepare(shell: Shell, asked: Asked, undo: ExitStack, builder: Builder) -> Pr
         frontend=FRONTEND,
         frontend_attrs=options,
         entitlements=[_entitlement(text) for text in asked.allow],
-        exporters=[pb.Exporter(type=one.kind, attrs=one.attrs) for one in outputs],
+        exporters=[pb.Exporter(type=_exporter(one, builder), attrs=one.attrs) for one in outputs],
     )
+    for first in request.exporters[:1]:  # as engines of before BuildKit 0.14 read it
+        request.exporter_deprecated = first.type
+        request.exporter_attrs_deprecated.update(first.attrs)
     if path := environment.get(POLICY, ""):
         request.source_policy.CopyFrom(_policy(path))
     imports = [cache_of(text) for text in asked.cache_from]
@@ -349,6 +352,11 @@ def _where(asked: Asked, outputs: list[Output], *, loads: bool) -> list[Output]:
         if one.kind in ("image", "oci", "docker"):
             one.attrs.update(annotations_of(asked.annotations))
     return outputs
+
+
+def _exporter(one: Output, builder: Builder) -> str:
+    """Return what makes a result: an engine's own store goes by another name than BuildKit's."""
+    return "moby" if one.kind == "image" and builder.loads else one.kind
 
 
 def _open(one: Output, undo: ExitStack) -> str | int:
