@@ -177,6 +177,17 @@ def test_a_user_whom_nobody_knows_cannot_run_anything(engine: Engine, tmp_path: 
     )
 
 
+def test_a_hosts_name_is_the_images_own(engine: Engine, tmp_path: Path) -> None:
+    """Whoever builds the root of another machine writes it; hosts and resolv.conf are given."""
+    text = """FROM busybox AS root
+RUN echo other > /etc/hostname; echo 1.2.3.4 other >> /etc/hosts
+FROM busybox
+COPY --from=root /etc /made
+RUN [ "$(cat /made/hostname)" = other ] && [ ! -e /made/hosts ]
+"""
+    door(engine, "buildx").build(*WORDS, context(tmp_path, text))
+
+
 @pytest.mark.parametrize("kind", ["classic", "session", "boxship"])
 def test_steps_run_on_any_network_of_the_engine(engine: Engine, tmp_path: Path, kind: str) -> None:
     """Docker buildx itself refuses such a name."""

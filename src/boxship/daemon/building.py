@@ -70,6 +70,7 @@ from boxship.spec.oci import runtime as oci
 KNOWN_HOSTS = "known_hosts"  # beneath a builder's data: the keys of git's ssh servers
 PAST = "history"
 AT_ONCE = 8  # vertices that are performed at the same time, and no fewer
+HOSTNAME = "/etc/hostname"  # the image's own: what a step writes there stays
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,8 @@ class ContainerRules:
             hostname=self.host.hostname,
         )
         spec = bundle.spec(record, setting, self.host, self.defaults)
-        spec.mounts = [one for one in spec.mounts if one.destination not in program.taken]
+        taken = {*program.taken, HOSTNAME}
+        spec.mounts = [one for one in spec.mounts if one.destination not in taken]
         assert spec.process is not None
         spec.process.env = [  # as in BuildKit, a step's host has no name in its environment
             one
@@ -187,7 +189,7 @@ async def make_tools(
         images.collect()  # layers that only those stood on: nobody has recorded them
     folders = Folders(os.path.join(data, FOLDERS), records, time.time_ns)
     folders.reconcile()
-    runner = Runner(spawner, Keepers(), networks, rules, run, rules.host.hostname)
+    runner = Runner(spawner, Keepers(), networks, rules, run)
     helpers = Helpers(run)
     await helpers.recover()
     await runner.recover()

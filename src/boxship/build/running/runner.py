@@ -1,6 +1,6 @@
 """Runs one process as a container of its own, without the records that containers have.
 
-    <run folder>/<id>/        config.json  hosts  hostname  resolv.conf  exit.json
+    <run folder>/<id>/        config.json  hosts  resolv.conf  exit.json
     <run folder>/<id>/k/      the keeper's socket and notes
 
 What a killed daemon leaves here is ended and removed when the next one starts.
@@ -40,7 +40,7 @@ from boxship.wire.multiplex import Demultiplexer
 ENCODER: Final = msgspec.json.Encoder()
 CHUNK: Final = 1 << 16
 KILLED: Final = 128 + signal.SIGKILL
-FILES: Final = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
+FILES: Final = ("/etc/hosts", "/etc/resolv.conf")
 ENDS_WITHIN: Final = 10.0  # seconds for what was killed
 LOOKS, PAUSE = 500, 0.01  # seconds between looks at a keeper that is dying
 
@@ -71,7 +71,6 @@ class Runner:
         networks: Networks,
         programs: Programs,
         folder: str,
-        hostname: str,
     ) -> None:
         self.running: set[str] = set()
         self.place = os.path.join(folder, PLACE)
@@ -80,7 +79,6 @@ class Runner:
         self._networks = networks
         self._programs = programs
         self._folder = folder
-        self._hostname = hostname
         os.makedirs(self.place, 0o700, exist_ok=True)
 
     def folder_of(self, identifier: str) -> str:
@@ -182,11 +180,9 @@ class Runner:
     ) -> None:
         spec = self._programs.spec(program, root)
         spec.mounts = [*spec.mounts, *mounts]
-        hostname = f"{program.hostname or self._hostname}\n".encode()
         for name, data in (
             ("hosts", sandbox.hosts),
             ("resolv.conf", sandbox.resolv_conf),
-            ("hostname", hostname),
             ("config.json", ENCODER.encode(spec)),
         ):
             with open(os.path.join(program.folder, name), "wb", buffering=0) as file:
