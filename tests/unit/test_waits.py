@@ -25,8 +25,9 @@ WITHOUT_DEADLINE = {
         build/control/solving.py build/control/stdio.py build/export/exporter.py
         build/running/container.py build/running/execution.py build/solver/keying.py
         build/solver/performing.py build/solver/shared.py build/solver/solver.py build/uploads.py
-        client/builds.py container/archive.py container/background.py container/recovery.py
-        container/starting.py daemon/wiring.py image/pull_layers.py image/sharing.py
+        client/builds.py cli/debugging/run.py container/archive.py container/background.py
+        container/recovery.py container/starting.py daemon/wiring.py image/pull_layers.py
+        image/sharing.py
         lib/finishing.py lib/threads.py registry/http/push.py registry/proxy/through.py
         transport/filesync/send.py transport/tunnel.py container/sampling.py
         container/probes.py""",
@@ -39,6 +40,8 @@ WITHOUT_DEADLINE = {
         container/attach.py logs/reader.py registry/control.py transport/connection.py
         transport/exchange.py transport/grpcstream.py transport/http2.py transport/aside.py
         lib/feed.py client/sshagents.py""",
+    "whoever sits at the terminal: what is typed, or the end of the program that they run": """
+        cli/debugging/console.py cli/debugging/monitor.py""",
     "a process that is killed by whoever stops waiting": """
         build/running/agent.py build/running/helpers.py build/running/runner.py container/top.py
         shim/client.py""",
