@@ -27,10 +27,9 @@ WITHOUT_DEADLINE = {
         build/solver/performing.py build/solver/shared.py build/solver/solver.py build/uploads.py
         client/builds.py cli/debugging/run.py container/archive.py container/background.py
         container/recovery.py container/starting.py daemon/wiring.py image/pull_layers.py
-        image/sharing.py
-        lib/finishing.py lib/threads.py registry/http/push.py registry/proxy/through.py
-        transport/filesync/send.py transport/tunnel.py container/sampling.py
-        container/probes.py""",
+        image/sharing.py lib/finishing.py lib/threads.py registry/http/push.py
+        registry/proxy/through.py transport/filesync/send.py transport/tunnel.py
+        container/sampling.py container/probes.py""",
     "a lock, held for steps that end by themselves": """
         api/building.py build/cache/cache.py build/control/history.py build/dockerfile/bases.py
         build/export/caches.py container/turn.py image/push.py registry/app.py

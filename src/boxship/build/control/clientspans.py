@@ -66,11 +66,8 @@ class ClientSpans:
         if len(trace.builds) < MOST_BUILDS:
             trace.builds[ref] = 0
 
-    def take(self, asked: pb.ExportRequest) -> list[Trace]:
-        """Take what a client sends; return the traces that it belongs to."""
-        found: dict[str, list[bytes]] = {}
-        for id, line in _lines(asked):
-            found.setdefault(id, []).append(line)
+    def take(self, found: Mapping[str, Sequence[bytes]]) -> list[Trace]:
+        """Take what was read of a client's call; return the traces that it belongs to."""
         for id, lines in [*found.items()][:MOST_TRACES]:
             self._trace(id).add(lines)
         return [self._traces[id] for id in found if id in self._traces]
@@ -96,6 +93,14 @@ def caller_of(metadata: Mapping[str, Sequence[str]]) -> Caller | None:
 
 
 # As BuildKit keeps them
+
+
+def read(asked: pb.ExportRequest) -> dict[str, list[bytes]]:
+    """Return what a client sends by traces; of large ones this takes a while."""
+    found: dict[str, list[bytes]] = {}
+    for id, line in _lines(asked):
+        found.setdefault(id, []).append(line)
+    return found
 
 
 def _lines(asked: pb.ExportRequest) -> Iterator[tuple[str, bytes]]:

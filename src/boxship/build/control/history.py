@@ -17,7 +17,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from boxship.build.control import exporters, historyfilters, spans, status, telling
+from boxship.build.control import (
+    clientspans,
+    exporters,
+    historyfilters,
+    spans,
+    status,
+    telling,
+)
 from boxship.build.control.clientspans import ClientSpans, Trace
 from boxship.build.control.jobs import Job, NoSuchBuild
 from boxship.build.control.kept import FAILURE, STATUS, Kept, pointers
@@ -180,7 +187,7 @@ class History:
 
     async def hear(self, asked: spans_pb2.ExportRequest) -> None:
         """Take spans of a client's; builds of their traces that have ended are told them, too."""
-        for trace in self._spans.take(asked):
+        for trace in self._spans.take(await asyncio.to_thread(clientspans.read, asked)):
             for ref in list(trace.builds):
                 async with self._turn:
                     record = self._records.get(ref)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from boxship.build.control import clientspans
-from boxship.build.control.clientspans import ClientSpans, caller_of
+from boxship.build.control.clientspans import ClientSpans, caller_of, read
 from boxship.build.control.history import History
 from boxship.build.control.jobs import Job
 from boxship.build.control.kept import Kept
@@ -62,7 +62,7 @@ def test_a_span_is_kept_as_buildkit_keeps_it() -> None:
         "it", attributes=attributes, events=[event], parent_span_id=b"p" * 8, kind=3,
         status=pb.Status(code=2, message="bad"), links=[pb.Link(trace_id=b"t" * 16)],
     )  # fmt: skip
-    (trace,) = ClientSpans().take(asked)
+    (trace,) = ClientSpans().take(read(asked))
     (line,) = trace.lines
     said: dict[str, Any] = json.loads(line)
     assert said["SpanContext"]["TraceID"] == TRACE
@@ -82,25 +82,25 @@ def test_what_has_no_place_is_not_kept() -> None:
     kept = ClientSpans()
     nobody = sent("x", trace="0" * 32)
     nobody.resource_spans[0].scope_spans[0].spans.add(name="no IDs")
-    assert kept.take(nobody) == []
-    assert kept.take(pb.ExportRequest()) == []
+    assert kept.take(read(nobody)) == []
+    assert kept.take(read(pb.ExportRequest())) == []
 
 
 def test_spans_are_bounded_by_size_number_and_traces() -> None:
     kept = ClientSpans()
-    (trace,) = kept.take(sent("x" * clientspans.LONGEST, "short"))
+    (trace,) = kept.take(read(sent("x" * clientspans.LONGEST, "short")))
     assert len(trace.lines) == 1
     for _ in range(clientspans.MOST_TIMES + 5):
-        kept.take(sent(*["x" * 50_000] * 3))
+        kept.take(read(sent(*["x" * 50_000] * 3)))
     assert sum(map(len, trace.lines)) <= clientspans.LARGEST
     assert len(trace.lines) <= 1 + clientspans.MOST_TIMES * 3
     for number in range(1, clientspans.MOST_TRACES + 1):
-        kept.take(sent("x", trace=f"{number:032x}"))
+        kept.take(read(sent("x", trace=f"{number:032x}")))
     assert kept.of(TRACE).lines == []
     many = sent("x")
     for number in range(1000):
         many.MergeFrom(sent("x", trace=f"{number + 1:032x}"))
-    assert len(kept.take(many)) <= clientspans.MOST_TRACES
+    assert len(kept.take(read(many))) <= clientspans.MOST_TRACES
 
 
 def test_builds_have_the_spans_of_before_and_after(tmp_path: Path) -> None:
