@@ -70,11 +70,16 @@ def sends(claimed: int, *pieces: bytes) -> Script:
 
 @contextlib.asynccontextmanager
 async def serving(client: Http2, ref: str, folder: Path, script: Script) -> AsyncIterator[bytes]:
-    """Offer a Dockerfile, and a context that comes as the script will have it."""
+    """Offer a Dockerfile, and a context that comes as the script will have it.
+
+    There is no `.dockerignore` in it, and who asks for that alone is told so.
+    """
     offers = Offers(folders={"dockerfile": str(folder), "context": str(folder)})
 
     async def serve(stream: Stream) -> None:
-        if stream.path == SYNC and "context" in stream.metadata.get("dir-name", ()):
+        asked_for = stream.metadata.get("followpaths", ())
+        whole = ".dockerignore" not in asked_for
+        if stream.path == SYNC and "context" in stream.metadata.get("dir-name", ()) and whole:
             stream.answer()
             await script(stream)
         else:

@@ -27,7 +27,6 @@ from boxship.build.remote import fetch
 from boxship.build.request import Built, Dockerfile
 from boxship.build.uploads import Arrived, Upload, made
 from boxship.errors import BoxshipError
-from boxship.lib.finishing import finished
 from boxship.lib.ignore import Matcher
 from boxship.lib.mailbox import Mailbox
 from boxship.snapshot.driver import ChainId
@@ -80,7 +79,7 @@ class ClassicBuild:
 
         async with AsyncExitStack() as undo:
             context = await self._context()
-            undo.push_async_callback(_given_back, context.upload)
+            undo.push_async_callback(context.upload.give_back)
             try:
                 built = await self._build(context, tell)
             except BoxshipError as error:
@@ -217,14 +216,6 @@ class ClassicBuild:
             return f"{kind} failed: no source files were specified"
         where = "" if "--from=" in said else IN_CONTEXT
         return f"{kind} failed: {where}stat {path}: file does not exist"
-
-
-async def _given_back(upload: Upload) -> None:
-    """Remove a context; in a thread where files have been unpacked, which may be many."""
-    if upload.is_unpacked:
-        await finished(upload.remove)
-    else:
-        upload.remove()
 
 
 def _remove(taken: Context | Arrived) -> None:

@@ -26,6 +26,7 @@ from boxship.build.sources.contexts import Contexts
 from boxship.errors import InvalidRequest
 from boxship.kernel import paths
 from boxship.lib import compression, ignore
+from boxship.lib.finishing import finished
 from boxship.lib.pipe import Abandoned
 from boxship.snapshot import trees
 
@@ -143,11 +144,6 @@ class Upload:
         return self._folder
 
     @property
-    def is_unpacked(self) -> bool:
-        """Whether there is a folder."""
-        return os.path.lexists(self._folder)
-
-    @property
     def identifier(self) -> str:
         """How a source names it."""
         return SCHEME + self.id
@@ -219,6 +215,13 @@ class Upload:
         """Put a new file into the context's root."""
         with open(f"{self.folder}/{name}", "xb") as file:
             file.write(data)
+
+    async def give_back(self) -> None:
+        """Remove it; in a thread if there is a folder, which may have any number of files."""
+        if os.path.lexists(self._folder):
+            await finished(self.remove)
+        else:
+            self.remove()
 
     def remove(self) -> None:
         """Give the context back."""

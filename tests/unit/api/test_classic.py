@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import AsyncIterator
-from types import SimpleNamespace
-from typing import Any
-
-import pytest
-
-from boxship.api.classic import ClassicBuild
 from boxship.api.render.classic import Teller
 from boxship.api.render.numbers import Numbers
 from boxship.build.dockerfile.steps import Step
 from boxship.build.ops import Place
 from boxship.build.progress import Output, VertexState
-from boxship.errors import InvalidRequest
 from boxship.spec.digest import Digest
 
 A, B, C = (Digest.of(name) for name in (b"a", b"b", b"c"))
@@ -167,29 +157,3 @@ def test_a_program_that_never_ends_fills_no_memory_before_its_turn():
     told.done(B)
     assert len(told.text) < 2_000_000
     assert "[output clipped, log limit 1MiB reached]" in told.text
-
-
-def test_a_context_is_removed_where_it_holds_up_nobody() -> None:
-    """An archive of many folders kept the engine from answering anybody while they were removed."""
-    removed_by: list[threading.Thread] = []
-
-    def dockerfile(name: str) -> Any:
-        raise InvalidRequest("there is none")
-
-    async def nothing() -> AsyncIterator[bytes]:
-        return
-        yield
-
-    upload = SimpleNamespace(
-        dockerfile=dockerfile, remove=lambda: removed_by.append(threading.current_thread())
-    )
-    build = ClassicBuild.__new__(ClassicBuild)
-    build._asked = SimpleNamespace(remote="", quiet=False, dockerfile="")  # type: ignore[assignment]
-    build._call = SimpleNamespace(hand_over=lambda: None, stream=nothing)  # type: ignore[assignment]
-    build._uploads = SimpleNamespace(  # type: ignore[assignment]
-        arrived=b"".join, made_of=lambda arrived, stop: upload
-    )
-    with pytest.raises(InvalidRequest, match="there is none"):
-        asyncio.run(build.perform(lambda message: None))
-    assert removed_by
-    assert threading.main_thread() not in removed_by

@@ -7,7 +7,7 @@ import io
 import os
 import tarfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 from tests.support.deep import deepen
@@ -235,4 +235,21 @@ def test_a_context_that_is_made_too_late_is_removed(uploads: Uploads) -> None:
                 await asyncio.sleep(0.01)
 
     asyncio.run(story())
+    assert kept(uploads) == []
+
+
+def test_a_context_with_a_folder_is_removed_where_it_holds_up_nobody(uploads: Uploads) -> None:
+    """An archive of many folders kept the engine from answering anybody while they were removed."""
+    removed_by: list[threading.Thread] = []
+    for content in (must_be_unpacked(), archive(("Dockerfile", b"A"))):
+        upload = uploads.unpack(content)
+        remove = upload.remove
+
+        def noted(remove: Callable[[], None] = remove) -> None:
+            removed_by.append(threading.current_thread())
+            remove()
+
+        upload.remove = noted  # type: ignore[method-assign]
+        asyncio.run(upload.give_back())
+    assert [one is threading.main_thread() for one in removed_by] == [False, True]
     assert kept(uploads) == []
