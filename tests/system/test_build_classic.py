@@ -379,3 +379,23 @@ def test_the_cache_is_pruned(own_engine: Engine) -> None:
     assert len(answer.messages[0]["CachesDeleted"]) >= 1
     assert answer.messages[0]["SpaceReclaimed"] > 0
     assert "Using cache" not in build(own_engine, text).text.split("Step 2/2")[1]
+
+
+def test_a_step_joins_a_containers_network(engine: Engine) -> None:
+    """Its interfaces, addresses and names; the namespace stays the container's."""
+    name = f"joined-{os.getpid()}"
+    flags = ("--name", name, "--add-host", "far:10.9.8.7")
+    engine.docker("run", "-d", *flags, "busybox", "sleep", "99")
+    inside = ("readlink /proc/self/ns/net", "cat /etc/hosts", "ip -o addr show eth0")
+    there = [engine.docker("exec", name, "sh", "-c", one).stdout for one in inside]
+    text = FROM + "".join(f"RUN {one}\n" for one in inside)
+    joined = {"networkmode": f"container:{name}", "nocache": "1"}
+    told = build(engine, text, **joined).text
+    for said in there:
+        assert said.strip() in told
+    assert engine.docker("exec", name, "sh", "-c", inside[2]).stdout == there[2]
+    engine.docker("rm", "-f", name)
+    gone = build(engine, text, **joined).messages[-1]["error"]
+    assert gone == f"No such container: {name}"
+    for wrong in ("container", "container:"):
+        assert build(engine, text, networkmode=wrong).status == 400

@@ -13,7 +13,7 @@ from boxship.api.routing import Call
 from boxship.build.dockerfile.convert import epoch_of
 from boxship.build.ops import Network, Resources, Ulimit
 from boxship.build.request import BuildRequest, CacheOption, Dockerfile, NoCache
-from boxship.errors import InvalidRequest, NotSupported
+from boxship.errors import InvalidRequest
 from boxship.spec.platform import Platform
 from boxship.spec.reference import Reference
 
@@ -110,8 +110,8 @@ def _network(mode: str) -> tuple[Network, str]:
         return Network.SANDBOX, ""
     if mode in ("none", "host"):
         return Network(mode), ""
-    if mode.startswith("container:"):
-        raise NotSupported("a build cannot join another container's network")
+    if mode in ("container", "container:"):
+        raise InvalidRequest("Invalid network mode: invalid container format container:<name|id>")
     return Network.SANDBOX, mode
 
 

@@ -145,6 +145,7 @@ class Program:
     taken: Sequence[str] = ()  # mount points of the caller's own
     tty: bool = False
     devices: Sequence[str] = ()  # by their CDI names
+    joined: str = ""  # the path of its network namespace, where that is another container's
 
 
 class Programs(Protocol):

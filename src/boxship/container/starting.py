@@ -110,7 +110,7 @@ class Starting:
         """Return what is asked of the networks; None of who joins another's namespace."""
         mode = record.host_config.network_mode or ""
         if mode.startswith("container:"):
-            self._running(mode.removeprefix("container:"), "network")
+            self.running(mode.removeprefix("container:"), "network")
             return None
         config, wanted = record.config, record.host_config
         endpoints = dict(record.endpoints)
@@ -156,7 +156,7 @@ class Starting:
         path = os.path.join(self.folder, identifier, "hosts")
         links.rewrite(path, lambda text: links.renewed(text, called, at))
 
-    def _running(self, identifier: str, what: str) -> Container:
+    def running(self, identifier: str, what: str) -> Container:
         """Return a running container whose namespace is to be joined."""
         other = self.registry.find(identifier).record
         if not other.state.has_process:
@@ -175,14 +175,9 @@ class Starting:
             (record.host_config.ipc_mode, "ipc", "ipc"),
         ):
             if mode and mode.startswith("container:"):
-                other = self._running(mode.removeprefix("container:"), kind)
-                path = f"/proc/{other.run.pid}/ns/{file}"
-                try:
-                    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                except FileNotFoundError:
-                    raise Conflict(f"container {other.name} is ending") from None
+                other = self.running(mode.removeprefix("container:"), kind)
+                found[kind], fd = namespace_of(other, file)
                 fds.take("netns" if kind == "network" else f"join.{kind}", fd)
-                found[kind] = path
         return found
 
     # ---- mounts
@@ -258,7 +253,7 @@ class Starting:
             return os.path.join(self.shm_folder, record.id)
         if not mode.startswith("container:"):
             return ""
-        other = self._running(mode.removeprefix("container:"), "IPC")
+        other = self.running(mode.removeprefix("container:"), "IPC")
         if other.host_config.ipc_mode == "host":
             return "/dev/shm"
         if other.host_config.ipc_mode != "shareable":
@@ -379,6 +374,18 @@ class Starting:
         folders = self.run_folder.rstrip("/")
         root = os.path.join(os.path.dirname(folders), "runtime", name)
         return RuntimeChoice(name=name, path=path, args=list(args), root=root, folders=folders)
+
+
+def namespace_of(other: Container, file: str) -> tuple[str, int]:
+    """Return a running container's namespace: its path, and a descriptor for the caller to close.
+
+    `file` is its name in `/proc/PID/ns`.
+    """
+    path = f"/proc/{other.run.pid}/ns/{file}"
+    try:
+        return path, os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise Conflict(f"container {other.name} is ending") from None
 
 
 def _bind_source(point: MountPoint) -> str:

@@ -54,12 +54,12 @@ from boxship.container.users import Accounts, NoSuchUser
 from boxship.content.store import Blobs
 from boxship.daemon.buildsettings import CacheLimits
 from boxship.daemon.joints import Keepers
+from boxship.daemon.stepnetworks import StepNetworks
 from boxship.distribution.pool import Pool
 from boxship.image.images import Images
 from boxship.image.pull import Pulls
 from boxship.image.push import Pushes
 from boxship.model.ids import ContainerId
-from boxship.network.networks import Networks
 from boxship.runtime.cdi import Devices
 from boxship.snapshot.driver import ChainId
 from boxship.snapshot.drivers import layerfile
@@ -105,6 +105,7 @@ class ContainerRules:
             files=program.folder,
             identity=Accounts.read(root).resolve(program.user),
             private_network=program.own_network,
+            joined={"network": program.joined} if program.joined else {},
             hostname=self.host.hostname,
         )
         spec = bundle.spec(record, setting, self.host, self.defaults)
@@ -171,7 +172,7 @@ async def make_tools(
     blobs: Blobs,
     pool: Pool,
     spawner: Spawner,
-    networks: Networks,
+    networks: StepNetworks,
     rules: ContainerRules,
     sessions: Sessions,
     background: Background,

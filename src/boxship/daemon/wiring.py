@@ -271,6 +271,7 @@ async def build(
             importlib.import_module, BUILDER
         )  # it takes some tenths of a second
         from boxship.daemon.building import ContainerRules, make_tools
+        from boxship.daemon.stepnetworks import StepNetworks
 
         return await make_tools(
             records=records,
@@ -281,7 +282,7 @@ async def build(
             blobs=blobs,
             pool=pool,
             spawner=spawner,
-            networks=networks,
+            networks=StepNetworks(networks, starting),
             rules=ContainerRules(container_host, defaults, devices),
             sessions=doors.sessions,
             background=background,

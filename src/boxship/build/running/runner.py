@@ -28,6 +28,7 @@ from boxship.build.traces import PLACE
 from boxship.errors import BoxshipError, NotFound
 from boxship.lib.finishing import settled
 from boxship.model.ids import ContainerId
+from boxship.network.plan import CONTAINER_MODE
 from boxship.network.record import BRIDGE, NONE
 from boxship.network.sandbox import Sandbox, SandboxRequest
 from boxship.shim import protocol
@@ -178,6 +179,8 @@ class Runner:
     def _write_bundle(
         self, program: Program, sandbox: Sandbox, root: int, mounts: Sequence[oci.Mount]
     ) -> None:
+        if program.network.startswith(CONTAINER_MODE):
+            program = replace(program, joined=sandbox.key)
         spec = self._programs.spec(program, root)
         spec.mounts = [*spec.mounts, *mounts]
         for name, data in (
