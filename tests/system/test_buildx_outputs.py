@@ -159,6 +159,29 @@ def test_a_layout_has_attestations(door: Door, tmp_path: Path) -> None:
     assert provenance["invocation"]["parameters"]["args"]["build-arg:WORD"] == "said"
 
 
+def test_what_is_attested_of_files_lies_beside_them(door: Door, tmp_path: Path) -> None:
+    asked = ("--provenance", "mode=max", "--sbom", "true", "context")
+    door.build("-o", "type=local,dest=out", *asked, cwd=tmp_path)
+    door.build("-o", "type=tar,dest=out.tar,attestation-prefix=the-", *asked, cwd=tmp_path)
+    with tarfile.open(tmp_path / "out.tar") as archive:
+        assert {"the-provenance.json", "the-sbom.spdx.json", "owned"} <= set(entries(archive))
+    out = tmp_path / "out"
+    files = {
+        str(p.relative_to(out)): p for p in out.rglob("*") if p.is_file() and not p.is_symlink()
+    }
+    said = {name: json.loads(files.pop(name).read_text()) for name in
+            ("provenance.json", "sbom.spdx.json")}  # fmt: skip
+    assert said["provenance.json"]["predicateType"] == "https://slsa.dev/provenance/v0.2"
+    assert said["sbom.spdx.json"]["predicateType"] == "https://spdx.dev/Document"
+    about = {one["name"]: one["digest"]["sha256"] for one in said["provenance.json"]["subject"]}
+    assert about == {n: hashlib.sha256(p.read_bytes()).hexdigest() for n, p in files.items()}
+    door.build("-o", "type=local,dest=plain", "context", cwd=tmp_path)
+    assert "provenance.json" not in os.listdir(tmp_path / "plain")
+    refused = door.run("-o", "type=local,dest=no,attestation-prefix=a/", *asked, cwd=tmp_path)
+    assert refused.returncode
+    assert b"invalid attestation-prefix" in refused.stderr
+
+
 def test_the_image_and_what_it_is_are_told_in_files(
     engine: Engine, door: Door, tmp_path: Path
 ) -> None:

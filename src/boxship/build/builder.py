@@ -23,7 +23,7 @@ from boxship.build.export import attestations
 from boxship.build.export import squash as squashing
 from boxship.build.export.ahead import Ahead
 from boxship.build.export.caches import CacheExports
-from boxship.build.export.exporter import YES, Exporter, has_layers
+from boxship.build.export.exporter import Exporter, has_layers
 from boxship.build.export.images import Part
 from boxship.build.export.provenance import Course, predicate
 from boxship.build.export.squash import Squash
@@ -44,6 +44,7 @@ from boxship.build.ops import (
 from boxship.build.progress import Report
 from boxship.build.request import (
     UNLIMITED,
+    YES,
     Attested,
     BuildRequest,
     Built,

@@ -18,6 +18,8 @@ from boxship.spec.digest import Digest
 from boxship.spec.oci.image import Descriptor, ImageConfig
 from boxship.spec.platform import Platform
 
+YES: Final = frozenset({"1", "t", "true", "True", "TRUE", "T"})
+NO: Final = frozenset({"0", "f", "F", "false", "False", "FALSE"})
 UNLIMITED: Final = Resources()
 
 

@@ -33,11 +33,15 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """The kind of a predicate, and the predicate; about the result where nobody is named."""
+    """The kind of a predicate, and the predicate; about the result where nobody is named.
+
+    name: of the file that it is, or was read from.
+    """
 
     kind: str
     predicate: Mapping[str, Any] | msgspec.Raw
     about: tuple[Subject, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,8 @@ def of_claim(root: int, claim: Claim) -> list[Statement]:
         if data is None:
             raise InvalidRequest(f"{what} is not there")
         predicate = strictjson.decode(data, msgspec.Raw, what, limit=LARGEST)
-        return [Statement(_allowed(claim.kind), predicate, claim.about)]
+        name = claim.path.rstrip("/").rpartition("/")[2]
+        return [Statement(_allowed(claim.kind), predicate, claim.about, name)]
     try:
         folder = paths.open_in_root(root, claim.path, os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
@@ -113,7 +118,7 @@ def in_folder(folder: int, what: str) -> list[Statement]:
         data = paths.read_file_in_root(folder, name, LARGEST + 1) or b""
         said = strictjson.decode(data, _InToto, f"{what} {name[:100]}", limit=LARGEST)
         about = tuple(Subject(one.name, one.digest) for one in said.subject or ())
-        found.append(Statement(said.predicate_type, said.predicate.copy(), about))
+        found.append(Statement(said.predicate_type, said.predicate.copy(), about, name))
     if len(found) > MOST:
         raise InvalidRequest(f"too many statements, of which the last is {found[-1].kind[:100]}")
     return found

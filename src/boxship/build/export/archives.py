@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from boxship.build.export import attestations, beside
 from boxship.build.export.images import Assembled, ImageExport, Order, Part
 from boxship.build.filesystems import Filesystems
-from boxship.build.request import Export, Kind
+from boxship.build.request import YES, Kind
+from boxship.build.statements import Statement
 from boxship.content.store import Blobs
 from boxship.image import record, saving
 from boxship.image.images import Images
 from boxship.snapshot import pack, trees
+from boxship.snapshot.driver import ChainId
 from boxship.spec.oci.image import Descriptor
 from boxship.spec.platform import Platform
 
@@ -56,32 +59,46 @@ class Archives:
             yield made, [*content, made.top]
 
     @contextmanager
-    def of_files(self, export: Export, parts: Sequence[Part]) -> Iterator[tuple[str, int]]:
-        """A folder with the results' files, as a path and a descriptor of it."""
-        split = export.attrs.get("platform-split", "true" if len(parts) > 1 else "false")
-        if len(parts) == 1 and split != "true":
-            with self.filesystems.looking(parts[0].value) as root:
-                yield f"/proc/self/fd/{root}", root
-            return
-        with self._together(parts) as root:
+    def of_files(self, order: Order) -> Iterator[tuple[str, int]]:
+        """A folder with the results' files, and what is attested of each; its path, and open."""
+        parts = order.parts
+        split = order.export.attrs.get("platform-split", "true" if len(parts) > 1 else "false")
+        with ExitStack() as opened:
+            if len(parts) > 1 or split == "true":
+                root = opened.enter_context(self._changed(None))
+                for part in parts:
+                    self._add(part, order, root)
+            else:
+                root = opened.enter_context(self._alone(parts[0], order))
             yield f"/proc/self/fd/{root}", root
 
     @contextmanager
-    def _together(self, parts: Sequence[Part]) -> Iterator[int]:
-        """Put the results of several platforms side by side, one folder each."""
-        writable = self.filesystems.change(None, bare=True)
+    def _changed(self, parent: ChainId | None) -> Iterator[int]:
+        """A folder for the length of the block, with what is in some layers already."""
+        writable = self.filesystems.change(parent, bare=True)
         try:
             root = os.open(".", trees.FOLDER, dir_fd=writable.mount)
             try:
-                for part in parts:
-                    self._add(part, root)
                 yield root
             finally:
                 os.close(root)
         finally:
             self.filesystems.drop(writable)
 
-    def _add(self, part: Part, root: int) -> None:
+    @contextmanager
+    def _alone(self, part: Part, order: Order) -> Iterator[int]:
+        said = self._said(part, order)
+        if not said:
+            with self.filesystems.looking(part.value) as root:
+                yield root
+            return
+        chain = self.filesystems.layered(part.value, "files", order.held, [])
+        with self._changed(chain) as root:
+            beside.write(said, root, order.export)
+            yield root
+
+    def _add(self, part: Part, order: Order, root: int) -> None:
+        """Put one of several results, by its platform's name, beside the others."""
         name = str(part.target.platform or self.host).replace("/", "_")
         os.mkdir(name, 0o755, dir_fd=root)
         with ExitStack() as opened:
@@ -89,6 +106,16 @@ class Archives:
             target = os.open(name, trees.FOLDER, dir_fd=root)
             opened.callback(os.close, target)
             trees.copy(source, target)
+            beside.write(self._said(part, order), target, order.export)
+
+    def _said(self, part: Part, order: Order) -> list[Statement]:
+        """Return what is attested of a result's files; what is only for images is not."""
+        request = order.request
+        if (request.provenance or {}).get("inline-only", "") in YES:
+            request = replace(request, provenance=None)
+        if not attestations.any_of(request, part):
+            return []
+        return attestations.statements_of(request, order.course, part, self.host, self.filesystems)
 
 
 def files(root: int, latest: int | None = None) -> Iterator[bytes]:

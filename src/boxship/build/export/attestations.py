@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 STATEMENT: Final = "https://in-toto.io/Statement/v0.1"
 IN_TOTO: Final = "application/vnd.in-toto+json"
 PREDICATE: Final = "in-toto.io/predicate-type"
+PROVENANCE_FILE: Final = "provenance.json"
+SBOM_FILE: Final = "sbom.spdx.json"
 UNKNOWN: Final = Platform("unknown", "unknown")
 
 
@@ -66,17 +68,11 @@ def attest(
     lease: Lease,
 ) -> Descriptor:
     """Write the statements about one platform's image; return what its index lists."""
-    target = part.target
-    platform = target.platform or host
-    about = provenance.subjects(names, manifest.digest, platform)
-    found = [*part.said]
-    if request.sbom is not None and not names_software(found):
-        found.append(Statement(sbom.KIND, _software(part.value, filesystems, course)))
-    if request.provenance is not None:
-        vertices = list(ancestry(target.root))
-        kind, predicate = provenance.predicate(request, course, platform, host, vertices)
-        found.append(Statement(kind, predicate))
-    layers = [_written(one, about, blobs, lease) for one in found]
+    about = provenance.subjects(names, manifest.digest, part.target.platform or host)
+    layers = [
+        _written(one, about, blobs, lease)
+        for one in statements_of(request, course, part, host, filesystems)
+    ]
     config = _put(_config([layer.digest for layer in layers]), oci.OCI_CONFIG, blobs, lease)
     made = Manifest(schema_version=2, media_type=oci.OCI_MANIFEST, config=config, layers=layers)
     data = strictjson.encode(made)
@@ -90,6 +86,34 @@ def attest(
     )
 
 
+def statements_of(
+    request: BuildRequest, course: Course, part: Part, host: Platform, filesystems: Filesystems
+) -> list[Statement]:
+    """Return all that is attested of one result."""
+    target, found = part.target, [*part.said]
+    if request.sbom is not None and not names_software(found):
+        software = _software(part.value, filesystems, course)
+        found.append(Statement(sbom.KIND, software, name=SBOM_FILE))
+    if request.provenance is not None:
+        vertices = list(ancestry(target.root))
+        platform = target.platform or host
+        kind, predicate = provenance.predicate(request, course, platform, host, vertices)
+        found.append(Statement(kind, predicate, name=PROVENANCE_FILE))
+    return found
+
+
+def document(one: Statement, result: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return a statement as it is written; `result` is how the result itself is described."""
+    return msgspec.json.encode(
+        {
+            "_type": STATEMENT,
+            "predicateType": one.kind,
+            "subject": described(one.about, result),
+            "predicate": one.predicate,
+        }
+    )
+
+
 def _software(value: Value, filesystems: Filesystems, course: Course) -> dict[str, Any]:
     with filesystems.looking(value) as root:
         return sbom.document(sbom.packages(root), sbom.distribution(root), course.ended)
@@ -98,14 +122,8 @@ def _software(value: Value, filesystems: Filesystems, course: Course) -> dict[st
 def _written(
     one: Statement, result: Sequence[Mapping[str, Any]], blobs: Blobs, lease: Lease
 ) -> Descriptor:
-    statement = {
-        "_type": STATEMENT,
-        "predicateType": one.kind,
-        "subject": described(one.about, result),
-        "predicate": one.predicate,
-    }
     return replace(
-        _put(msgspec.json.encode(statement), IN_TOTO, blobs, lease),
+        _put(document(one, result), IN_TOTO, blobs, lease),
         annotations={PREDICATE: one.kind},
     )
 

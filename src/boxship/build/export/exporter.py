@@ -16,7 +16,7 @@ from boxship.build.export.images import ImageExport, Order, Part, metadata
 from boxship.build.export.provenance import Course
 from boxship.build.needs import ClientSession
 from boxship.build.progress import Report
-from boxship.build.request import BuildRequest, Built, Export, Kind
+from boxship.build.request import NO, YES, BuildRequest, Built, Export, Kind
 from boxship.build.sources.source import Asker
 from boxship.errors import InvalidRequest
 from boxship.image.push import Pushes
@@ -24,9 +24,7 @@ from boxship.image.telling import Told as PushTold
 from boxship.spec.reference import Reference
 
 T = TypeVar("T")
-NO = frozenset({"0", "f", "F", "false", "False", "FALSE"})
 SECOND = 1_000_000_000
-YES = frozenset({"1", "t", "true", "True", "TRUE", "T"})
 NAMES: Mapping[Kind, str] = {
     Kind.IMAGE: "exporting to image",
     Kind.DOCKER: "exporting to docker image format",
@@ -121,7 +119,7 @@ class Exporter:
         session, wanted = _client(asker), order.export
         epoch = order.request.source_date_epoch
         latest = None if epoch is None else epoch * SECOND
-        async with entered(self.archives.of_files(wanted, order.parts)) as (path, root):
+        async with entered(self.archives.of_files(order)) as (path, root):
             if wanted.kind is Kind.LOCAL:
                 await session.send_tree(path, wanted.target, latest)
             else:

@@ -62,7 +62,7 @@ def root(tmp_path: Path) -> Iterator[int]:
 def test_a_predicate_keeps_its_bytes(root: int, tmp_path: Path) -> None:
     (tmp_path / "it").write_text('{"n": 1.50}')
     (found,) = statements.of_claim(root, Claim(None, "it", KIND))
-    assert found == Statement(KIND, msgspec.Raw(b'{"n": 1.50}'))
+    assert found == Statement(KIND, msgspec.Raw(b'{"n": 1.50}'), name="it")
 
 
 def test_statements_stay_beneath_the_result(root: int, tmp_path: Path) -> None:
