@@ -198,3 +198,31 @@ def test_layers_are_renamed_while_all_are_brought_to_the_disk(snapshots, tmp_pat
     again = Snapshots.at(str(tmp_path / "snapshots"), snapshots.driver)
     assert set(again.layers()) == {base, *names}
     assert [again.parent(one) for one in names] == [base, *names[:-1]]
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_a_snapshot_begun_while_its_layer_is_renamed_stands_on_the_new_name(
+    snapshots, tmp_path, monkeypatch, bare
+):
+    base = snapshots.apply(None, [BASE]).chain
+    name, real = Digest.of(b"a name of ours"), Digest.of(b"what it is called")
+    snapshots.prepare("work", base, bare=True)
+    snapshots.seal("work", name)
+    driver = snapshots._driver
+    where, renamed = driver._path, []
+
+    def meanwhile(*parts):
+        path = where(*parts)
+        if name.hex in parts and not renamed:
+            renamed.append(parts)
+            assert driver.rename_layer(name, real, base)
+        return path
+
+    with monkeypatch.context() as patched:
+        patched.setattr(driver, "_path", meanwhile)
+        snapshots.prepare("mine", name, bare=bare)
+    assert renamed
+    os.close(snapshots.open("mine"))
+    again = Snapshots.at(str(tmp_path / "snapshots"), snapshots.driver)
+    os.close(again.open("mine"))
+    assert list(again._driver.bases()) == [real]

@@ -23,7 +23,7 @@ from boxship.snapshot import trees
 from boxship.snapshot.driver import ChainId, Stage
 from boxship.snapshot.drivers import layerfile
 from boxship.snapshot.drivers.layerfile import LayerFile
-from boxship.snapshot.errors import NoSuchSnapshot
+from boxship.snapshot.errors import NoSuchSnapshot, SnapshotExists
 from boxship.snapshot.trees import Usage
 
 T = TypeVar("T")
@@ -170,6 +170,15 @@ class Kept:
         """Whether there is a snapshot called `key`."""
         layerfile.check_key(key)
         return os.path.exists(self._path("active", key))
+
+    def _appear(self, path: str, key: str, parent: ChainId | None, *, bare: bool) -> None:
+        """Let a staged snapshot appear; a layer that is renamed from then on tells it."""
+        with self._turn:
+            now = None if parent is None else self._name(parent)
+            layerfile.write(path, LayerFile(parent=now, bare=bare))
+            if self.exists(key):
+                raise SnapshotExists(f"snapshot {key} exists already")
+            os.rename(path, self._path("active", key))
 
     def remove(self, key: str) -> None:
         """Take a snapshot's name away, and then its files."""

@@ -96,17 +96,21 @@ class Overlay2(Kept):
 
     def layer_differences(self, chain: ChainId) -> Iterator[Difference]:
         """Yield what a layer's folder holds, compared with what is below."""
-        record, name = self._layer(chain), self._name(chain)
-        parent = None if record.parent is None else ChainId(record.parent)
-        below = self.view(parent)
+        below = self.view(self.parent(chain))
         try:
-            upper = os.open(self._path("layers", name.hex, "diff"), trees.FOLDER)
+            upper = self._open_layer(chain)
             try:
                 yield from upperdir.differences(upper, below)
             finally:
                 os.close(upper)
         finally:
             os.close(below)
+
+    def _open_layer(self, chain: ChainId) -> int:
+        """Open the folder of a layer's own files."""
+        return self._by_name(
+            lambda: os.open(self._path("layers", self._name(chain).hex, "diff"), trees.FOLDER)
+        )
 
     def graft(self, layer: ChainId, chain: ChainId, parent: ChainId | None) -> None:
         """Give the layer's files a second name each; no content is copied."""
@@ -115,10 +119,9 @@ class Overlay2(Kept):
             diff = os.path.join(path, "diff")
             os.mkdir(diff, 0o755)
             with ExitStack() as opened:
-                folders = []
-                for folder in (self._path("layers", self._name(layer).hex, "diff"), diff):
-                    folders.append(os.open(folder, trees.FOLDER))
-                    opened.callback(os.close, folders[-1])
+                folders = [self._open_layer(layer), os.open(diff, trees.FOLDER)]
+                for folder in folders:
+                    opened.callback(os.close, folder)
                 trees.copy(*folders, linked=True)
             with self._turn:
                 if len(self._lineage(parent)) >= DEPTH:
@@ -128,7 +131,7 @@ class Overlay2(Kept):
     def _place(self, path: str, chain: ChainId, parent: ChainId | None, usage: Usage) -> None:
         """Make a finished folder the layer `chain`; the caller has the turn."""
         record = LayerFile(
-            parent=parent,
+            parent=None if parent is None else self._name(parent),
             link=self._short(chain),
             size=usage.size,
             inodes=usage.inodes,
@@ -198,20 +201,19 @@ class Overlay2(Kept):
         lineage = self._lineage(parent)
         if len(lineage) >= DEPTH:
             raise TooDeep
-        parent = lineage[0] if lineage else None
-        if bare:
-            init = self._path("layers", parent.hex, "diff") if parent else self._path("empty")
-        else:
-            init = self._init(parent)
         with layerfile.staged(self._path("staging")) as path:
             diff = os.path.join(path, "diff")
             os.mkdir(diff, 0o755)
             os.mkdir(os.path.join(path, "work"), 0o700)
-            _copy_path_attributes(init, diff)
-            layerfile.write(path, LayerFile(parent=parent, bare=bare))
-            if self.exists(key):
-                raise SnapshotExists(f"snapshot {key} exists already")
-            os.rename(path, self._path("active", key))
+            self._by_name(lambda: _copy_path_attributes(self._top(parent, bare=bare), diff))
+            self._appear(path, key, parent, bare=bare)
+
+    def _top(self, parent: ChainId | None, *, bare: bool) -> str:
+        """Return the folder right under a snapshot's own."""
+        parent = None if parent is None else self._name(parent)
+        if not bare:
+            return self._init(parent)
+        return self._path("layers", parent.hex, "diff") if parent else self._path("empty")
 
     def seal(self, key: str, chain: ChainId, usage: Usage | None = None) -> Usage:
         """Move the upper folder among the layers; the work folder goes."""

@@ -19,7 +19,6 @@ from boxship.snapshot.driver import ChainId, Difference, Kind, Stage
 from boxship.snapshot.drivers import initlayer, layerfile, upperdir
 from boxship.snapshot.drivers.kept import Kept
 from boxship.snapshot.drivers.layerfile import LayerFile
-from boxship.snapshot.errors import SnapshotExists
 from boxship.snapshot.extract import Whiteouts
 from boxship.snapshot.trees import Usage
 
@@ -75,12 +74,12 @@ class Vfs(Kept):
     def prepare(self, key: str, parent: ChainId | None, *, bare: bool = False) -> None:
         """Copy a layer."""
         layerfile.check_key(key)
-        parent = None if parent is None else self._name(parent)
-        with self._copied(self._tree(parent) if bare else self._init(parent)) as path:
-            layerfile.write(path, LayerFile(parent=parent, bare=bare))
-            if self.exists(key):
-                raise SnapshotExists(f"snapshot {key} exists already")
-            os.rename(path, self._path("active", key))
+        self._by_name(lambda: self._prepare(key, parent, bare=bare))
+
+    def _prepare(self, key: str, parent: ChainId | None, *, bare: bool) -> None:
+        now = None if parent is None else self._name(parent)
+        with self._copied(self._tree(now) if bare else self._init(now)) as path:
+            self._appear(path, key, parent, bare=bare)
 
     def seal(self, key: str, chain: ChainId, usage: Usage | None = None) -> Usage:
         """Move the tree among the layers."""
