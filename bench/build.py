@@ -239,7 +239,7 @@ def main() -> int:
     asked = options.parse_args()
     own_niceness()
     done: list[Row] = []
-    with fresh_filesystem("24G") as folder, contextlib.ExitStack() as undo:
+    with fresh_filesystem("40G") as folder, contextlib.ExitStack() as undo:
         peers = [boxship(folder)] if asked.no_peer else [boxship(folder), dockerd(folder)]
         for peer in peers:
             undo.callback(peer.stop)
@@ -259,7 +259,7 @@ def main() -> int:
                 print(f"{row.name}: {error}", file=sys.stderr)
                 continue
             done.append(row)
-            for peer in taking:
+            for peer in [one for one in taking if one.name in row.figures]:
                 print(f"{row.name}: {peer.name} {row.median(peer.name):.3g}", file=sys.stderr)
     for peer in peers[1:] or peers:
         print(table(done, "boxship", peer.name), end="\n\n")
