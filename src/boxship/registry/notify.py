@@ -45,6 +45,7 @@ class Notifier:
         self._waiting: deque[tuple[float, Event]] = deque()
         self._more = asyncio.Event()
         self._held_back = False
+        self._refused = 0  # how often, in all
         self._ignored_types = {*endpoint.ignoredmediatypes, *endpoint.ignore.mediatypes}
         self._ignored_actions = set(endpoint.ignore.actions)
 
@@ -81,10 +82,18 @@ class Notifier:
                     await self._send_some(session)
 
     async def flush(self, seconds: float) -> None:
-        """Wait until all has been sent, or for so long; not for an endpoint that takes nothing."""
+        """Wait until all has been sent, or for so long; not for an endpoint that takes nothing.
+
+        One that has refused something is tried once more, if its turn comes before that.
+        """
+        refused, comes = self._refused, self._endpoint.backoff < seconds
+
+        def is_hopeless() -> bool:
+            return self._held_back and not (comes and self._refused == refused)
+
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._waiting and not self._held_back:  # noqa: ASYNC110 - at the end of the server only
+                while self._waiting and not is_hopeless():  # noqa: ASYNC110 - at the end only
                     await asyncio.sleep(0.02)
 
     async def _send_some(self, session: aiohttp.ClientSession) -> None:
@@ -97,6 +106,7 @@ class Notifier:
             if not problem:
                 break
             failures += 1
+            self._refused += 1
             self._count("Failures")
             if failures == self._endpoint.threshold:
                 log.error("events for %s are held back: %s", self._endpoint.name, problem)
