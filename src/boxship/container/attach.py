@@ -17,6 +17,7 @@ from boxship.container.containers import Containers
 from boxship.container.lifecycle import State
 from boxship.container.registry import Cell, Waiting
 from boxship.errors import Conflict, InvalidRequest
+from boxship.kernel import processes
 from boxship.lib.threads import visited
 from boxship.logs import reader
 from boxship.logs.drivers import files
@@ -26,6 +27,7 @@ from boxship.shim.errors import NoSuchProcess, ShimLost, WrongMoment
 from boxship.shim.protocol import INIT, Attachment
 
 PIECE: Final = 1 << 16
+NOTED_WITHIN: Final = 10.0  # seconds
 DEFAULT_KEYS: Final = b"\x10\x11"
 CONTROL: Final = {**{chr(97 + n): n + 1 for n in range(26)}, "@": 0, "[": 27, "\\": 28, "]": 29,
                   "^": 30, "_": 31}  # fmt: skip
@@ -78,13 +80,24 @@ def check(containers: Containers, ref: str) -> Cell:
 async def unstarted(cell: Cell, wanted: Wanted) -> AsyncIterator[bool]:
     """Keep a container that does not run from being started, and tell whether it is so.
 
-    Who has been told that it is attached may ask for the start at once, and gets all output.
+    Who has been told that it is attached may ask for the start at once, and gets all output. So an
+    end that has come is noted first.
     """
+    if wanted.stream and cell.record.state.has_process:
+        await _end_noted(cell)
     if cell.record.state.has_process or not wanted.stream:
         yield False
         return
     async with cell.turn.take("attach to", cell.id):
         yield True
+
+
+async def _end_noted(cell: Cell) -> None:
+    """Wait, a little, until it is known of a process that has ended."""
+    if not processes.is_alive(cell.record.run.pid):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NOTED_WITHIN):
+                await cell.ended.wait()
 
 
 async def attach(
