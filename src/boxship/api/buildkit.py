@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from boxship.api.building import Building
 from boxship.api.progress import Held, Say
 from boxship.errors import BoxshipError, InvalidRequest, Unavailable
+from boxship.lib.finishing import beside
 from boxship.lib.pipe import Pipe
 from boxship.runtime.cdi import Devices
 from boxship.spec.platform import Platform
@@ -196,7 +197,7 @@ class Doors:
                 await asyncio.wait([solve])
         finally:
             if archive is not None:
-                await asyncio.to_thread(archive.remove)
+                await archive.give_back()
         if built.image is None:
             return
         if held:
@@ -237,12 +238,8 @@ class Doors:
 
         tools = await self._building.tools()
         pipe = Pipe()
-        feeding = asyncio.ensure_future(fed(body, pipe))
-        try:
+        async with beside(fed(body, pipe)):
             return await tools.uploads.take(pipe)
-        finally:
-            feeding.cancel()
-            await asyncio.wait([feeding])
 
     async def _unpacked(self, id: str) -> Upload:
         archive = self._archive(id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -143,11 +142,11 @@ class ClassicBuild:
         request = replace(self._asked.request, frontend=dockerfile, context=upload.identifier)
         try:
             built = await self._builder.build(request, heard.put)
-            await asyncio.sleep(0)  # what was said in threads has its turn first
+            heard.flush()
             teller.end(built.image.digest.short if built.image else "")
         except BoxshipError:
             if self._asked.remove_failed:
-                await asyncio.sleep(0)
+                heard.flush()
                 teller.remove()
             raise
         finally:

@@ -31,15 +31,16 @@ class Mailbox(Generic[T]):
             return
         self._is_due = True
         if threading.get_ident() == self._thread:
-            self._loop.call_soon(self._empty)
+            self._loop.call_soon(self.flush)
         else:
-            self._loop.call_soon_threadsafe(self._empty)
+            self._loop.call_soon_threadsafe(self.flush)
 
-    def _empty(self) -> None:
+    def flush(self) -> None:
+        """Take what is there now; in the loop's thread."""
         self._is_due = False  # what comes from now on sees to it itself
         try:
             for _ in range(len(self._things)):
                 self._take(self._things.popleft())
         except Exception:
-            self._loop.call_soon(self._empty)  # the rest is not lost
+            self._loop.call_soon(self.flush)  # the rest is not lost
             raise

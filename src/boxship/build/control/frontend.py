@@ -172,14 +172,12 @@ class Frontend:
         client = await self._sessions.find(next(iter(sessions), ""))
         pipe = await client.pull("/" + url.removeprefix(UPLOAD))
         archive = Pipe()
-        feeding = asyncio.ensure_future(_feed(pipe, archive))
         try:
-            upload = await self._uploads.take(archive)
+            async with beside(_feed(pipe, archive)):
+                upload = await self._uploads.take(archive)
         finally:
-            feeding.cancel()
-            await asyncio.wait([feeding])
             await pipe.close()
-        undo.push_async_callback(asyncio.to_thread, upload.remove)
+        undo.push_async_callback(upload.give_back)
         return upload.identifier
 
     async def _fetched(
@@ -189,7 +187,7 @@ class Frontend:
         upload = await remote.fetch_file(
             request.context, self._uploads, self._builder, request, report
         )
-        undo.push_async_callback(asyncio.to_thread, upload.remove)
+        undo.push_async_callback(upload.give_back)
         if upload.is_alone:
             asked = replace(asked, filename=attrs.DEFAULT_NAME)
         return asked, replace(request, context=upload.identifier)

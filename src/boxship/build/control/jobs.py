@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from boxship.build.progress import Output, Told, VertexState
 from boxship.errors import Conflict, NotFound
+from boxship.lib.mailbox import Mailbox
 from boxship.spec.digest import Digest
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Job:
         self.states: dict[Digest, VertexState] = {}
         self.caller: Caller | None = None
         self._loop = loop
-        self._thread = threading.get_ident()
+        self._box: Mailbox[Told] = Mailbox(self._take)
         self._waiting: list[asyncio.Future[None]] = []
         self._ended: asyncio.Future[None] = loop.create_future()
         self._room = OUTPUT_LIMIT
@@ -70,10 +70,11 @@ class Job:
 
     def report(self, told: Told) -> None:
         """Take what is told; from any thread."""
-        if threading.get_ident() == self._thread:
-            self._take(told)  # after what threads told that have been waited for
-        else:
-            self._loop.call_soon_threadsafe(self._take, told)
+        self._box.put(told)
+
+    def flush(self) -> None:
+        """Take what has been told by now."""
+        self._box.flush()
 
     def _take(self, told: Told) -> None:
         if isinstance(told, Output):
@@ -93,6 +94,7 @@ class Job:
 
     def end(self) -> None:
         """Nothing more will be told; what is unfinished will stay so."""
+        self.flush()
         now = time.time_ns()
         for state in list(self.states.values()):
             if state.started and not state.completed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -72,12 +71,12 @@ class Solving:
                 known = isinstance(error, (BoxshipError, BaseExceptionGroup))
                 failure = failed(error, files) if known else None
                 if known:
-                    await asyncio.sleep(0)  # what was told in threads has its turn first
+                    job.flush()
                 self.history.end(entry, job, error=failure or error)
                 if failure is not None:
                     raise failure from error
                 raise
-            await asyncio.sleep(0)
+            job.flush()
             self.history.end(entry, job, built=built)
             return built
 

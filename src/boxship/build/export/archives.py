@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from boxship.build.export import attestations, beside
+from boxship.build.export import attestations, statementfiles
 from boxship.build.export.images import Assembled, ImageExport, Order, Part
 from boxship.build.filesystems import Filesystems
 from boxship.build.request import YES, Kind
@@ -94,7 +94,7 @@ class Archives:
             return
         chain = self.filesystems.layered(part.value, "files", order.held, [])
         with self._changed(chain) as root:
-            beside.write(said, root, order.export)
+            statementfiles.write(said, root, order.export)
             yield root
 
     def _add(self, part: Part, order: Order, root: int) -> None:
@@ -106,7 +106,7 @@ class Archives:
             target = os.open(name, trees.FOLDER, dir_fd=root)
             opened.callback(os.close, target)
             trees.copy(source, target)
-            beside.write(self._said(part, order), target, order.export)
+            statementfiles.write(self._said(part, order), target, order.export)
 
     def _said(self, part: Part, order: Order) -> list[Statement]:
         """Return what is attested of a result's files; what is only for images is not."""

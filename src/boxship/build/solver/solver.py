@@ -129,12 +129,12 @@ class _Solving:
             if (brought := await self._brought(vertex, keyed)) is not None:
                 return brought
             identity = await self._keying.by_content(vertex, keyed.key)
-            if (kept := self._kept.found(vertex, identity, self._job)) is not None:
+            kept = self._kept.found(vertex, identity, self._job)
+            if kept is not None:
                 return kept
         inputs = await self._inputs(vertex)
-        if (
-            kept := self._kept.found(vertex, identity, self._job)
-        ) is not None:  # another build has just done it
+        kept = self._kept.found(vertex, identity, self._job)
+        if kept is not None:  # another build has just done it
             return kept
 
         def listen(word: object) -> None:
